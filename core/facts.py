@@ -1,0 +1,187 @@
+"""Facts: what was observed at a venue, or decided by a person. The engine takes them in and never makes one.
+
+    Fact
+     ├─ of an order:   Accepted | Refused | Unanswered | Seen | NotFound | CancelRefused | Fill
+     ├─ of an account: BalanceRead | PositionRead | Transfer | FundingPaid
+     ├─ of a market:   QuoteRead (core.market.Quote)
+     └─ of a person:   Command
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from core.market import Quote
+from core.orders import ClientId
+from core.values import Side
+
+
+class Refusal(StrEnum):
+    """Why a venue definitely did not take an order; decides how soon the leg may try again."""
+
+    POST_ONLY = "post_only"
+    FUNDS = "funds"
+    FILTER = "filter"
+    RATE = "rate"
+    REDUCE_ONLY = "reduce_only"
+    CLOSED = "closed"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The venue confirmed that the order rests (or has already traded `executed`)."""
+
+    client_id: ClientId
+    exchange_id: str
+    ts: datetime
+    executed: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The venue definitely refused the order."""
+
+    client_id: ClientId
+    kind: Refusal
+    reason: str
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The order or cancel left the machine and no trustworthy answer came back: its fate is unknown."""
+
+    client_id: ClientId
+    reason: str
+    ts: datetime
+
+
+class SeenAs(StrEnum):
+    """The status in which a venue listed an order."""
+
+    OPEN = "open"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An order as an open-orders list or a query by id showed it; `executed` is cumulative base quantity."""
+
+    client_id: ClientId
+    exchange_id: str
+    status: SeenAs
+    executed: Decimal
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """A query by client id answered that there is no such order; proves death only after the quarantine."""
+
+    client_id: ClientId
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRefused:
+    """The venue would not cancel (unknown order, already done): says nothing certain; the order is asked for."""
+
+    client_id: ClientId
+    reason: str
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One execution. `fee` > 0 was paid in `fee_asset`, < 0 is a rebate; `qty` > 0 in base."""
+
+    venue: str
+    symbol: str
+    trade_id: str
+    client_id: ClientId
+    side: Side
+    price: Decimal
+    qty: Decimal
+    fee: Decimal
+    fee_asset: str
+    ts: datetime
+    maker: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceRead:
+    """Total (free + locked) of one asset at one venue."""
+
+    venue: str
+    asset: str
+    total: Decimal
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PositionRead:
+    """Signed base quantity of one swap position; zero is read as such, an unread position has no fact."""
+
+    venue: str
+    symbol: str
+    qty: Decimal
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A deposit (> 0) or withdrawal (< 0) that the venue's own records show."""
+
+    venue: str
+    asset: str
+    amount: Decimal
+    ref: str
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FundingPaid:
+    """One funding payment of a swap position; `amount` > 0 was received, in the quote asset."""
+
+    venue: str
+    symbol: str
+    amount: Decimal
+    asset: str
+    rate: Decimal
+    ref: str
+    ts: datetime
+
+
+class Action(StrEnum):
+    """The words of control (RULES)."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    HALT = "halt"
+    FLATTEN = "flatten"
+    CANCEL = "cancel"
+    CLOSE_LOT = "close-lot"
+    CLAIM = "claim"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A word from a person, with who said it and why."""
+
+    command_id: int
+    bot_id: str
+    action: Action
+    argument: str
+    who: str
+    note: str
+    ts: datetime
+
+
+OrderFact = Accepted | Refused | Unanswered | Seen | NotFound | CancelRefused | Fill
+AccountFact = BalanceRead | PositionRead | Transfer | FundingPaid
+Fact = OrderFact | AccountFact | Quote | Command
