@@ -1,0 +1,1 @@
+"""Compositions that Prefect runs; each file is one flow."""

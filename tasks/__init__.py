@@ -1,0 +1,1 @@
+"""Input and output: exchanges, stores, settings, pictures, commands."""
