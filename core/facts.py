@@ -97,7 +97,10 @@ class CancelRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """One execution. `fee` > 0 was paid in `fee_asset`, < 0 is a rebate; `qty` > 0 in base."""
+    """One execution. `fee` > 0 was paid in `fee_asset`, < 0 is a rebate; `qty` > 0 in base.
+
+    `settled` is the quote cash that a swap venue books with the trade (its realised profit); spot has none.
+    """
 
     venue: str
     symbol: str
@@ -110,6 +113,7 @@ class Fill:
     fee_asset: str
     ts: datetime
     maker: bool
+    settled: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

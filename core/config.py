@@ -1,0 +1,109 @@
+"""Configuration models shared by every bot kind. Rule: unknown keys, non-finite numbers and wide fractions are refused.
+
+Numbers arrive as text or int from YAML (the loader never makes a float) and become `Decimal`; a Python caller's float
+is taken at its shortest repr. A fraction above 0.5 is refused unless its field says otherwise (RULES 11).
+"""
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+FRACTION_MAX = Decimal("0.5")
+WIDE_FROM = Decimal("0.2")
+
+
+def to_decimal(value: Any) -> Any:
+    """Turn text, int or float into a finite `Decimal`; anything else is left for pydantic to refuse."""
+    if isinstance(value, bool):
+        message = "a number is wanted, not true or false"
+        raise ValueError(message)  # noqa: TRY004  pydantic reports ValueError alone as a refusal of the field
+    if isinstance(value, int | float | str):
+        try:
+            value = Decimal(str(value))
+        except InvalidOperation:
+            message = f"{value!r} is no number"
+            raise ValueError(message) from None
+    if isinstance(value, Decimal) and not value.is_finite():
+        message = f"{value} is no finite number"
+        raise ValueError(message)
+    return value
+
+
+def _fraction(value: Decimal) -> Decimal:
+    if not 0 <= value <= FRACTION_MAX:
+        message = f"{value} is no fraction between 0 and {FRACTION_MAX}; write 0.8 % as 0.008"
+        raise ValueError(message)
+    return value
+
+
+def _wide_fraction(value: Decimal) -> Decimal:
+    if not 0 < value <= 1:
+        message = f"{value} is no fraction above 0 and up to 1; write 0.8 % as 0.008"
+        raise ValueError(message)
+    return value
+
+
+Number = Annotated[Decimal, BeforeValidator(to_decimal)]
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, AfterValidator(_fraction)]
+# Profit targets and stops: above 0.2 they need `allow_wide: true` beside them (RULES 11), tested where they stand.
+WideFraction = Annotated[Number, AfterValidator(_wide_fraction)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+BotId = Annotated[str, Field(pattern=r"^[a-z0-9]{1,8}$")]
+
+
+class Strict(BaseModel):
+    """Base of every configuration model: frozen, and strict about keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class TrailingStop(Strict):
+    """Trailing stop: armed once profit exceeds `activation`, fires when it falls `delta` below its best (fractions of cost)."""
+
+    activation: WideFraction
+    delta: WideFraction
+
+
+class TripleBarrier(Strict):
+    """Barriers of a position or of a grid's open inventory; every one is optional.
+
+    `stop_loss` and `take_profit` are fractions of cost, `time_limit` seconds from the bot's first tick.
+    """
+
+    stop_loss: WideFraction | None = None
+    take_profit: WideFraction | None = None
+    time_limit: Seconds | None = None
+    trailing_stop: TrailingStop | None = None
+    allow_wide: bool = False
+
+    def too_wide(self) -> str | None:
+        """Name the first barrier above 0.2 where `allow_wide` is not set."""
+        if self.allow_wide:
+            return None
+        for name in ("stop_loss", "take_profit"):
+            value: Decimal | None = getattr(self, name)
+            if value is not None and value > WIDE_FROM:
+                return name
+        return None
+
+
+class RiskLimits(Strict):
+    """Limits of one bot or of the account; None means unlimited, which demo and live refuse (RULES 8)."""
+
+    max_exposure_quote: Positive | None = None
+    max_drawdown: Fraction | None = None
+
+
+class BotBase(Strict):
+    """What every bot has: its id, the venue and symbol it trades, its own limits."""
+
+    id: BotId
+    venue: str
+    symbol: str
+    max_position_size: Positive | None = None
+    max_drawdown: Fraction | None = None
+    max_slippage_bps: Annotated[Number, Field(gt=0, le=5000)] = Decimal(50)
+    leverage: Annotated[int, Field(ge=1, le=125)] = 1

@@ -1,0 +1,160 @@
+"""What every strategy is to the engine: a pure step from state and events to state and wishes.
+
+A machine never sees an order. It is told of fills of its legs and of the market, and says which legs it wants worked
+from now on; the order layer does the rest. A machine's rules live in its own file; this one holds only the words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from core.market import Instrument, Quote
+from core.orders import Leg, Role
+
+
+@dataclass(frozen=True, slots=True)
+class LegFilled:
+    """Part of a leg traded: `qty` gross, `net` after a fee in base, at `price`; `done` is the leg's total so far."""
+
+    leg_id: str
+    role: Role
+    lot_id: str
+    qty: Decimal
+    net: Decimal
+    price: Decimal
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LotCut:
+    """Some of a lot was closed by a leg that is not its own exit: an unwind, a stop, a person."""
+
+    lot_id: str
+    qty: Decimal
+    ts: datetime
+
+
+MachineEvent = LegFilled | LotCut
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a machine may look at: time, market, and its own open inventory (signed base, cost and fees in quote).
+
+    `high` and `low` are the extremes of the reference price since the machine last looked (RULES 9e).
+    """
+
+    now: datetime
+    started_at: datetime
+    quote: Quote
+    high: Decimal
+    low: Decimal
+    instrument: Instrument
+    inventory: Decimal
+    cost: Decimal
+    fees_open: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """What would make a machine act: price at or below `low`, at or above `high`, or the clock at `deadline`.
+
+    None means never. A band may be too narrow, never too wide (RULES 18c).
+    """
+
+    low: Decimal | None = None
+    high: Decimal | None = None
+    deadline: datetime | None = None
+
+    def due(self, low: Decimal, high: Decimal, now: datetime) -> bool:
+        """Whether prices seen between `low` and `high`, or the time `now`, leave the band."""
+        if self.low is not None and low <= self.low:
+            return True
+        if self.high is not None and high >= self.high:
+            return True
+        return self.deadline is not None and now >= self.deadline
+
+    def meet(self, other: "Wake") -> "Wake":
+        """The narrower of two bands on each side: wakes when either would."""
+        return Wake(
+            _pick(self.low, other.low, max), _pick(self.high, other.high, min), _pick(self.deadline, other.deadline, min)
+        )
+
+
+def _pick(one: Any, two: Any, choose: Any) -> Any:
+    if one is None:
+        return two
+    return one if two is None else choose(one, two)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line for the journal: what was decided about what, and why."""
+
+    subject: str
+    decision: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step returns. `wants` holds changes only: a leg now wanted, or None for one no longer wanted.
+
+    `touched` are the places (levels) whose state changed; `unwind` asks the engine to close all inventory and says why.
+    """
+
+    state: Any
+    wants: Mapping[str, Leg | None] = field(default_factory=dict[str, Leg | None])
+    notes: tuple[Note, ...] = ()
+    touched: tuple[int, ...] = ()
+    wake: Wake = Wake()
+    unwind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceView:
+    """One place (level, slice, rung) for people and for the store: prices, size, and what it waits for.
+
+    `entry` and `exit` name its legs; `data` is what the machine needs to stand up again after a restart.
+    """
+
+    place: int
+    phase: str
+    entry: str
+    exit: str
+    entry_price: Decimal
+    exit_price: Decimal
+    qty: Decimal
+    held: Decimal
+    reason: str
+    data: Mapping[str, str]
+
+
+class Machine(Protocol):
+    """A strategy. All methods are pure; `plan` is what `make_plan` computed once from configuration and instrument."""
+
+    def begin(self, plan: Any, view: View) -> Outcome:
+        """Start on an empty account at the first valid quote."""
+        ...
+
+    def step(self, plan: Any, state: Any, events: tuple[MachineEvent, ...], view: View) -> Outcome:
+        """Answer events and the market. Total: every event has an answer in every state."""
+        ...
+
+    def wants(self, plan: Any, state: Any) -> dict[str, Leg]:
+        """List every leg wanted now: the sum of all changes ever returned."""
+        ...
+
+    def place(self, plan: Any, state: Any, index: int) -> PlaceView:
+        """Show one place."""
+        ...
+
+    def head(self, state: Any) -> dict[str, Any]:
+        """Return what is not in the places, as JSON-ready plain data."""
+        ...
+
+    def restore(self, plan: Any, head: Mapping[str, Any], places: Mapping[int, Mapping[str, str]]) -> Any:
+        """Build the state back from `head` and the places' data."""
+        ...

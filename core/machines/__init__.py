@@ -1,0 +1,1 @@
+"""The strategies, one machine each. They never import each other."""

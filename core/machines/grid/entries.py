@@ -1,0 +1,164 @@
+"""Which levels may enter now: activation bounds, true caps, batches, and the first approach of the price.
+
+A plain grid (none of these set) wants every level at once and never looks at the price. With them, the levels nearest
+to the price come first; one that falls out of the bounds or of the cap gives its place up.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from core.machine import View, Wake
+from core.machines.grid.config import GridConfig, GridPlan
+from core.machines.grid.state import Entering, Holding, Level, Waiting
+from core.values import ONE, ZERO, ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Levels to start entering, levels to withdraw with the reason, and what would change the choice."""
+
+    start: tuple[int, ...]
+    stop: Mapping[int, str]
+    wake: Wake
+
+
+def choose_entries(
+    plan: GridPlan, levels: list[Level], last_batch_at: datetime | None, view: View, *, changed: Set[int]
+) -> Choice:
+    """Choose among the levels; `changed` are those that this step has already touched."""
+    if not _looks_at_price(plan.config):
+        # `changed` is empty on the first step alone, when no level has entered yet.
+        among = changed or range(len(levels))
+        return Choice(tuple(i for i in among if isinstance(levels[i], Waiting)), {}, Wake())
+    return _choose_by_price(plan, levels, last_batch_at, view)
+
+
+def _looks_at_price(config: GridConfig) -> bool:
+    return (
+        config.activation_bounds is not None
+        or config.max_open_orders is not None
+        or config.max_orders_per_batch is not None
+        or config.order_frequency > 0
+        or config.initial_inventory == "none"
+    )
+
+
+def _choose_by_price(plan: GridPlan, levels: list[Level], last_batch_at: datetime | None, view: View) -> Choice:
+    config, mid = plan.config, view.quote.mid
+    stop: dict[int, str] = {}
+    wake = Wake()
+    able: list[int] = []
+    for index, level in enumerate(levels):
+        if isinstance(level, Holding):
+            continue
+        reason = _unarmed(plan, index, level, view) or _out_of_bounds(plan, index, mid)
+        if reason is not None:
+            stop[index] = reason
+        else:
+            able.append(index)
+    wake = wake.meet(_arming_wake(plan, levels, view)).meet(_bounds_wake(plan, levels, view))
+    able, capped, cap_wake = _cap(plan, levels, able, mid, view)
+    for index in capped:
+        stop[index] = f"max_open_orders {config.max_open_orders} is reached by nearer levels"
+    start = [i for i in able if isinstance(levels[i], Waiting)]
+    start, waiting, batch_wake = _batch(config, start, last_batch_at, view.now)
+    for index, reason in waiting.items():
+        stop[index] = reason
+    # Only what changes is named: a level that already waits for this reason is left alone.
+    stop = {i: reason for i, reason in stop.items() if not _waits_so(levels[i], reason)}
+    return Choice(tuple(start), stop, wake.meet(cap_wake).meet(batch_wake))
+
+
+def _waits_so(level: Level, reason: str) -> bool:
+    return isinstance(level, Waiting) and level.reason == reason
+
+
+def _unarmed(plan: GridPlan, index: int, level: Level, view: View) -> str | None:
+    if plan.config.initial_inventory != "none" or not isinstance(level, Waiting) or level.armed:
+        return None
+    price = plan.lines[index].entry_price
+    if plan.config.side == "BUY":
+        return None if price < view.quote.ask else "waits for the price to rise above the level"
+    return None if price > view.quote.bid else "waits for the price to fall below the level"
+
+
+def _arming_wake(plan: GridPlan, levels: list[Level], view: View) -> Wake:
+    if plan.config.initial_inventory != "none":
+        return Wake()
+    long = plan.config.side == "BUY"
+    prices = [
+        plan.lines[i].entry_price for i, level in enumerate(levels) if isinstance(level, Waiting) and not level.armed
+    ]
+    ahead = [p for p in prices if (p >= view.quote.ask if long else p <= view.quote.bid)]
+    if not ahead:
+        return Wake()
+    return Wake(high=min(ahead)) if long else Wake(low=max(ahead))
+
+
+def _out_of_bounds(plan: GridPlan, index: int, mid: Decimal) -> str | None:
+    bound = plan.config.activation_bounds
+    if bound is None:
+        return None
+    price = plan.lines[index].entry_price
+    long = plan.config.side == "BUY"
+    if (price >= mid * (ONE - bound)) if long else (price <= mid * (ONE + bound)):
+        return None
+    # The reason names the bound, not the price: it must not change from tick to tick.
+    return f"further than activation_bounds {bound} of the price away"
+
+
+def _bounds_wake(plan: GridPlan, levels: list[Level], view: View) -> Wake:
+    bound = plan.config.activation_bounds
+    if bound is None:
+        return Wake()
+    long = plan.config.side == "BUY"
+    factor = ONE - bound if long else ONE + bound
+    edges = [ratio(plan.lines[i].entry_price, factor) for i, level in enumerate(levels) if not isinstance(level, Holding)]
+    return _between(edges, view.quote.mid)
+
+
+def _between(edges: list[Decimal], mid: Decimal) -> Wake:
+    # Edges ascend with the levels. The present side of each is settled, so only the next on each side can matter.
+    at = bisect_left(edges, mid)
+    low = edges[at - 1] if at > 0 else None
+    high = edges[at] if at < len(edges) else None
+    return Wake(low=low, high=high)
+
+
+def _cap(
+    plan: GridPlan, levels: list[Level], able: list[int], mid: Decimal, view: View
+) -> tuple[list[int], list[int], Wake]:
+    most = plan.config.max_open_orders
+    ranked = sorted(able, key=lambda i: (not _started(levels[i]), abs(plan.lines[i].entry_price - mid), i))
+    if most is None or len(ranked) <= most:
+        return ranked, [], Wake()
+    inside, outside = ranked[:most], ranked[most:]
+    farthest = abs(plan.lines[inside[-1]].entry_price - mid)
+    nearest = abs(plan.lines[outside[0]].entry_price - mid)
+    # Each distance changes by at most the price's move, so the ranking holds for half the gap between the two.
+    slack = max(nearest - farthest, ZERO) / 2
+    return inside, outside, Wake(low=mid - slack, high=mid + slack)
+
+
+def _started(level: Level) -> bool:
+    # A partly filled entry keeps its place: giving it up would leave a remainder too small to exit.
+    return isinstance(level, Entering) and level.bought > ZERO
+
+
+def _batch(
+    config: GridConfig, start: list[int], last_batch_at: datetime | None, now: datetime
+) -> tuple[list[int], dict[int, str], Wake]:
+    if not start:
+        return start, {}, Wake()
+    pause = timedelta(seconds=config.order_frequency)
+    if pause and last_batch_at is not None and now < last_batch_at + pause:
+        reason = f"order_frequency: one batch every {config.order_frequency:g} s"
+        return [], dict.fromkeys(start, reason), Wake(deadline=last_batch_at + pause)
+    size = config.max_orders_per_batch
+    if size is None or len(start) <= size:
+        return start, {}, Wake()
+    reason = f"max_orders_per_batch {size}: waits for the next batch"
+    return start[:size], dict.fromkeys(start[size:], reason), Wake(deadline=now + pause)

@@ -1,0 +1,275 @@
+"""The grid. Rule: every way a level or the grid can change is in this file.
+
+A level waits, enters, holds, and starts over:
+
+    Waiting ──wanted──> Entering ──entry filled──> Holding ──exit filled──> Waiting (next cycle)
+       ^                   │  └── withdrawn before a fill ──> Waiting
+       └── nothing held ───┘      withdrawn after a part ───> Holding that part
+
+Partial fills count at once: what an entry has bought is offered by the exit while the rest of the entry still rests.
+The public names (NOT_ACTIVE, OPEN_ORDER_PLACED, OPEN_ORDER_FILLED, CLOSE_ORDER_PLACED, COMPLETE) are these states seen
+together with the orders that work them; the engine puts the two together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.machine import LegFilled, LotCut, MachineEvent, Note, Outcome, PlaceView, View, Wake
+from core.machines.grid.barriers import barrier_hit, barrier_wake
+from core.machines.grid.config import GridPlan
+from core.machines.grid.entries import Choice, choose_entries
+from core.machines.grid.state import (
+    Closed,
+    Closing,
+    Entering,
+    GridState,
+    Holding,
+    Level,
+    Running,
+    Waiting,
+    level_data,
+    lot_name,
+    read_head,
+    read_level,
+    write_head,
+)
+from core.orders import Kind, Leg, Role, leg_id
+from core.values import ZERO
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The step under way: a state being changed and what has to be said about it."""
+
+    levels: list[Level]
+    strays: dict[str, Decimal]
+    dirty: set[int]
+    wants: dict[str, Leg | None]
+    notes: list[Note]
+
+
+def begin(plan: GridPlan, view: View) -> Outcome:
+    """Lay out the levels; those through the market wait for their first purchase as `initial_inventory` says."""
+    levels = tuple(Waiting(0, armed=_clear_of_market(plan, i, view)) for i in range(len(plan.lines)))
+    state = GridState(levels=levels, phase=Running(view.now), last_batch_at=None, peak=None, strays=())
+    return step(plan, state, (), view)
+
+
+def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], view: View) -> Outcome:
+    """Answer fills, time and price: fold the events, test the barriers, then choose which entries may rest."""
+    draft = _Draft(list(state.levels), dict(state.strays), set(), {}, [])
+    for event in events:
+        _fold(plan, draft, event, view.now)
+    phase, unwind, peak = _phase(plan, state, draft, view)
+    choice = _choose(plan, state, draft, phase, view)
+    for index in choice.start:
+        draft.dirty.add(index)
+    for index in choice.stop:
+        draft.dirty.add(index)
+    _settle(plan, draft, choice, view.now, exits=isinstance(phase, Running))
+    new = GridState(
+        levels=tuple(draft.levels) if draft.dirty else state.levels,
+        phase=phase,
+        last_batch_at=view.now if choice.start else state.last_batch_at,
+        peak=peak,
+        strays=tuple(draft.strays.items()),
+    )
+    wake = choice.wake.meet(barrier_wake(plan, new, view))
+    return Outcome(new, draft.wants, tuple(draft.notes), tuple(sorted(draft.dirty)), wake, unwind)
+
+
+def wants(plan: GridPlan, state: GridState) -> dict[str, Leg]:
+    """List every leg wanted now."""
+    exits = isinstance(state.phase, Running)
+    legs: dict[str, Leg] = {}
+    for index, level in enumerate(state.levels):
+        legs.update({name: leg for name, leg in _legs(plan, index, level, exits=exits).items() if leg is not None})
+    for lot, held in state.strays:
+        index, cycle = _place_of(lot)
+        leg = _exit(plan, index, cycle, held)
+        if exits and leg is not None:
+            legs[leg.leg_id] = leg
+    return legs
+
+
+def place(plan: GridPlan, state: GridState, index: int) -> PlaceView:
+    """Show one level."""
+    line, level = plan.lines[index], state.levels[index]
+    held = ZERO if isinstance(level, Waiting) else level.held
+    return PlaceView(
+        place=index,
+        phase=type(level).__name__,
+        entry=leg_id(Role.ENTRY, index, level.cycle),
+        exit=leg_id(Role.EXIT, index, level.cycle),
+        entry_price=line.entry_price,
+        exit_price=line.exit_price,
+        qty=line.qty,
+        held=held,
+        reason=level.reason if isinstance(level, Waiting) else "",
+        data=level_data(level),
+    )
+
+
+def head(state: GridState) -> dict[str, Any]:
+    """Return phase, clocks and strays as plain data."""
+    return write_head(state)
+
+
+def restore(plan: GridPlan, head: Mapping[str, Any], places: Mapping[int, Mapping[str, str]]) -> GridState:
+    """Build the state back; a level without a row has never been touched."""
+    levels = tuple(read_level(places[i]) if i in places else Waiting(0, armed=True) for i in range(len(plan.lines)))
+    return read_head(head, levels)
+
+
+def _fold(plan: GridPlan, draft: _Draft, event: MachineEvent, now: datetime) -> None:
+    index, cycle = _place_of(event.lot_id)
+    if index < 0 or index >= len(draft.levels):
+        return
+    level = draft.levels[index]
+    if cycle != level.cycle:
+        # A late fill of a cycle that was over: its lot is worked by an exit leg of its own, beside the level.
+        change = event.net if isinstance(event, LegFilled) and event.role is Role.ENTRY else -_given(event)
+        left = draft.strays.get(event.lot_id, ZERO) + change
+        draft.strays[event.lot_id] = left
+        leg = _exit(plan, index, cycle, left)
+        draft.wants[leg_id(Role.EXIT, index, cycle)] = leg
+        if leg is None:
+            del draft.strays[event.lot_id]
+        return
+    draft.dirty.add(index)
+    if isinstance(event, LegFilled) and event.role is Role.ENTRY:
+        draft.levels[index] = _entered(plan, index, level, event, now)
+    else:
+        draft.levels[index] = _reduced(plan, index, level, _given(event), draft, now)
+
+
+def _given(event: MachineEvent) -> Decimal:
+    return event.net if isinstance(event, LegFilled) else event.qty
+
+
+def _entered(plan: GridPlan, index: int, level: Level, event: LegFilled, now: datetime) -> Level:
+    match level:
+        case Waiting(cycle=cycle):
+            # The fill outran the withdrawal of its order: hold what it bought, want no more.
+            return Holding(cycle, event.net, now)
+        case Entering(cycle=cycle, bought=bought, held=held, since=since, at_market=at_market):
+            bought += event.qty
+            if bought >= plan.lines[index].qty:
+                return Holding(cycle, held + event.net, now)
+            return Entering(cycle, bought, held + event.net, since, at_market=at_market)
+        case Holding(cycle=cycle, held=held, since=since):
+            return Holding(cycle, held + event.net, since)
+
+
+def _reduced(plan: GridPlan, index: int, level: Level, qty: Decimal, draft: _Draft, now: datetime) -> Level:
+    match level:
+        case Waiting():
+            return level
+        case Entering(cycle=cycle, bought=bought, held=held, since=since, at_market=at_market):
+            return Entering(cycle, bought, max(held - qty, ZERO), since, at_market=at_market)
+        case Holding(cycle=cycle, held=held, since=since):
+            left = max(held - qty, ZERO)
+            if plan.instrument.floor_qty(left) > ZERO:
+                return Holding(cycle, left, since)
+            draft.notes.append(Note(f"level {index}", "COMPLETE", f"cycle {cycle} entered and exited"))
+            draft.wants[leg_id(Role.EXIT, index, cycle)] = None
+            draft.wants[leg_id(Role.ENTRY, index, cycle)] = None
+            return Waiting(cycle + 1, armed=True)
+
+
+def _phase(plan: GridPlan, state: GridState, draft: _Draft, view: View) -> tuple[Any, str, Decimal | None]:
+    match state.phase:
+        case Running():
+            hit, peak = barrier_hit(plan, state, view)
+            if hit is None:
+                return state.phase, "", peak
+            draft.notes.append(Note("grid", hit.word, hit.reason))
+            draft.dirty.update(range(len(draft.levels)))
+            keep = hit.keeps_position
+            return (Closed(hit.word, view.now) if keep else Closing(hit.word, view.now)), "" if keep else hit.word, peak
+        case Closing(word=word):
+            if plan.instrument.floor_qty(abs(view.inventory)) > ZERO:
+                return state.phase, word, state.peak
+            draft.notes.append(Note("grid", "closed", f"{word}: nothing is held any more"))
+            return Closed(word, view.now), "", state.peak
+        case Closed():
+            return state.phase, "", state.peak
+
+
+def _choose(plan: GridPlan, state: GridState, draft: _Draft, phase: Any, view: View) -> Choice:
+    if isinstance(phase, Running):
+        return choose_entries(plan, draft.levels, state.last_batch_at, view, changed=draft.dirty)
+    word = phase.word
+    stop = {i: word for i, level in enumerate(draft.levels) if not isinstance(level, Holding)}
+    return Choice(start=(), stop=stop, wake=Wake())
+
+
+def _settle(plan: GridPlan, draft: _Draft, choice: Choice, now: datetime, *, exits: bool) -> None:
+    starting = set(choice.start)
+    for index in draft.dirty:
+        level = draft.levels[index]
+        if index in starting and isinstance(level, Waiting):
+            at_market = not level.armed and plan.config.initial_inventory == "market"
+            draft.levels[index] = level = Entering(level.cycle, ZERO, ZERO, now, at_market=at_market)
+        elif index in choice.stop:
+            draft.levels[index] = level = _withdrawn(level, choice.stop[index], now)
+        draft.wants.update(_legs(plan, index, level, exits=exits))
+
+
+def _withdrawn(level: Level, reason: str, now: datetime) -> Level:
+    match level:
+        case Waiting(cycle=cycle, armed=armed):
+            return Waiting(cycle, armed=armed, reason=reason)
+        case Entering(cycle=cycle, held=held):
+            return Holding(cycle, held, now) if held > ZERO else Waiting(cycle, armed=True, reason=reason)
+        case Holding():
+            return level
+
+
+def _legs(plan: GridPlan, index: int, level: Level, *, exits: bool) -> dict[str, Leg | None]:
+    entry_id, exit_id = leg_id(Role.ENTRY, index, level.cycle), leg_id(Role.EXIT, index, level.cycle)
+    match level:
+        case Waiting():
+            return {entry_id: None, exit_id: None}
+        case Entering(cycle=cycle, held=held, at_market=at_market):
+            entry = _entry(plan, index, cycle, at_market=at_market)
+            return {entry_id: entry, exit_id: _exit(plan, index, cycle, held) if exits else None}
+        case Holding(cycle=cycle, held=held):
+            return {entry_id: None, exit_id: _exit(plan, index, cycle, held) if exits else None}
+
+
+def _entry(plan: GridPlan, index: int, cycle: int, *, at_market: bool) -> Leg:
+    line = plan.lines[index]
+    instrument = plan.instrument
+    return Leg(
+        leg_id=leg_id(Role.ENTRY, index, cycle), venue=instrument.venue, symbol=instrument.symbol,
+        side=plan.config.entry_side, role=Role.ENTRY, kind=Kind.LIMIT, qty=line.qty, price=line.entry_price,
+        post_only=not at_market, lot_id=lot_name(index, cycle),
+    )  # fmt: skip
+
+
+def _exit(plan: GridPlan, index: int, cycle: int, held: Decimal) -> Leg | None:
+    instrument = plan.instrument
+    qty = instrument.floor_qty(held)
+    if qty <= ZERO:
+        return None
+    return Leg(
+        leg_id=leg_id(Role.EXIT, index, cycle), venue=instrument.venue, symbol=instrument.symbol,
+        side=plan.config.entry_side.opposite, role=Role.EXIT, kind=Kind.LIMIT, qty=qty,
+        price=plan.lines[index].exit_price, post_only=True, reduce_only=instrument.swap, lot_id=lot_name(index, cycle),
+    )  # fmt: skip
+
+
+def _place_of(lot_id: str) -> tuple[int, int]:
+    place_text, _, cycle_text = lot_id.partition("-")
+    if not (place_text.isdigit() and cycle_text.isdigit()):
+        return -1, -1
+    return int(place_text), int(cycle_text)
+
+
+def _clear_of_market(plan: GridPlan, index: int, view: View) -> bool:
+    price = plan.lines[index].entry_price
+    return price < view.quote.ask if plan.config.side == "BUY" else price > view.quote.bid
