@@ -12,22 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.market import Candle
-from core.series import ceil_units, check_index, check_start, exact_units, finest_places, floor_units, ms_to_ts, places, ts_to_ms
+from core.series import (
+    ceil_units,
+    check_index,
+    check_start,
+    exact_units,
+    finest_places,
+    floor_units,
+    ms_to_ts,
+    not_rising,
+    places,
+    ts_to_ms,
+)
 
 Ints = NDArray[np.int64]
 
 BLOCK = 64
-# A jump is usually short. One comparison over 256 bars costs hardly more than one over 8 (the call dominates).
-NEAR = 256
-INT64_MAX = 2**63 - 1
-INT64_MIN = -(2**63)
+# A jump is usually short. One comparison over 128 bars costs hardly more than one over 8 (the call dominates).
+NEAR = 128
 _EXACT = Context(prec=40, traps=[Inexact, InvalidOperation])
 
 
 class ArraySeries:
     """`core.series.CandleSeries` over int64 columns; the columns are read-only and may be read by kernels directly.
 
-    `ts` is milliseconds since 1970 UTC, `open`, `high`, `low`, `close` are in 10**-scale, `volume` in 10**-volume_scale.
+    `ts` is milliseconds since 1970 UTC, prices are in units of 10**-scale, `volume` in 10**-volume_scale.
     """
 
     __slots__ = (
@@ -35,7 +44,7 @@ class ArraySeries:
         "low", "low_1", "low_2", "open", "scale", "ts", "volume", "volume_scale",
     )  # fmt: skip
 
-    def __init__(  # noqa: PLR0913 - a candle has six columns, and two of them their own scale
+    def __init__(
         self, ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, volume: Ints, *, scale: int, volume_scale: int
     ) -> None:
         """Take columns of equal length in strictly rising order of `ts`; raises `ValueError` for anything else."""
@@ -49,9 +58,7 @@ class ArraySeries:
         self.ts, self.open, self.high, self.low, self.close, self.volume = columns
         late = np.flatnonzero(self.ts[1:] <= self.ts[:-1])
         if len(late):
-            i = int(late[0]) + 1
-            message = f"candle {i} opens at {ms_to_ts(int(self.ts[i]))}, not after candle {i - 1}: candles must rise in time"
-            raise ValueError(message)
+            raise not_rising(int(late[0]) + 1, int(self.ts[late[0] + 1]))
         self.scale = scale
         self.volume_scale = volume_scale
         self._len = len(self.ts)
@@ -102,20 +109,19 @@ class ArraySeries:
         if start < 0 or start >= self._len or (low is None and high is None):
             check_start(start)
             return self._len
-        edges = _edge(low), _edge(high)
         end = (start + NEAR + BLOCK) & -BLOCK
-        i = _first(self.low, self.high, start, end, edges)
+        i = _first(self.low, self.high, start, end, low, high)
         if i >= 0:
             return i
         # `end` is the first bar of a block, and `end_1` the first block of a block of blocks.
         end_1 = (end // BLOCK + 2 * BLOCK) & -BLOCK
-        block = _first(self.low_1, self.high_1, end // BLOCK, end_1, edges)
+        block = _first(self.low_1, self.high_1, end // BLOCK, end_1, low, high)
         if block < 0:
-            block_2 = _first(self.low_2, self.high_2, end_1 // BLOCK, len(self.low_2), edges)
+            block_2 = _first(self.low_2, self.high_2, end_1 // BLOCK, len(self.low_2), low, high)
             if block_2 < 0:
                 return self._len
-            block = _first(self.low_1, self.high_1, block_2 * BLOCK, (block_2 + 1) * BLOCK, edges)
-        return _first(self.low, self.high, block * BLOCK, (block + 1) * BLOCK, edges)
+            block = _first(self.low_1, self.high_1, block_2 * BLOCK, (block_2 + 1) * BLOCK, low, high)
+        return _first(self.low, self.high, block * BLOCK, (block + 1) * BLOCK, low, high)
 
     def between(self, first: int, last: int) -> "ArraySeries":
         """Return bars first <= i < last as a series of their own, sharing the columns' memory."""
@@ -149,21 +155,18 @@ def series_of(candles: Sequence[Candle], *, scale: int | None = None) -> ArraySe
     )
 
 
-def _edge(units: int | None) -> Ints | None:
-    # A zero-dimensional array compares faster than a Python number. An edge beyond int64 holds for every bar or
-    # for none; clamped, it still does, as no price of a market lies there.
-    return None if units is None else np.array(min(max(units, INT64_MIN), INT64_MAX), dtype=np.int64)
-
-
-def _first(low: Ints, high: Ints, a: int, b: int, edges: tuple[Ints | None, Ints | None]) -> int:
-    # First i in [a, b) with low[i] <= lower edge or high[i] >= upper edge, else -1; at least one edge is given.
-    lower, upper = edges
-    if upper is None:
-        hit = np.less_equal(low[a:b], lower)
-    elif lower is None:
-        hit = np.greater_equal(high[a:b], upper)
+def _first(lows: Ints, highs: Ints, a: int, b: int, low: int | None, high: int | None) -> int:
+    # First i in [a, b) with lows[i] <= low or highs[i] >= high, else -1. numpy compares with a whole number of any
+    # size correctly, so an edge beyond int64 needs no care.
+    hit: NDArray[np.bool_]
+    if low is None and high is None:
+        return -1
+    if high is None:
+        hit = np.less_equal(lows[a:b], low)
+    elif low is None:
+        hit = np.greater_equal(highs[a:b], high)
     else:
-        hit = np.less_equal(low[a:b], lower) | np.greater_equal(high[a:b], upper)
+        hit = (lows[a:b] <= low) | (highs[a:b] >= high)
     # Searching the bytes costs a third of argmax and tells "none" apart from "the first".
     i = hit.tobytes().find(1)
     return a + i if i >= 0 else -1

@@ -22,7 +22,7 @@ _EXACT = Context(prec=80, traps=[InvalidOperation, Inexact])
 
 
 class CandleSeries(Protocol):
-    """Candles in strictly rising order of their open time, none of them unfinished; missing ones are simply not there."""
+    """Finished candles in strictly rising order of their open time; missing ones are simply not there."""
 
     @property
     def scale(self) -> int:
@@ -65,8 +65,7 @@ class ListSeries:
         self._ts = [ts_to_ms(candle.ts) for candle in self._candles]
         for i in range(1, len(self._ts)):
             if self._ts[i] <= self._ts[i - 1]:
-                message = f"candle {i} opens at {self._candles[i].ts}, not after candle {i - 1}: candles must rise in time"
-                raise ValueError(message)
+                raise not_rising(i, self._ts[i])
         self._scale = scale if scale is not None else finest_places(self._candles)
 
     @property
@@ -116,6 +115,11 @@ def check_start(start: int) -> None:
         raise IndexError(message)
 
 
+def not_rising(i: int, ts_ms: int) -> ValueError:
+    """Build the error for a bar `i` that does not open after the one before it."""
+    return ValueError(f"candle {i} opens at {ms_to_ts(ts_ms)}, not after candle {i - 1}: candles must rise in time")
+
+
 def ts_to_ms(ts: datetime) -> int:
     """Milliseconds since 1970 of a naive UTC time; raises `ValueError` for a time with a zone, which is not ours."""
     if ts.tzinfo is not None:
@@ -134,20 +138,25 @@ def floor_units(price: Decimal, scale: int) -> int:
 
     low <= price holds for a whole number `low` exactly when low <= floor(price), so flooring moves no wake.
     """
-    return floor(_scaled(price, scale))
+    try:
+        return floor(price.scaleb(scale, _WIDE))
+    except (ValueError, OverflowError, InvalidOperation) as error:
+        raise _no_edge(price) from error
 
 
 def ceil_units(price: Decimal, scale: int) -> int:
     """Smallest whole number of 10**-scale that is >= price: the upper edge of a band, exact for whole-number highs."""
-    return ceil(_scaled(price, scale))
+    try:
+        return ceil(price.scaleb(scale, _WIDE))
+    except (ValueError, OverflowError, InvalidOperation) as error:
+        raise _no_edge(price) from error
 
 
 def exact_units(price: Decimal, scale: int) -> int:
     """Return price in whole units of 10**-scale; raises `ValueError` where the price is finer than that."""
-    scaled = _scaled(price, scale)
-    units = int(scaled)
-    if units != scaled:
-        message = f"price {price} has more than {scale} decimal places"
+    units = floor_units(price, scale)
+    if Decimal(units).scaleb(-scale, _WIDE) != price:
+        message = f"{price} has more than {scale} decimal places"
         raise ValueError(message)
     return units
 
@@ -167,8 +176,5 @@ def finest_places(candles: Sequence[Candle]) -> int:
     return max((places(p) for p in prices), default=0)
 
 
-def _scaled(price: Decimal, scale: int) -> Decimal:
-    if not price.is_finite():
-        message = f"band edge {price} is not a number; use None for a side without an edge"
-        raise ValueError(message)
-    return price.scaleb(scale, _WIDE)
+def _no_edge(price: Decimal) -> ValueError:
+    return ValueError(f"{price} is no price; use None for a side of a band that has no edge")
