@@ -158,15 +158,14 @@ def series_of(candles: Sequence[Candle], *, scale: int | None = None) -> ArraySe
 def _first(lows: Ints, highs: Ints, a: int, b: int, low: int | None, high: int | None) -> int:
     # First i in [a, b) with lows[i] <= low or highs[i] >= high, else -1. numpy compares with a whole number of any
     # size correctly, so an edge beyond int64 needs no care.
-    hit: NDArray[np.bool_]
-    if low is None and high is None:
-        return -1
-    if high is None:
-        hit = np.less_equal(lows[a:b], low)
-    elif low is None:
-        hit = np.greater_equal(highs[a:b], high)
-    else:
+    if low is not None and high is not None:
         hit = (lows[a:b] <= low) | (highs[a:b] >= high)
+    elif low is not None:
+        hit = lows[a:b] <= low
+    elif high is not None:
+        hit = highs[a:b] >= high
+    else:
+        return -1
     # Searching the bytes costs a third of argmax and tells "none" apart from "the first".
     i = hit.tobytes().find(1)
     return a + i if i >= 0 else -1
