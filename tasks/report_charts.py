@@ -1,0 +1,271 @@
+"""The interactive charts of a report, as plain figures for plotly.js: traces and the parts of a layout that differ.
+
+Colours are written as `@name`, a name of the palette; the page resolves them and does so again when the reader's
+scheme changes. Candles and fills are not in the figure: the page draws as many as the visible range can show, out of
+the packed series (`series_of`), so zooming in shows more. Text from outside is escaped, since plotly reads a little HTML.
+"""
+
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from tasks.report_data import BotReport
+from tasks.report_format import NARROW, amount, price
+from tasks.report_sampling import epoch_ms, floats, keep_extremes, merge_candles, pack_candles, price_decimals, spread_evenly
+from tasks.report_stats import BridgeStep
+from tasks.report_theme import LEVEL_WORDS, STATE_WORDS, level_class
+
+Figure = dict[str, Any]
+
+CANDLES_TOTAL_MAX = 60_000
+FILLS_TOTAL_MAX = 20_000
+LINE_BUCKETS = 450
+PRICE_DOMAIN = [0.27, 1.0]
+INVENTORY_DOMAIN = [0.0, 0.2]
+LADDER_DOMAIN = [0.94, 1.0]
+
+
+def series_of(bot: BotReport, bots: int) -> dict[str, Any]:
+    """Return the packed candles and fills of a bot; all bots of a report together stay within the size of a page."""
+    fills = bot.fills.sort_values("ts")
+    places = spread_evenly(len(fills), max(200, FILLS_TOTAL_MAX // bots))
+    fills = fills.iloc[places]
+    prices = floats(fills["price"])
+    decimals = price_decimals(prices)
+    return {
+        "candles": pack_candles(merge_candles(bot.candles, max(400, CANDLES_TOTAL_MAX // bots))),
+        "fills": {
+            "decimals": decimals,
+            "t": np.diff(epoch_ms(fills["ts"]), prepend=0).tolist(),
+            "p": np.rint(prices * 10**decimals).astype(np.int64).tolist(),
+            "s": [1 if str(side).upper() == "BUY" else 0 for side in fills["side"]],
+            "q": [_short(value) for value in floats(fills["qty"])],
+            "r": [escape(str(role)) for role in fills["role"]],
+            "g": [None if value != value else _short(value) for value in floats(fills["realized_pnl"])],
+            "total": len(bot.fills),
+        },
+    }
+
+
+def price_figure(bot: BotReport) -> Figure:
+    """Return price with level lines, the ladder of levels at its right edge, and the inventory below."""
+    quote, base = escape(bot.quote_asset), escape(bot.base_asset)
+    traces = [*_level_lines(bot), *_level_ladder(bot), _inventory(bot)]
+    return {
+        "kind": "price",
+        "traces": traces,
+        "levels": sorted(set(floats(bot.levels["entry_price"]).tolist()) | set(floats(bot.levels["exit_price"]).tolist())),
+        "unit": quote,
+        "base": base,
+        "layout": {
+            "xaxis": {"domain": [0.0, 0.925], "anchor": "y2", "type": "date"},
+            "xaxis2": {
+                "domain": LADDER_DOMAIN,
+                "anchor": "y",
+                "fixedrange": True,
+                "showticklabels": False,
+                "showgrid": False,
+                "zeroline": False,
+                "ticks": "",
+            },
+            "yaxis": {"domain": PRICE_DOMAIN, "fixedrange": True, "title": {"text": quote}},
+            "yaxis2": {
+                "domain": INVENTORY_DOMAIN,
+                "fixedrange": True,
+                "title": {"text": base},
+                "rangemode": "tozero",
+                "nticks": 4,
+            },
+            "barmode": "overlay",
+        },
+    }
+
+
+def equity_figure(bot: BotReport) -> Figure:
+    """Return equity against buy-and-hold, and the drawdown in percent of the peak below."""
+    curve = bot.equity
+    times = epoch_ms(curve["ts"])
+    quote = escape(bot.quote_asset)
+    lines: list[dict[str, Any]] = []
+    for name, column, colour, width, dash in (
+        ("Buy and hold", "hold_equity", "@hold", 1.4, "dot"),
+        ("Equity", "equity", "@accent", 2.0, "solid"),
+    ):
+        values = floats(curve[column])
+        kept = keep_extremes(values, LINE_BUCKETS)
+        lines.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": name,
+                "x": times[kept].tolist(),
+                "y": _rounded(values[kept]),
+                "line": {"color": colour, "width": width, "dash": dash},
+                "hovertemplate": f"%{{y:,.2f}} {quote}",
+            }
+        )
+    falls = -100.0 * floats(curve["drawdown"])
+    kept = keep_extremes(falls, LINE_BUCKETS)
+    lines.append(
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": "Drawdown",
+            "x": times[kept].tolist(),
+            "y": _rounded(falls[kept]),
+            "yaxis": "y2",
+            "line": {"color": "@bad", "width": 1.2},
+            "fill": "tozeroy",
+            "fillcolor": "@bad_soft",
+            "hovertemplate": "%{y:.2f} % of the peak",
+        }
+    )
+    return {
+        "kind": "equity",
+        "traces": lines,
+        "layout": {
+            "hovermode": "x unified",
+            "xaxis": {"anchor": "y2", "type": "date"},
+            "yaxis": {"domain": [0.36, 1.0], "fixedrange": True, "title": {"text": quote}},
+            "yaxis2": {
+                "domain": [0.0, 0.26],
+                "fixedrange": True,
+                "title": {"text": "% of peak"},
+                "rangemode": "tozero",
+                "nticks": 4,
+            },
+        },
+    }
+
+
+def bridge_figure(steps: list[BridgeStep], quote_asset: str) -> Figure:
+    """Return the bridge from nothing to net profit: one horizontal bar a step, labelled with its value."""
+    quote = escape(quote_asset)
+    ends = [float(step.start + step.value) for step in steps] + [float(step.start) for step in steps]
+    low, high = min([0.0, *ends]), max([0.0, *ends])
+    room = (high - low or 1.0) * 0.30
+    colours = ["@accent" if step.is_total else "@good" if step.value >= 0 else "@bad" for step in steps]
+    # Labels stand right of the larger end of a bar, so that they never run over its neighbours.
+    labels = {
+        "type": "scatter",
+        "mode": "text",
+        "x": [float(max(step.start, step.start + step.value)) for step in steps],
+        "y": [step.name for step in steps],
+        "text": [f" {amount(step.value, signed=True)}{NARROW}{quote}" for step in steps],
+        "textposition": "middle right",
+        "textfont": {"color": "@ink"},
+        "hoverinfo": "skip",
+        "cliponaxis": False,
+    }
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "base": [float(step.start) for step in steps],
+        "x": [float(step.value) for step in steps],
+        "y": [step.name for step in steps],
+        "marker": {"color": colours, "line": {"width": 0}},
+        "width": 0.56,
+        "hoverinfo": "skip",
+    }
+    return {
+        "kind": "bridge",
+        "traces": [bars, labels],
+        "layout": {
+            "xaxis": {
+                "range": [low - (room * 0.1 if low < 0 else 0.0), high + room],
+                "fixedrange": True,
+                "zeroline": True,
+                "nticks": 5,
+            },
+            "yaxis": {"autorange": "reversed", "fixedrange": True, "showgrid": False, "ticks": "", "title": None},
+        },
+    }
+
+
+def _level_lines(bot: BotReport) -> list[dict[str, Any]]:
+    traces: list[dict[str, Any]] = []
+    spans = [epoch_ms(frame["ts"]) for frame in (bot.candles, bot.equity) if len(frame)]
+    if not spans:
+        return traces
+    start, end = min(int(span[0]) for span in spans), max(int(span[-1]) for span in spans)
+    for kind in ("complete", "idle", "holding", "working"):
+        rows = [row for row in bot.levels.to_dict("records") if level_class(str(row["state"])) == kind]
+        if not rows:
+            continue
+        # A level that holds waits at its exit, every other one at its entry.
+        waits_at = "exit_price" if kind == "holding" else "entry_price"
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": LEVEL_WORDS[kind],
+                "x": [start, end, None] * len(rows),
+                "y": [part for row in rows for part in (float(row[waits_at]), float(row[waits_at]), None)],
+                "line": {"color": f"@{kind}", "width": 1, "dash": "dot" if kind in {"idle", "complete"} else "solid"},
+                "opacity": 0.30,
+                "hoverinfo": "skip",
+            }
+        )
+    return traces
+
+
+def _level_ladder(bot: BotReport) -> list[dict[str, Any]]:
+    rows = bot.levels.to_dict("records")
+    if not rows:
+        return []
+    entries = np.unique(floats(bot.levels["entry_price"]))
+    gap = float(np.diff(entries).min()) if len(entries) > 1 else float(entries[0]) * 0.002
+    kinds = [level_class(str(row["state"])) for row in rows]
+    return [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "x": [1.0] * len(rows),
+            "y": [float(row["exit_price" if kind == "holding" else "entry_price"]) for row, kind in zip(rows, kinds, strict=True)],
+            "width": gap * 0.55,
+            "marker": {"color": [f"@{kind}" for kind in kinds], "line": {"width": 0}},
+            "xaxis": "x2",
+            "yaxis": "y",
+            "hovertext": [_level_text(bot, row) for row in rows],
+            "hovertemplate": "%{hovertext}<extra></extra>",
+        }
+    ]
+
+
+def _level_text(bot: BotReport, row: dict[str, Any]) -> str:
+    state, quote, base = str(row["state"]), escape(bot.quote_asset), escape(bot.base_asset)
+    lines = [
+        f"<b>Level {escape(str(row['level']))}</b> {escape(STATE_WORDS.get(state, state))}",
+        f"entry {price(row['entry_price'])} {quote}, exit {price(row['exit_price'])} {quote}",
+        f"{price(row['qty'])} {base}",
+    ]
+    if row["reason"]:
+        lines.append(escape(str(row["reason"])))
+    return "<br>".join(lines)
+
+
+def _inventory(bot: BotReport) -> dict[str, Any]:
+    held = floats(bot.equity["inventory_base"])
+    kept = keep_extremes(held, LINE_BUCKETS)
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "Inventory",
+        "x": epoch_ms(bot.equity["ts"])[kept].tolist(),
+        "y": _rounded(held[kept]),
+        "yaxis": "y2",
+        "line": {"color": "@accent", "width": 1.2, "shape": "hv"},
+        "fill": "tozeroy",
+        "fillcolor": "@accent_soft",
+        "hovertemplate": f"%{{y}} {escape(bot.base_asset)}<extra>inventory</extra>",
+    }
+
+
+# Eight digits are finer than any pixel and keep the page small; JSON knows no NaN.
+def _rounded(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[float | None]:
+    return [None if value != value else _short(value) for value in values.tolist()]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.8g}")
