@@ -89,12 +89,26 @@ def catching_everything(source: Source) -> Offences:
 
 
 def floats_beside_money(source: Source) -> Offences:
-    """Money is Decimal; a float literal in the core is where it would leak in."""
+    """Money is Decimal; a float literal in the core is where it would leak in. Seconds (`..._s`) may be float."""
     if not source.is_in("core") or source.path in FLOAT_MODULES:
         return
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, float):
+    nodes = list(ast.walk(source.tree))
+    seconds = {id(part) for node in nodes if is_seconds(node) for part in ast.walk(node)}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, float) and id(node) not in seconds:
             yield f"{source.path}:{node.lineno} float literal {node.value}; write Decimal or an integer"
+
+
+def is_seconds(node: ast.AST) -> bool:
+    """Whether a node gives a value to a name that says it counts seconds."""
+    match node:
+        case (
+            ast.AnnAssign(target=ast.Name(id=name))
+            | ast.Assign(targets=[ast.Name(id=name)])
+            | ast.keyword(arg=str(name))
+        ):
+            return name.lower().endswith("_s")
+    return False
 
 
 def unexplained_tests(source: Source) -> Offences:
