@@ -1,0 +1,280 @@
+"""A Prefect worker that runs scheduled flow runs inside its own process, so that connections and state stay warm.
+
+A stock worker starts a Python for each run, which costs seconds of CPU and of latency. This one fetches what is planned
+ahead, sleeps until the run's time and hands the run to Prefect's own engine, in place. What it promises:
+
+- Single flight: one run at a time, whatever the server says; one worker per portfolio, by a lock that dies with it.
+- Runs that come due meanwhile, stale ones and bunched ones are cancelled as "Skipped" with the reason (`warm_timetable`).
+- Runs of another portfolio are refused. A run that fails is FAILED with its message; after `kill -9` the next worker
+  reports what the last one left behind as CRASHED, so that no ghost holds the concurrency slot.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+import anyio
+import httpx
+from anyio.abc import TaskGroup, TaskStatus
+from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.context import AsyncClientContext
+from prefect.exceptions import Abort, ObjectNotFound, Pause, PrefectException
+from prefect.flow_engine import run_flow
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_WORKER_ENABLE_CANCELLATION,
+    PREFECT_WORKER_QUERY_SECONDS,
+    temporary_settings,
+)
+from prefect.states import Cancelled, Crashed, Pending
+from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
+
+from tasks.warm_deployments import Deployments, FlowUnusable
+from tasks.warm_timetable import Due, Skip, choose
+
+POLL_S = 5.0
+HORIZON_S = 20.0
+SEEN_FOR = timedelta(minutes=15)
+UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+
+
+class WarmResult(BaseWorkerResult):
+    """What a run in this process came to; the status code is 0, since the engine reports the state itself."""
+
+
+class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
+    """Worker of type `warm`. `portfolio` is the only value of a run's `portfolio` parameter that it takes."""
+
+    type: ClassVar[str] = "warm"
+    _description: ClassVar[str] = "Runs flow runs inside the worker's own process, one at a time, with warm connections."
+
+    def __init__(self, work_pool_name: str, *, portfolio: str | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("prefetch_seconds", HORIZON_S)
+        super().__init__(work_pool_name, **kwargs)
+        self._portfolio = portfolio
+        self._deployments = Deployments()
+        self._timetable: dict[UUID, Due] = {}
+        self._fetched: dict[UUID, FlowRun] = {}
+        # Runs already decided on; a poll that was under way may still name them.
+        self._seen: dict[UUID, datetime] = {}
+        self._unreported: set[UUID] = set()
+        self._arrived = asyncio.Event()
+        self._busy_since: datetime | None = None
+        self._draining = False
+        self._refused_in_a_row = 0
+        self._group: TaskGroup | None = None
+
+    async def start(self, run_once: bool = False, with_healthcheck: bool = False, printer: Any = print) -> None:
+        """Work until cancelled, as every Prefect worker; first report what a killed predecessor left behind."""
+        quiet = QuietRuns()
+        loggers = [logging.getLogger("prefect.flow_runs"), logging.getLogger("prefect.task_runs")]
+        for logger in loggers:
+            logger.addFilter(quiet)
+        with temporary_settings(
+            {
+                # Each costs a thread or an event per run; the worker answers for the runs of its own process.
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+                PREFECT_WORKER_ENABLE_CANCELLATION: False,
+                PREFECT_WORKER_QUERY_SECONDS: POLL_S,
+            }
+        ):
+            try:
+                # One client for all runs: the engine uses the client of this context instead of building its own.
+                async with AsyncClientContext.get_or_create() as context, anyio.create_task_group() as group:
+                    self._group = group
+                    await crash_unfinished(context.client, self._work_pool_name)
+                    group.start_soon(self._keep_time)
+                    await super().start(run_once, with_healthcheck, printer)
+                    group.cancel_scope.cancel()
+            finally:
+                for logger in loggers:
+                    logger.removeFilter(quiet)
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Begin no further run and wait for the one in progress. Whether it ended within the time."""
+        self._draining = True
+        with anyio.move_on_after(timeout_s):
+            while self._busy_since is not None:
+                await anyio.sleep(0.02)
+        return self._busy_since is None
+
+    async def get_and_submit_flow_runs(self) -> list[FlowRun]:
+        """Fetch what is planned up to `HORIZON_S` ahead, once per `POLL_S`, and put it into the timetable."""
+        self._last_polled_time = datetime.now(UTC)
+        if not self._has_successfully_synced:
+            return []
+        for run_id in list(self._unreported):
+            await self._settle(run_id)
+        new = []
+        for response in await self._get_scheduled_flow_runs():
+            run = response.flow_run
+            if run.id in self._seen or run.id in self._timetable or run.deployment_id is None:
+                continue
+            if (interval_s := await self._accepted(run)) is False:
+                continue
+            planned = run.next_scheduled_start_time or run.expected_start_time or datetime.now(UTC)
+            self._fetched[run.id] = run
+            self._timetable[run.id] = Due(run.id, planned.astimezone(UTC), interval_s)
+            new.append(run)
+        horizon = datetime.now(UTC) - SEEN_FOR
+        self._seen = {run_id: at for run_id, at in self._seen.items() if at > horizon}
+        self._arrived.set()
+        return new
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: BaseJobConfiguration | None = None,
+        task_status: TaskStatus[int] | None = None,
+    ) -> WarmResult:
+        """Run a PENDING flow run to its end in this process. Its failure is its state, not an error here."""
+        flow = self._deployments.flow(flow_run.deployment_id)
+        if task_status is not None:
+            task_status.started(0)
+        try:
+            state = await run_flow(flow, flow_run=flow_run, return_type="state")
+        except (Abort, Pause):
+            state = None
+        if not isinstance(state, State) or not state.is_final():
+            # Cancelled in the UI while it ran: the tick was finished nevertheless, and the slot must come free.
+            self._unreported.add(flow_run.id)
+        return WarmResult(identifier=str(flow_run.id), status_code=0)
+
+    async def _accepted(self, run: FlowRun) -> float | None | bool:
+        # The interval of a run that this worker may execute; False where it refused the run.
+        try:
+            known = await self._deployments.known(self.client, run.deployment_id)
+        except ObjectNotFound:
+            return False
+        except FlowUnusable as unusable:
+            self._mark_seen(run.id)
+            await self._report(run.id, Crashed(message=str(unusable)))
+            return False
+        if self._portfolio is not None and run.parameters.get("portfolio", self._portfolio) != self._portfolio:
+            self._mark_seen(run.id)
+            reason = f"this worker serves the portfolio {self._portfolio} and no other"
+            await self._report(run.id, Cancelled(name="Refused", message=reason))
+            return False
+        return known.interval_s
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._arrived.clear()
+            with anyio.move_on_after(self._seconds_to_next()):
+                await self._arrived.wait()
+            if not self._draining:
+                self._start_due()
+
+    def _seconds_to_next(self) -> float:
+        if not self._timetable:
+            return POLL_S
+        first = min(due.at for due in self._timetable.values())
+        return max(0.0, (first - datetime.now(UTC)).total_seconds())
+
+    def _start_due(self) -> None:
+        now = datetime.now(UTC)
+        due = [entry for entry in self._timetable.values() if entry.at <= now]
+        choice = choose(due, now, self._busy_since)
+        runs = {entry.run_id: self._fetched.pop(entry.run_id) for entry in due}
+        for entry in due:
+            del self._timetable[entry.run_id]
+            self._mark_seen(entry.run_id)
+        if self._group is None:
+            return
+        if choice.run is not None:
+            self._busy_since = now
+            self._group.start_soon(self._execute, runs[choice.run.run_id])
+        if choice.skips:
+            self._group.start_soon(self._skip, choice.skips)
+
+    async def _execute(self, run: FlowRun) -> None:
+        try:
+            answer = await self.client.set_flow_run_state(run.id, Pending())
+            if answer.status != SetStateStatus.ACCEPT:
+                await self._not_accepted(run, answer.state)
+                return
+            self._refused_in_a_row = 0
+            run.state = answer.state
+            await self.run(run)
+            if run.id in self._unreported:
+                await self._settle(run.id)
+        except ObjectNotFound:
+            # Deleted since it was fetched, with its schedule or by a person.
+            return
+        except (httpx.HTTPError, PrefectException) as error:
+            self._unreported.add(run.id)
+            self._logger.warning("The server could not be told about run %s: %s", run.id, type(error).__name__)
+        finally:
+            self._busy_since = None
+
+    async def _not_accepted(self, run: FlowRun, state: State | None) -> None:
+        # The server's concurrency slot is taken though nothing runs here, and nobody else may run: a ghost holds it.
+        self._refused_in_a_row += 1
+        named = state.name if state is not None else "nothing"
+        self._logger.info("Run %s was not started: the server says %s", run.id, named)
+        if self._refused_in_a_row >= 2 and state is not None and state.is_cancelled():
+            self._logger.warning("Freeing the concurrency slot that a lost run still holds")
+            await crash_unfinished(self.client, self._work_pool_name)
+            await self._deployments.free_slot(self.client, run.deployment_id)
+
+    async def _skip(self, skips: tuple[Skip, ...]) -> None:
+        for skip in skips:
+            await self._report(skip.run_id, Cancelled(name="Skipped", message=f"Skipped: {skip.reason}."))
+
+    async def _report(self, run_id: UUID, state: State) -> None:
+        try:
+            await self.client.set_flow_run_state(run_id, state)
+        except ObjectNotFound:
+            return
+        except (httpx.HTTPError, PrefectException):
+            # Still planned at the server: the next poll names it again.
+            self._seen.pop(run_id, None)
+
+    async def _settle(self, run_id: UUID) -> None:
+        # A run that ended here while the server was away, or was cancelled while it ran, gets its final state.
+        try:
+            run = await self.client.read_flow_run(run_id)
+            if run.state is not None and run.state.is_cancelling():
+                text = "Cancelled while it ran; a tick that has begun is finished first."
+                await self.client.set_flow_run_state(run_id, Cancelled(message=text), force=True)
+            elif run.state is not None and run.state.type in UNFINISHED:
+                text = "The run ended, but the server could not be told how."
+                await self.client.set_flow_run_state(run_id, Crashed(message=text), force=True)
+        except ObjectNotFound:
+            pass
+        self._unreported.discard(run_id)
+
+    def _mark_seen(self, run_id: UUID) -> None:
+        self._seen[run_id] = datetime.now(UTC)
+
+
+class QuietRuns(logging.Filter):
+    """Drops the two lines that the engine writes for every run and task that goes well; each would be a row per tick."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is kept."""
+        text = str(record.msg)
+        return record.levelno > logging.INFO or not text.startswith(("Beginning flow run", "Finished in state"))
+
+
+async def crash_unfinished(client: Any, work_pool_name: str) -> int:
+    """Report runs of this pool that no process executes any more as CRASHED, which frees their slots. Return how many.
+
+    Only a worker that holds the portfolio's lock may call this.
+    """
+    count = 0
+    while runs := await client.read_flow_runs(
+        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": UNFINISHED}}}),
+        work_pool_filter=WorkPoolFilter.model_validate({"name": {"any_": [work_pool_name]}}),
+        limit=100,
+    ):
+        for run in runs:
+            state = Crashed(message="The worker that ran it is gone.")
+            await client.set_flow_run_state(run.id, state, force=True)
+        count += len(runs)
+    return count
+
