@@ -6,6 +6,7 @@ A rule that has to bend for a place names that place here, with the reason.
 import ast
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -256,3 +257,9 @@ def test_layers_are_kept() -> None:
 def test_core_is_strictly_typed() -> None:
     """The type checker proves the core, above all that every `match` has all its cases."""
     run_gate("basedpyright", "--pythonpath", sys.executable)
+
+
+def test_no_test_reaches_beyond_this_machine() -> None:
+    """A connection outwards is refused by name before it is tried; 0.0.0.1 leads nowhere even without that guard."""
+    with socket.socket() as outwards, pytest.raises(AssertionError, match=r"reached for .*0\.0\.0\.1"):
+        outwards.connect(("0.0.0.1", 9))
