@@ -63,7 +63,7 @@ class ArraySeries:
         self.volume_scale = volume_scale
         self._len = len(self.ts)
         # One number out of a memoryview costs a third of one out of an array.
-        self._columns = tuple(memoryview(c) for c in columns)
+        self._columns = tuple(c.data for c in columns)
         self._price_unit = Decimal(1).scaleb(-scale)
         self._volume_unit = Decimal(1).scaleb(-volume_scale)
         self.low_1, self.high_1 = _block_min(self.low), _block_max(self.high)

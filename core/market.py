@@ -55,6 +55,13 @@ class Instrument:
         """Quote value of `qty` at `price`, exact."""
         return exact_product(price, qty, self.contract_size)
 
+    def sellable(self, price: Decimal, qty: Decimal) -> Decimal:
+        """The part of `qty` that an order at about `price` could trade: floored to the lot, zero below the minimums."""
+        floored = self.floor_qty(qty)
+        if floored < self.min_qty or floored <= ZERO or self.notional(price, floored) < self.min_notional:
+            return ZERO
+        return floored
+
     def objection(self, price: Decimal, qty: Decimal) -> str | None:
         """Say which exchange filter this order would fail, or None where it passes all of them."""
         if not price.is_finite() or price <= ZERO:
@@ -73,7 +80,10 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """Best bid and ask and the last trade of one symbol, as the venue stamped them (`ts`, UTC)."""
+    """Best bid and ask and the last trade of one symbol, as the venue stamped them (`ts`, UTC).
+
+    `low` and `high` are the extremes traded since the reading before, where the venue tells them; else the touch.
+    """
 
     venue: str
     symbol: str
@@ -81,6 +91,18 @@ class Quote:
     ask: Decimal
     last: Decimal
     ts: datetime
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+    @property
+    def lowest(self) -> Decimal:
+        """The lowest price seen with this reading."""
+        return self.bid if self.low is None else min(self.low, self.bid)
+
+    @property
+    def highest(self) -> Decimal:
+        """The highest price seen with this reading."""
+        return self.ask if self.high is None else max(self.high, self.ask)
 
     @property
     def mid(self) -> Decimal:

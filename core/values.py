@@ -9,7 +9,6 @@ from decimal import (
     ROUND_CEILING,
     ROUND_FLOOR,
     ROUND_HALF_EVEN,
-    ROUND_UP,
     Context,
     Decimal,
     Inexact,
@@ -79,8 +78,8 @@ def on_grid(value: Decimal, step: Decimal) -> bool:
 
 
 def round_fee(amount: Decimal) -> Decimal:
-    """Round a computed fee away from zero to eight decimals: an estimate may never flatter."""
-    return amount.quantize(FEE_PLACES, rounding=ROUND_UP)
+    """Round a computed fee up to eight decimals (a rebate towards zero): an estimate may never flatter."""
+    return amount.quantize(FEE_PLACES, rounding=ROUND_CEILING)
 
 
 def share_of_cost(cost: Decimal, part: Decimal, whole: Decimal) -> Decimal:

@@ -191,7 +191,7 @@ def _phase(plan: GridPlan, state: GridState, draft: _Draft, view: View) -> tuple
             keep = hit.keeps_position
             return (Closed(hit.word, view.now) if keep else Closing(hit.word, view.now)), "" if keep else hit.word, peak
         case Closing(word=word):
-            if plan.instrument.floor_qty(abs(view.inventory)) > ZERO:
+            if plan.instrument.sellable(view.quote.last, abs(view.inventory)) > ZERO:
                 return state.phase, word, state.peak
             draft.notes.append(Note("grid", "closed", f"{word}: nothing is held any more"))
             return Closed(word, view.now), "", state.peak

@@ -1,0 +1,114 @@
+"""One step of the whole: `advance(world, facts, now) -> Step`. Pure; the same input always gives the same output."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from core.engine.account import watch_account
+from core.engine.booking import STRANGER, book_funding, book_trade, book_transfer, compare_balance
+from core.engine.bot import advance_bot
+from core.engine.control import obey
+from core.engine.draft import BotDraft, Draft, open_draft, thaw
+from core.engine.reports import take_in
+from core.engine.world import Step, World
+from core.facts import BalanceRead, Command, Fact, Fill, FundingPaid, PositionRead, Transfer
+from core.market import Instrument, Quote
+from core.orders import decode
+from core.values import ONE
+
+
+def advance(world: World, facts: Iterable[Fact], now: datetime) -> Step:
+    """Take facts in and decide. `now` is naive UTC and is read once per tick, by the caller.
+
+    Bots are advanced that have facts of their own or whose wake band the prices or the time have left; for all others
+    the step is a no-op by contract (RULES 18c).
+    """
+    draft = open_draft(world, now)
+    bots: dict[str, BotDraft] = {}
+    for fact in facts:
+        _route(draft, bots, fact)
+    for bot_id in world.specs:
+        bot = bots.get(bot_id)
+        if bot is None and _awake(draft, bot_id):
+            bot = _open(draft, bots, bot_id)
+        if bot is not None:
+            advance_bot(draft, bot)
+            draft.keep(bot)
+    if draft.room_freed:
+        _retry_declined(draft, bots)
+    watch_account(draft)
+    return draft.freeze()
+
+
+def _retry_declined(draft: Draft, bots: dict[str, BotDraft]) -> None:
+    # Room under the account's cap, or a blocked venue, has come free: bots not advanced above may have waited for it.
+    for bot_id, bot in list(draft.bots.items()):
+        if bot.restless and bot_id not in bots:
+            again = thaw(bot, draft.world.specs[bot_id])
+            advance_bot(draft, again)
+            draft.keep(again)
+
+
+def _open(draft: Draft, bots: dict[str, BotDraft], bot_id: str) -> BotDraft | None:
+    if bot_id not in draft.world.specs:
+        return None
+    if bot_id not in bots:
+        bots[bot_id] = thaw(draft.bots[bot_id], draft.world.specs[bot_id])
+    return bots[bot_id]
+
+
+def _awake(draft: Draft, bot_id: str) -> bool:
+    bot = draft.bots[bot_id]
+    instrument = draft.world.specs[bot_id].instrument
+    key = (instrument.venue, instrument.symbol)
+    quote = draft.quotes.get(key)
+    if quote is None:
+        return False
+    if bot.state is None:
+        return True
+    if key not in draft.fresh:
+        deadline = bot.wake.deadline
+        return deadline is not None and draft.now >= deadline
+    return bot.wake.due(quote.lowest, quote.highest, draft.now)
+
+
+def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
+    match fact:
+        case Quote():
+            key = (fact.venue, fact.symbol)
+            draft.quotes[key] = fact
+            draft.fresh.add(key)
+        case BalanceRead():
+            compare_balance(draft, fact)
+        case PositionRead():
+            pass
+        case Transfer():
+            book_transfer(draft, fact)
+        case FundingPaid():
+            for bot_id, spec in draft.world.specs.items():
+                if (spec.instrument.venue, spec.instrument.symbol) == (fact.venue, fact.symbol):
+                    bot = _open(draft, bots, bot_id)
+                    if bot is not None:
+                        book_funding(draft, bot, fact)
+                    break
+        case Command():
+            bot = _open(draft, bots, fact.bot_id)
+            if bot is not None:
+                obey(draft, bot, fact)
+        case _:
+            who = decode(fact.client_id)
+            bot = _open(draft, bots, who.bot_id) if who is not None else None
+            if bot is not None and who is not None and who.token == bot.spec.token:
+                take_in(draft, bot, fact, who)
+            elif isinstance(fact, Fill):
+                _book_stranger(draft, fact)
+
+
+def _book_stranger(draft: Draft, fill: Fill) -> None:
+    # A trade of somebody else on this account: it moves the wallet, belongs to no bot, and is not ours to touch.
+    base, _, rest = fill.symbol.partition("/")
+    quote, _, settle = rest.partition(":")
+    instrument = Instrument(
+        venue=fill.venue, symbol=fill.symbol, base=base, quote=quote, tick_size=ONE, lot_step=ONE, min_qty=ONE,
+        min_notional=ONE, maker=ONE, taker=ONE, swap=bool(settle),
+    )  # fmt: skip
+    book_trade(draft, fill, instrument, STRANGER)

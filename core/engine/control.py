@@ -1,0 +1,107 @@
+"""The words of control as data: what each mode lets a bot do, and which word leads to which mode (RULES)."""
+
+from dataclasses import dataclass
+
+from core.engine.draft import BotDraft, Draft
+from core.engine.world import Mode, Unwind
+from core.facts import Action, Command
+from core.orders import Leg, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What a mode allows: placing and keeping of entries and of exits."""
+
+    place_entries: bool
+    keep_entries: bool
+    place_exits: bool
+    keep_exits: bool
+
+
+PERMITS: dict[Mode, Permit] = {
+    Mode.RUN: Permit(place_entries=True, keep_entries=True, place_exits=True, keep_exits=True),
+    Mode.PAUSED: Permit(place_entries=False, keep_entries=True, place_exits=True, keep_exits=True),
+    Mode.HALTED: Permit(place_entries=False, keep_entries=False, place_exits=False, keep_exits=True),
+    Mode.TRIPPED: Permit(place_entries=False, keep_entries=False, place_exits=True, keep_exits=True),
+    Mode.FLATTENING: Permit(place_entries=False, keep_entries=False, place_exits=False, keep_exits=False),
+}
+
+
+def may_keep(bot: BotDraft, leg: Leg) -> bool:
+    """Whether a resting order of this leg may stay."""
+    if leg.role in {Role.UNWIND, Role.STOP}:
+        return True
+    if bot.unwind is not None and leg.role is Role.EXIT and bot.unwind.lot_id in {"", leg.lot_id}:
+        return False
+    if leg.role is Role.EXIT:
+        return PERMITS[bot.mode].keep_exits
+    return PERMITS[bot.mode].keep_entries and not bot.withdraw_entries
+
+
+def may_place(draft: Draft, bot: BotDraft, leg: Leg) -> str | None:
+    """Return why this leg may not be placed now, or None where it may."""
+    if leg.role in {Role.UNWIND, Role.STOP}:
+        return None
+    if not may_keep(bot, leg):
+        return bot.mode_reason or "cancelled by control"
+    if leg.role is Role.EXIT:
+        return None if PERMITS[bot.mode].place_exits else bot.mode_reason
+    if not PERMITS[bot.mode].place_entries:
+        return bot.mode_reason
+    return draft.blocked.get(bot.spec.instrument.venue) or draft.blocked.get(bot.spec.bot_id)
+
+
+def obey(draft: Draft, bot: BotDraft, command: Command) -> None:
+    """Apply one word of control, in order, and journal who said it and why."""
+    said = f"{command.who}: {command.note}" if command.note else command.who
+    outcome = _apply(bot, command, said)
+    draft.note(bot.spec.bot_id, "control", command.action.value, f"{outcome} ({said})")
+    bot.dirty.update(bot.works)
+
+
+def _apply(bot: BotDraft, command: Command, said: str) -> str:
+    match command.action:
+        case Action.PAUSE:
+            if bot.mode is not Mode.RUN:
+                return f"not applied: the bot is {bot.mode.value}"
+            _set(bot, Mode.PAUSED, f"paused by {said}")
+            return "no new entries until resume"
+        case Action.RESUME:
+            if bot.mode is not Mode.PAUSED:
+                return f"not applied: the bot is {bot.mode.value}; a latched halt ends by release"
+            _set(bot, Mode.RUN, "")
+            return "entries are placed again"
+        case Action.HALT:
+            _set(bot, Mode.HALTED, f"halted by {said}")
+            return "entries cancelled, exits rest, nothing is placed until release"
+        case Action.FLATTEN:
+            _set(bot, Mode.FLATTENING, f"flattened by {said}")
+            _unwind(bot, command, "")
+            return "all orders cancelled and inventory closed at the market; halted afterwards until release"
+        case Action.CANCEL:
+            bot.withdraw_entries = True
+            return "resting entries cancelled; the next tick may place them again"
+        case Action.RELEASE:
+            _set(bot, Mode.RUN, "")
+            bot.peak = None
+            return "released"
+        case Action.CLOSE_LOT:
+            if command.argument not in bot.lots:
+                known = ", ".join(sorted(bot.lots)) or "none"
+                return f"not applied: no open lot {command.argument!r}; open are {known}"
+            if bot.unwind is not None:
+                return "not applied: another unwind is under way"
+            _unwind(bot, command, command.argument)
+            return f"lot {command.argument} is closed at the market"
+        case Action.CLAIM:
+            return "not applied: there is no foreign position at this venue"
+
+
+def _set(bot: BotDraft, mode: Mode, reason: str) -> None:
+    bot.mode = mode
+    bot.mode_reason = reason
+
+
+def _unwind(bot: BotDraft, command: Command, lot_id: str) -> None:
+    bot.unwind = Unwind(command.action.value, command.ts, bot.episodes, lot_id)
+    bot.episodes += 1

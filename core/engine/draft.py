@@ -1,0 +1,192 @@
+"""The step under way: mutable while one advance runs, frozen into a `Step` at its end. Nothing outside sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.engine.seen import Seen
+from core.engine.world import (
+    Bot,
+    BotSpec,
+    Incident,
+    Intent,
+    JournalRow,
+    LevelRow,
+    Limits,
+    Mode,
+    Step,
+    Unwind,
+    World,
+)
+from core.facts import Fill
+from core.ledger import Entry, Numbering, Posting, number
+from core.lots import Lot
+from core.machine import MachineEvent, Wake
+from core.market import Quote
+from core.orders import Order
+from core.values import ZERO, total
+from core.working import Work
+
+
+@dataclass(slots=True)
+class BotDraft:
+    """A bot being advanced. The fields are those of `Bot`; `dirty` legs and `touched` places are to be looked at."""
+
+    spec: BotSpec
+    state: Any
+    works: dict[str, Work]
+    lots: dict[str, Lot]
+    restless: set[str]
+    mode: Mode
+    mode_reason: str
+    wake: Wake
+    started_at: datetime | None
+    inventory: Decimal
+    cost: Decimal
+    fees_open: Decimal
+    realized: Decimal
+    grid_profit: Decimal
+    fees: Decimal
+    funding: Decimal
+    round_trips: int
+    unwind: Unwind | None
+    episodes: int
+    peak: Decimal | None
+    exposure: Decimal
+    shown: dict[int, LevelRow]
+    dirty: set[str] = field(default_factory=set[str])
+    touched: set[int] = field(default_factory=set[int])
+    events: list[MachineEvent] = field(default_factory=list[MachineEvent])
+    withdraw_entries: bool = False
+
+    def frozen(self) -> Bot:
+        """Return the value that goes into the next world."""
+        return Bot(
+            bot_id=self.spec.bot_id, state=self.state, works=self.works, lots=self.lots,
+            restless=tuple(sorted(self.restless)), mode=self.mode, mode_reason=self.mode_reason, wake=self.wake,
+            started_at=self.started_at, inventory=self.inventory, cost=self.cost, fees_open=self.fees_open,
+            realized=self.realized, grid_profit=self.grid_profit, fees=self.fees, funding=self.funding,
+            round_trips=self.round_trips, unwind=self.unwind, episodes=self.episodes, peak=self.peak,
+            exposure=self.exposure, shown=self.shown,
+        )  # fmt: skip
+
+
+def thaw(bot: Bot, spec: BotSpec) -> BotDraft:
+    """Start changing a bot."""
+    return BotDraft(
+        spec=spec, state=bot.state, works=dict(bot.works), lots=dict(bot.lots), restless=set(bot.restless), mode=bot.mode,
+        mode_reason=bot.mode_reason, wake=bot.wake, started_at=bot.started_at, inventory=bot.inventory, cost=bot.cost,
+        fees_open=bot.fees_open, realized=bot.realized, grid_profit=bot.grid_profit, fees=bot.fees, funding=bot.funding,
+        round_trips=bot.round_trips, unwind=bot.unwind, episodes=bot.episodes, peak=bot.peak, exposure=bot.exposure,
+        shown=dict(bot.shown),
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Draft:
+    """All that one advance changes and produces."""
+
+    world: World
+    now: datetime
+    limits: Limits
+    quotes: dict[tuple[str, str], Quote]
+    fresh: set[tuple[str, str]]
+    wallet: dict[tuple[str, str], Decimal]
+    numbering: Numbering
+    incidents: dict[str, Incident]
+    suspects: dict[tuple[str, str], Decimal]
+    blocked: dict[str, str]
+    peak: Decimal | None
+    account_wake: Mapping[tuple[str, str], Wake]
+    bots: dict[str, Bot]
+    new_trades: list[tuple[str, str, str, str]] = field(default_factory=list[tuple[str, str, str, str]])
+    intents: list[Intent] = field(default_factory=list[Intent])
+    journal: list[JournalRow] = field(default_factory=list[JournalRow])
+    orders: dict[str, Order] = field(default_factory=dict[str, Order])
+    fills: list[tuple[str, Fill]] = field(default_factory=list[tuple[str, Fill]])
+    entries: list[Entry] = field(default_factory=list[Entry])
+    lots: dict[tuple[str, str], Lot] = field(default_factory=dict[tuple[str, str], Lot])
+    levels: dict[tuple[str, int], LevelRow] = field(default_factory=dict[tuple[str, int], LevelRow])
+    changed: dict[str, Bot] = field(default_factory=dict[str, Bot])
+    raised: list[Incident] = field(default_factory=list[Incident])
+    resolved: list[str] = field(default_factory=list[str])
+    room_freed: bool = False
+
+    def note(self, bot_id: str, subject: str, decision: str, reason: str) -> None:
+        """Write one line of the journal."""
+        self.journal.append(JournalRow(bot_id, subject, decision, reason))
+
+    def post(self, postings: tuple[Posting, ...], *, ts: datetime, bot_id: str, venue: str, kind: str, ref: str) -> None:
+        """Book one transaction and move the wallet with it."""
+        entries, self.numbering = number(
+            postings, self.numbering, ts=ts, bot_id=bot_id, venue=venue, kind=kind, ref=ref
+        )
+        self.entries.extend(entries)
+        for entry in entries:
+            if entry.account == "wallet":
+                key = (venue, entry.asset)
+                self.wallet[key] = self.wallet.get(key, ZERO) + entry.amount
+
+    def alarm(self, kind: str, bot_id: str, subject: str, severity: str, detail: str) -> None:
+        """Raise an incident, once for as long as it stands."""
+        incident = Incident(kind, bot_id, subject, severity, detail, self.now)
+        if incident.key not in self.incidents:
+            self.incidents[incident.key] = incident
+            self.raised.append(incident)
+
+    def all_clear(self, kind: str, bot_id: str, subject: str) -> None:
+        """Resolve an incident, if it stands."""
+        key = f"{kind}/{bot_id}/{subject}"
+        if self.incidents.pop(key, None) is not None:
+            self.resolved.append(key)
+
+    def seen(self, key: tuple[str, str, str, str]) -> bool:
+        """Whether a trade was booked before, in this advance or an earlier one."""
+        return key in self.new_trades or key in self.world.trades
+
+    def account_exposure(self) -> Decimal:
+        """Quote at stake over all bots: open lots at cost and live entry orders at their prices."""
+        return total(bot.exposure for bot in self.bots.values())
+
+    def keep(self, draft: BotDraft) -> None:
+        """Put an advanced bot back into the world to come."""
+        bot = draft.frozen()
+        before = self.bots[bot.bot_id]
+        self.bots[bot.bot_id] = bot
+        if _remembered(before) != _remembered(bot):
+            self.changed[bot.bot_id] = bot
+
+    def freeze(self) -> Step:
+        """Return what this advance produced."""
+        world = self.world
+        trades: Seen = world.trades.plus(self.new_trades) if self.new_trades else world.trades
+        after = World(
+            specs=world.specs, bots=self.bots, limits=self.limits, quotes=self.quotes, wallet=self.wallet, trades=trades,
+            numbering=self.numbering, incidents=self.incidents, suspects=self.suspects, blocked=self.blocked,
+            peak=self.peak, account_wake=self.account_wake,
+        )  # fmt: skip
+        return Step(
+            world=after, intents=tuple(self.intents), journal=tuple(self.journal), orders=tuple(self.orders.values()),
+            fills=tuple(self.fills), entries=tuple(self.entries), lots=tuple(self.lots.values()),
+            levels=tuple(self.levels.values()), bots=tuple(self.changed.values()), raised=tuple(self.raised),
+            resolved=tuple(self.resolved),
+        )  # fmt: skip
+
+
+def _remembered(bot: Bot) -> tuple[object, ...]:
+    # What a restart needs of a bot beside its levels, lots and orders.
+    return (
+        bot.state, bot.mode, bot.mode_reason, bot.started_at, bot.unwind, bot.episodes, bot.peak,
+        bot.realized, bot.grid_profit, bot.fees, bot.funding, bot.round_trips,
+    )  # fmt: skip
+
+
+def open_draft(world: World, now: datetime) -> Draft:
+    """Start an advance."""
+    return Draft(
+        world=world, now=now, limits=world.limits, quotes=dict(world.quotes), fresh=set(), wallet=dict(world.wallet),
+        numbering=world.numbering, incidents=dict(world.incidents), suspects=dict(world.suspects),
+        blocked=dict(world.blocked), peak=world.peak, account_wake=world.account_wake, bots=dict(world.bots),
+    )  # fmt: skip

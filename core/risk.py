@@ -1,0 +1,77 @@
+"""The risk gate. Rule: only an `Approved` order can be sent, and only `check` makes one.
+
+Entries must pass every limit. What reduces risk passes all of them except its own inventory and the exchange's filters
+(RULES 7). Orders of unknown fate count as live. Exposure is measured at cost and at order prices, so that it changes
+with fills and orders alone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from core.market import Quote
+from core.orders import Leg
+from core.values import ZERO, exact_product, plain
+from core.working import Send
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """A leg that may be sent, with the price and quantity that were approved."""
+
+    leg: Leg
+    send: Send
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A leg that may not be sent now, and why. `passing` where a fresh price alone may change it: ask every tick."""
+
+    reason: str
+    passing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What is at stake before this order. Quantities base, amounts quote; `live_*` count orders that may still fill."""
+
+    inventory: Decimal
+    live_entry_qty: Decimal
+    live_exit_qty: Decimal
+    account_quote: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """Limits that apply to this order; None is unlimited."""
+
+    max_position_size: Decimal | None
+    max_exposure_quote: Decimal | None
+    max_price_age_s: float
+
+
+def check(leg: Leg, send: Send, quote: Quote, at: Exposure, caps: Caps, now: datetime, *, swap: bool) -> Approved | Declined:
+    """Approve or decline one order."""
+    if leg.role.reduces:
+        return _check_reducing(leg, send, at, swap=swap)
+    objection = quote.objection(now, caps.max_price_age_s)
+    if objection is not None:
+        return Declined(objection, passing=True)
+    if caps.max_position_size is not None:
+        size = abs(at.inventory) + at.live_entry_qty + send.qty
+        if size > caps.max_position_size:
+            return Declined(f"max_position_size {plain(caps.max_position_size)} would be passed")
+    if caps.max_exposure_quote is not None:
+        price = send.price if send.price is not None else quote.mid
+        if at.account_quote + exact_product(price, send.qty) > caps.max_exposure_quote:
+            return Declined(f"max_exposure_quote {plain(caps.max_exposure_quote)} would be passed")
+    return Approved(leg, send)
+
+
+def _check_reducing(leg: Leg, send: Send, at: Exposure, *, swap: bool) -> Approved | Declined:
+    # Never sell more than is held, nor close more than is open: orders still live are counted as filled.
+    free = abs(at.inventory) - at.live_exit_qty
+    if send.qty > free:
+        held = "open" if swap else "held"
+        return Declined(f"waits: {plain(max(free, ZERO))} of {plain(abs(at.inventory))} {held} is free of other exits")
+    return Approved(leg, send)

@@ -1,0 +1,373 @@
+"""A simulated venue as a value: balances, a book of our own resting orders, fees and fill rules; no clock, no chance.
+
+The price moves along straight segments between path points. Rules, each of them pessimistic or exact:
+
+* A resting limit fills in full at its own price once the path reaches it (`touch`) or trades through it by one tick
+  (`cross`, the default). Never at the close of the bar that crossed it.
+* What is sent becomes active `latency_s` later, on the path; a cancel takes effect likewise, and the order may fill first.
+* A post-only order that would cross when it becomes active is refused. A marketable order fills at the touch, plus
+  `slippage` (fraction) where it is a market order, never beyond its cap; what the cap cuts off expires.
+* Spot needs the money or the coins free; a swap needs margin (notional / leverage) in the wallet.
+* A swap settles profit against the average entry price of the position, as exchanges do.
+"""
+
+from bisect import insort
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from core.facts import Accepted, CancelRefused, Fill, Refusal, Refused, Seen, SeenAs
+from core.market import Instrument, Quote
+from core.orders import ClientId, Kind, Order
+from core.values import ONE, ZERO, Side, exact_product, ratio, round_fee, share_of_cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillRules:
+    """How honest the simulated venue is. Fractions of price for `spread` (whole) and `slippage`; seconds for latency."""
+
+    cross: bool = True
+    latency_s: float = 0.0
+    spread: Decimal = ZERO
+    slippage: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class SimOrder:
+    """An order as the venue keeps it. `active_at` is when it reaches the book."""
+
+    client_id: ClientId
+    exchange_id: str
+    symbol: str
+    side: Side
+    kind: Kind
+    price: Decimal | None
+    qty: Decimal
+    filled: Decimal
+    post_only: bool
+    reduce_only: bool
+    status: SeenAs
+    created_at: datetime
+    active_at: datetime
+    locked: Decimal = ZERO
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Book:
+    """Our resting orders of one symbol, as sorted (price, arrival, client id)."""
+
+    bids: list[tuple[Decimal, int, ClientId]] = field(default_factory=list[tuple[Decimal, int, ClientId]])
+    asks: list[tuple[Decimal, int, ClientId]] = field(default_factory=list[tuple[Decimal, int, ClientId]])
+
+
+@dataclass(slots=True)
+class Swap:
+    """An open swap position: signed base quantity and its cost in quote (always positive)."""
+
+    qty: Decimal = ZERO
+    cost: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class Account:
+    """One simulated account. Mutable inside, a plain value outside: copied, compared and written down as data."""
+
+    venue: str
+    instruments: dict[str, Instrument]
+    rules: FillRules
+    balances: dict[str, Decimal]
+    leverage: int = 1
+    orders: dict[ClientId, SimOrder] = field(default_factory=dict[ClientId, SimOrder])
+    books: dict[str, Book] = field(default_factory=dict[str, Book])
+    swaps: dict[str, Swap] = field(default_factory=dict[str, Swap])
+    locked: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
+    prices: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
+    times: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    due: list[tuple[datetime, int, str, ClientId]] = field(default_factory=list[tuple[datetime, int, str, ClientId]])
+    next_id: int = 1
+    touched: dict[ClientId, SimOrder] = field(default_factory=dict[ClientId, SimOrder])
+    trades: list[Fill] = field(default_factory=list[Fill])
+
+    def quote(self, symbol: str, now: datetime) -> Quote | None:
+        """Return the simulated best bid and ask around the last price, or None before the first."""
+        last = self.prices.get(symbol)
+        if last is None:
+            return None
+        half = last * self.rules.spread / 2
+        tick = self.instruments[symbol]
+        bid, ask = (last, last) if not half else (tick.floor_price(last - half), tick.ceil_price(last + half))
+        return Quote(venue=self.venue, symbol=symbol, bid=bid, ask=ask, last=last, ts=now)
+
+    def place(self, order: Order, now: datetime) -> Accepted | Refused:
+        """Take an order in. Raises nothing: what the venue would refuse comes back as `Refused`."""
+        if order.client_id in self.orders:
+            return Refused(order.client_id, Refusal.OTHER, "Duplicate order sent.", now)
+        instrument = self.instruments.get(order.symbol)
+        last = self.prices.get(order.symbol)
+        if instrument is None or last is None:
+            return Refused(order.client_id, Refusal.CLOSED, f"{order.symbol} has no market yet", now)
+        objection = instrument.objection(order.price if order.price is not None else last, order.qty)
+        if objection is not None:
+            return Refused(order.client_id, Refusal.FILTER, objection, now)
+        exchange_id = str(self.next_id)
+        made = SimOrder(
+            client_id=order.client_id, exchange_id=exchange_id, symbol=order.symbol, side=order.side, kind=order.kind,
+            price=order.price, qty=order.qty, filled=ZERO, post_only=order.post_only, reduce_only=order.reduce_only,
+            status=SeenAs.OPEN, created_at=now, active_at=now + timedelta(seconds=self.rules.latency_s),
+        )  # fmt: skip
+        if not self._lock(made, last):
+            return Refused(order.client_id, Refusal.FUNDS, f"not enough free balance for {order.qty} {order.symbol}", now)
+        self.next_id += 1
+        self.orders[made.client_id] = made
+        self.touched[made.client_id] = made
+        if self.rules.latency_s > 0:
+            insort(self.due, (made.active_at, int(exchange_id), "place", made.client_id))
+            return Accepted(made.client_id, exchange_id, now)
+        refusal = self._activate(made, last, now)
+        if refusal is not None:
+            del self.orders[made.client_id]
+            self.touched.pop(made.client_id, None)
+            return Refused(made.client_id, Refusal.POST_ONLY, refusal, now)
+        return Accepted(made.client_id, exchange_id, now, made.filled)
+
+    def cancel(self, client_id: ClientId, now: datetime) -> Seen | CancelRefused | None:
+        """Cancel an order; with latency the answer is None and the end is seen later. Unknown or done: refused."""
+        order = self.orders.get(client_id)
+        if order is None or order.status is not SeenAs.OPEN:
+            return CancelRefused(client_id, "Unknown order sent.", now)
+        if self.rules.latency_s > 0:
+            at = now + timedelta(seconds=self.rules.latency_s)
+            insort(self.due, (at, int(order.exchange_id), "cancel", client_id))
+            return None
+        self._end(order, SeenAs.CANCELED, "canceled by us")
+        return self.seen(client_id, now)
+
+    def seen(self, client_id: ClientId, now: datetime) -> Seen | None:
+        """Show an order as a query by client id would, or None where there is none."""
+        order = self.orders.get(client_id)
+        if order is None:
+            return None
+        return Seen(client_id, order.exchange_id, order.status, order.filled, now)
+
+    def open_orders(self, now: datetime) -> list[Seen]:
+        """List all open orders, in order of arrival."""
+        return [
+            Seen(cid, o.exchange_id, o.status, o.filled, now) for cid, o in self.orders.items() if o.status is SeenAs.OPEN
+        ]
+
+    def jump(self, symbol: str, price: Decimal, now: datetime) -> None:
+        """Set the first price of a symbol, without a path that leads there."""
+        self.prices[symbol] = price
+        self.times[symbol] = now
+
+    def move(self, symbol: str, price: Decimal, now: datetime) -> None:
+        """Lead the price along a straight line to `price` at `now`, filling and activating what it meets."""
+        start, since = self.prices.get(symbol), self.times.get(symbol)
+        if start is None or since is None:
+            self.jump(symbol, price, now)
+            return
+        while self.due and self.due[0][0] <= now:
+            at, number, kind, client_id = self.due[0]
+            order = self.orders[client_id]
+            if order.symbol != symbol:
+                # Another instrument's clock has not come this far yet; its own move will serve it.
+                mine = next((d for d in self.due if d[0] <= now and self.orders[d[3]].symbol == symbol), None)
+                if mine is None:
+                    break
+                at, number, kind, client_id = mine
+                order = self.orders[client_id]
+            self.due.remove((at, number, kind, client_id))
+            here = self._between(symbol, start, since, price, now, at)
+            self._sweep(symbol, here, max(at, since))
+            if order.status is SeenAs.OPEN:
+                if kind == "cancel":
+                    self._end(order, SeenAs.CANCELED, "canceled by us")
+                else:
+                    refusal = self._activate(order, here, max(at, since))
+                    if refusal is not None:
+                        self._end(order, SeenAs.EXPIRED, refusal)
+        self._sweep(symbol, price, now)
+
+    def edges(self, symbol: str) -> tuple[Decimal | None, Decimal | None]:
+        """Return the prices at or beyond which the next resting order fills: (below, above)."""
+        book = self.books.get(symbol)
+        if book is None:
+            return None, None
+        tick = self.instruments[symbol].tick_size if self.rules.cross else ZERO
+        low = book.bids[-1][0] - tick if book.bids else None
+        high = book.asks[0][0] + tick if book.asks else None
+        return low, high
+
+    def news(self, now: datetime) -> list[Fill | Seen]:
+        """Hand over what happened since the last call, as facts: trades, then orders that ended without one."""
+        touched, trades = self.drain()
+        ended = [
+            Seen(cid, o.exchange_id, o.status, o.filled, now)
+            for cid, o in touched.items()
+            if o.status in {SeenAs.CANCELED, SeenAs.EXPIRED}
+        ]
+        return [*trades, *ended]
+
+    def drain(self) -> tuple[dict[ClientId, SimOrder], list[Fill]]:
+        """Hand over orders touched and trades made since the last call, and forget orders that are over."""
+        touched, trades = self.touched, self.trades
+        self.touched, self.trades = {}, []
+        for client_id, order in touched.items():
+            if order.status is not SeenAs.OPEN:
+                self.orders.pop(client_id, None)
+        return touched, trades
+
+    def _between(
+        self, symbol: str, start: Decimal, since: datetime, end: Decimal, now: datetime, at: datetime
+    ) -> Decimal:
+        span = (now - since).total_seconds()
+        if span <= 0 or at <= since:
+            return self.prices[symbol]
+        share = Decimal(str((at - since).total_seconds())) / Decimal(str(span))
+        exact = start + (end - start) * share
+        tick = self.instruments[symbol]
+        # Rounded towards the start: the path has not gone further than it surely has.
+        return tick.floor_price(exact) if end > start else tick.ceil_price(exact)
+
+    def _sweep(self, symbol: str, to: Decimal, now: datetime) -> None:
+        self.prices[symbol] = to
+        self.times[symbol] = now
+        book = self.books.get(symbol)
+        if book is None:
+            return
+        low, high = self.edges(symbol)
+        while low is not None and to <= low:
+            self._fill(self.orders[book.bids.pop()[2]], None, now, maker=True)
+            low, _ = self.edges(symbol)
+        while high is not None and to >= high:
+            self._fill(self.orders[book.asks.pop(0)[2]], None, now, maker=True)
+            _, high = self.edges(symbol)
+
+    def _activate(self, order: SimOrder, last: Decimal, now: datetime) -> str | None:
+        quote = self.quote(order.symbol, now)
+        touch = last if quote is None else (quote.ask if order.side is Side.BUY else quote.bid)
+        crosses = order.price is None or (order.price >= touch if order.side is Side.BUY else order.price <= touch)
+        if order.kind is Kind.MARKET:
+            slipped = touch * (ONE + self.rules.slippage * order.side.sign)
+            tick = self.instruments[order.symbol]
+            paid = tick.ceil_price(slipped) if order.side is Side.BUY else tick.floor_price(slipped)
+            within = order.price is None or (paid <= order.price if order.side is Side.BUY else paid >= order.price)
+            if within:
+                self._fill(order, paid, now, maker=False)
+            else:
+                self._end(order, SeenAs.EXPIRED, f"the book at {paid} is beyond the cap {order.price}")
+            return None
+        if crosses and order.post_only:
+            self._unlock(order)
+            return f"would cross the touch at {touch}"
+        if crosses:
+            self._fill(order, touch, now, maker=False)
+            return None
+        self._rest(order)
+        return None
+
+    def _rest(self, order: SimOrder) -> None:
+        book = self.books.setdefault(order.symbol, Book())
+        # At one price the earlier order fills first: bids are taken from the end, so their arrival counts backwards.
+        arrival = int(order.exchange_id)
+        if order.price is not None:
+            if order.side is Side.BUY:
+                insort(book.bids, (order.price, -arrival, order.client_id))
+            else:
+                insort(book.asks, (order.price, arrival, order.client_id))
+
+    def _fill(self, order: SimOrder, price: Decimal | None, now: datetime, *, maker: bool) -> None:
+        instrument = self.instruments[order.symbol]
+        at = price if price is not None else (order.price or ZERO)
+        qty = order.qty - order.filled
+        self._unlock(order)
+        settled = self._settle(instrument, order.side, at, qty)
+        fee, fee_asset = self._fee(instrument, order.side, at, qty, maker=maker)
+        self.balances[fee_asset] = self.balances.get(fee_asset, ZERO) - fee
+        order.filled = order.qty
+        order.status = SeenAs.FILLED
+        self.touched[order.client_id] = order
+        self.trades.append(
+            Fill(
+                venue=self.venue, symbol=order.symbol, trade_id=str(self.next_id), client_id=order.client_id,
+                side=order.side, price=at, qty=qty, fee=fee, fee_asset=fee_asset, ts=now, maker=maker, settled=settled,
+            )  # fmt: skip
+        )
+        self.next_id += 1
+
+    def _fee(self, instrument: Instrument, side: Side, price: Decimal, qty: Decimal, *, maker: bool) -> tuple[Decimal, str]:
+        rate = instrument.maker if maker else instrument.taker
+        if instrument.fee_in_base and side is Side.BUY and not instrument.swap:
+            return round_fee(exact_product(qty, rate)), instrument.base
+        return round_fee(exact_product(price, qty, rate)), instrument.quote
+
+    def _settle(self, instrument: Instrument, side: Side, price: Decimal, qty: Decimal) -> Decimal:
+        notional = exact_product(price, qty)
+        balances = self.balances
+        if not instrument.swap:
+            balances[instrument.base] = balances.get(instrument.base, ZERO) + qty * side.sign
+            balances[instrument.quote] = balances.get(instrument.quote, ZERO) - notional * side.sign
+            return ZERO
+        swap = self.swaps.setdefault(instrument.symbol, Swap())
+        signed = qty * side.sign
+        if swap.qty * signed >= 0:
+            swap.qty += signed
+            swap.cost += notional
+            return ZERO
+        closing = min(qty, abs(swap.qty))
+        cost = share_of_cost(swap.cost, closing, abs(swap.qty))
+        value = exact_product(price, closing)
+        settled = value - cost if swap.qty > 0 else cost - value
+        swap.cost -= cost
+        swap.qty += closing * side.sign
+        if qty > closing:
+            swap.qty = (qty - closing) * side.sign
+            swap.cost = exact_product(price, qty - closing)
+        balances[instrument.quote] = balances.get(instrument.quote, ZERO) + settled
+        return settled
+
+    def _lock(self, order: SimOrder, last: Decimal) -> bool:
+        instrument = self.instruments[order.symbol]
+        price = order.price if order.price is not None else last
+        fee = max(instrument.maker, instrument.taker, ZERO)
+        if instrument.swap:
+            held = self.swaps.get(order.symbol, Swap()).qty
+            opening = order.qty if held * order.side.sign >= 0 else max(order.qty - abs(held), ZERO)
+            need, asset = ratio(exact_product(price, opening), Decimal(self.leverage)), instrument.quote
+            free = self.balances.get(asset, ZERO) - self.locked.get(asset, ZERO) - self._margin(asset)
+        elif order.side is Side.BUY:
+            need, asset = exact_product(price, order.qty, ONE if instrument.fee_in_base else ONE + fee), instrument.quote
+            free = self.balances.get(asset, ZERO) - self.locked.get(asset, ZERO)
+        else:
+            need, asset = order.qty, instrument.base
+            free = self.balances.get(asset, ZERO) - self.locked.get(asset, ZERO)
+        if need > free:
+            return False
+        order.locked = need
+        self.locked[asset] = self.locked.get(asset, ZERO) + need
+        return True
+
+    def _margin(self, asset: str) -> Decimal:
+        return sum(
+            (ratio(s.cost, Decimal(self.leverage)) for n, s in self.swaps.items() if self.instruments[n].quote == asset),
+            ZERO,
+        )
+
+    def _unlock(self, order: SimOrder) -> None:
+        instrument = self.instruments[order.symbol]
+        asset = instrument.quote if instrument.swap or order.side is Side.BUY else instrument.base
+        self.locked[asset] = self.locked.get(asset, ZERO) - order.locked
+        order.locked = ZERO
+
+    def _end(self, order: SimOrder, status: SeenAs, reason: str) -> None:
+        book = self.books.get(order.symbol)
+        if book is not None and order.price is not None:
+            side, arrival = (book.bids, -int(order.exchange_id)) if order.side is Side.BUY else (book.asks, int(order.exchange_id))
+            entry = (order.price, arrival, order.client_id)
+            if entry in side:
+                side.remove(entry)
+        self._unlock(order)
+        order.status = status
+        order.reason = reason
+        self.touched[order.client_id] = order

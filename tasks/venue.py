@@ -1,0 +1,99 @@
+"""The port to a venue: what the tick may ask of an exchange account, real, paper or hostile.
+
+Reads raise `ReadFailed` where an answer cannot be trusted: a failed reading is absent, never empty. Writes raise nothing:
+their outcome is a fact, `Accepted`, `Refused` or `Unanswered`.
+
+    VenueError
+     ├─ ReadFailed        this reading is absent; ask again next tick
+     ├─ ConfigRefused     wrong keys, market type, symbol, mode: exit 2 or 3, nothing was placed
+     └─ VenueHalted       the exchange forbids writes (ban, suspended key) until `until`
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from core.facts import Accepted, BalanceRead, CancelRefused, Fill, NotFound, PositionRead, Refused, Seen, Unanswered
+from core.market import Instrument, Quote
+from core.orders import Order
+
+
+class VenueError(Exception):
+    """Anything that a venue could not do."""
+
+
+class ReadFailed(VenueError):
+    """A reading that failed or did not validate; what it would have said is unknown."""
+
+
+class ConfigRefused(VenueError):
+    """The account, market or symbol is not what the configuration says; `key` names the setting."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        """Keep the key apart from the reason."""
+        super().__init__(f"{key}: {reason}")
+        self.key = key
+        self.reason = reason
+
+
+class VenueHalted(VenueError):
+    """The venue takes no writes until `until` (None: until a person acts)."""
+
+    def __init__(self, reason: str, until: datetime | None) -> None:
+        """Keep the end of the halt."""
+        super().__init__(reason)
+        self.until = until
+
+
+Answer = Accepted | Refused | Unanswered
+CancelAnswer = Seen | CancelRefused | Unanswered
+
+
+class Venue(Protocol):
+    """One account at one exchange. Times are naive UTC; money is `Decimal`; symbols are ccxt's unified ones."""
+
+    id: str
+
+    async def start(self, symbols: Sequence[str]) -> None:
+        """Load markets and check the account; raises `ConfigRefused` where they are not as configured."""
+        ...
+
+    async def instruments(self, symbols: Sequence[str]) -> dict[str, Instrument]:
+        """Return the trading rules of the symbols."""
+        ...
+
+    async def quotes(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
+        """Read best bid, best ask and last price; a symbol without a trustworthy quote is left out."""
+        ...
+
+    async def open_orders(self, symbols: Sequence[str], now: datetime) -> list[Seen]:
+        """Read every open order of the symbols, complete or not at all."""
+        ...
+
+    async def order(self, order: Order, now: datetime) -> Seen | NotFound:
+        """Ask for one order by its client id."""
+        ...
+
+    async def trades(self, symbol: str, since: datetime, now: datetime) -> list[Fill]:
+        """Read own trades of a symbol from `since` on, oldest first, all pages."""
+        ...
+
+    async def balances(self, now: datetime) -> list[BalanceRead]:
+        """Read the total of every asset held."""
+        ...
+
+    async def positions(self, symbols: Sequence[str], now: datetime) -> list[PositionRead]:
+        """Read the signed position of every symbol (zero where flat)."""
+        ...
+
+    async def place(self, order: Order, now: datetime) -> Answer:
+        """Send one order, once."""
+        ...
+
+    async def cancel(self, order: Order, now: datetime) -> CancelAnswer:
+        """Cancel one order, by its client id."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
