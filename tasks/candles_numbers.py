@@ -1,0 +1,211 @@
+"""Columns of a file as whole numbers: prices in units of 10**-scale, times in milliseconds since 1970 UTC.
+
+A price from text or a decimal column never becomes a float. A float column holds the number whose shortest decimal form
+(`repr`) is meant: scale and units are found such that units / 10**scale is that very float.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+SCALE_MAX = 18
+EXACT_INT_END = 2**63
+# A double holds 53 bits: below that, units are whole; the near test wants a margin, else any number looks near.
+EXACT_UNITS_MAX = 2**53
+NEAR_UNITS_MAX = 2**46
+NEAR_ULPS = 8
+PLAIN_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)$"
+NO_NUMBER = ("", "nan", "null", "none", "na", "n/a", "inf", "-inf", "infinity", "-infinity")
+
+
+class NumberRefusedError(ValueError):
+    """A column that can't become exact whole numbers; the message says which row and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A column in units of 10**-scale; `valid` is False where the file has no number, None where every row has one.
+
+    `rounded` counts floats that were a few last bits off a short decimal number, as sums of floats are.
+    """
+
+    units: Ints
+    scale: int
+    valid: Bools | None = None
+    rounded: int = 0
+
+    def at(self, scale: int) -> Ints:
+        """Return the units at a finer scale; raises `NumberRefusedError` where 64 bits do not hold them."""
+        factor = 10 ** (scale - self.scale)
+        if factor == 1:
+            return self.units
+        largest = int(np.abs(self.units).max(initial=0))
+        if largest * factor >= EXACT_INT_END:
+            message = (
+                f"a value of {Decimal(largest).scaleb(-self.scale):f} with {scale} decimals does not fit into 64 bits"
+            )
+            raise NumberRefusedError(message)
+        return self.units * np.int64(factor)
+
+
+def numbers_of(column: pa.ChunkedArray) -> Numbers:
+    """Convert a decimal, integer, float or text column exactly; raises `NumberRefusedError` where it can't be."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if pa.types.is_decimal(kind):
+        return _from_decimals(column)
+    if pa.types.is_integer(kind):
+        return Numbers(raw_ints(pc.fill_null(column, 0).cast(pa.int64())), 0, _valid(column))
+    if pa.types.is_floating(kind):
+        return _from_floats(column.cast(pa.float64()).to_numpy())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _from_text(column.cast(pa.string()))
+    message = f"a column of type {kind} holds no numbers; decimals, integers, floats or text would be read"
+    raise NumberRefusedError(message)
+
+
+def raw_ints(column: pa.ChunkedArray) -> Ints:
+    """Return an int64 column without nulls as an array. `to_numpy` would import pandas, which takes a quarter second."""
+    parts = [
+        np.frombuffer(chunk.buffers()[1], dtype=np.int64)[chunk.offset : chunk.offset + len(chunk)]
+        for chunk in column.chunks
+        if len(chunk)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def scale_down(numbers: Numbers, scale: int) -> Numbers:
+    """Return the numbers at a coarser scale; raises `NumberRefusedError` where a digit would be lost."""
+    factor = 10 ** (numbers.scale - scale)
+    units, rest = np.divmod(numbers.units, factor)
+    if rest.any():
+        row = int(np.flatnonzero(rest)[0])
+        value = Decimal(int(numbers.units[row])).scaleb(-numbers.scale)
+        message = f"{value} in row {row + 1} has more than {scale} decimals"
+        raise NumberRefusedError(message)
+    return Numbers(units, scale, numbers.valid, numbers.rounded)
+
+
+def _valid(column: pa.ChunkedArray) -> Bools | None:
+    return None if column.null_count == 0 else pc.is_valid(column).to_numpy()
+
+
+def _from_decimals(column: pa.ChunkedArray) -> Numbers:
+    valid = _valid(column)
+    if valid is not None:
+        column = pc.fill_null(column, pa.scalar(Decimal(0), column.type))
+    scale = column.type.scale
+    if not scale >= 0 or not pa.types.is_decimal128(column.type):
+        scale = max(0, scale)
+        column = column.cast(pa.decimal128(38, scale))
+    units = _low_words(column)
+    if units is not None:
+        return Numbers(units, scale, valid)
+    # The declared scale is finer than 64 bits allow; the values may need less of it.
+    for coarser in range(scale):
+        try:
+            units = _low_words(column.cast(pa.decimal128(38, coarser)))
+        except pa.ArrowInvalid:
+            continue
+        if units is not None:
+            return Numbers(units, coarser, valid)
+    message = f"values of {column.type} need more than 64 bits"
+    raise NumberRefusedError(message)
+
+
+def _low_words(column: pa.ChunkedArray) -> Ints | None:
+    # A decimal128 is two little-endian words; a value fits into 64 bits when the upper one only repeats the sign.
+    parts: list[Ints] = []
+    for chunk in filter(len, column.chunks):
+        words = np.frombuffer(chunk.buffers()[1], dtype=np.int64)[2 * chunk.offset : 2 * (chunk.offset + len(chunk))]
+        low, high = words[0::2], words[1::2]
+        if (high != low >> 63).any():
+            return None
+        parts.append(low)
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def _from_floats(values: NDArray[np.float64]) -> Numbers:
+    finite = np.isfinite(values)
+    valid = None if finite.all() else finite
+    known = values if valid is None else np.where(finite, values, 0.0)
+    largest = float(np.abs(known).max(initial=0.0))
+    exact = _float_scale(known, largest, EXACT_UNITS_MAX, ulps=0)
+    if exact is not None:
+        return Numbers(_rint(known, exact), exact, valid)
+    near = _float_scale(known, largest, NEAR_UNITS_MAX, ulps=NEAR_ULPS)
+    if near is None:
+        message = f"floats up to {largest!r} have no short decimal form; store prices as decimals or text"
+        raise NumberRefusedError(message)
+    units = _rint(known, near)
+    return Numbers(units, near, valid, int((units / 10.0**near != known).sum()))
+
+
+def _rint(values: NDArray[np.float64], scale: int) -> Ints:
+    return np.rint(values * 10.0**scale).astype(np.int64)
+
+
+def _float_scale(values: NDArray[np.float64], largest: float, units_max: int, *, ulps: int) -> int | None:
+    # The smallest scale at which every value is units / 10**scale: that division is correctly rounded, so
+    # equality means that `repr` shows these digits.
+    for scale in range(SCALE_MAX + 1):
+        if largest * 10.0**scale >= units_max:
+            return None
+        back = np.rint(values * 10.0**scale) / 10.0**scale
+        if ulps == 0 and np.array_equal(back, values):
+            return scale
+        if ulps and (np.abs(back - values) <= ulps * np.spacing(np.abs(values))).all():
+            return scale
+    return None
+
+
+def _from_text(column: pa.ChunkedArray) -> Numbers:
+    text = pc.utf8_trim_whitespace(pc.fill_null(column, ""))
+    plain = pc.match_substring_regex(text, PLAIN_NUMBER)
+    if not pc.all(plain).as_py():
+        text, plain = _spell_out(text, plain)
+    valid = None if pc.all(plain, min_count=0).as_py() else plain.to_numpy()
+    text = pc.if_else(plain, text, "0")
+    point = pc.find_substring(text, ".")
+    trimmed = pc.if_else(pc.greater_equal(point, 0), pc.ascii_rtrim(text, characters="0"), text)
+    decimals = pc.if_else(pc.greater_equal(point, 0), pc.subtract(pc.subtract(pc.binary_length(trimmed), point), 1), 0)
+    scale = pc.max(decimals).as_py() or 0
+    if scale > SCALE_MAX:
+        row = pc.index(decimals, pa.scalar(scale, decimals.type)).as_py()
+        message = f"{text[row]} in row {row + 1} has {scale} decimals; at most {SCALE_MAX} are read"
+        raise NumberRefusedError(message)
+    try:
+        units = _low_words(trimmed.cast(pa.decimal128(38, scale)))
+    except pa.ArrowInvalid as error:
+        raise NumberRefusedError(str(error)) from error
+    if units is None:
+        message = f"values with {scale} decimals need more than 64 bits"
+        raise NumberRefusedError(message)
+    return Numbers(units, scale, valid)
+
+
+def _spell_out(text: pa.ChunkedArray, plain: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    # Rewrite numbers with an exponent; what says "no number" stays invalid; anything else is refused by row.
+    odd = np.flatnonzero(~plain.to_numpy())
+    absent = pc.is_in(pc.utf8_lower(text), value_set=pa.array(NO_NUMBER)).to_numpy()
+    rows = [int(row) for row in odd if not absent[row]]
+    if not rows:
+        return text, plain
+    cells, good = text.to_pylist(), plain.to_numpy().copy()
+    for row in rows:
+        try:
+            cells[row] = f"{Decimal(cells[row]):f}"
+        except InvalidOperation as error:
+            message = f"{cells[row][:40]!r} in row {row + 1} is no number; a number like 61234.50 would be read"
+            raise NumberRefusedError(message) from error
+        good[row] = True
+    return pa.chunked_array([pa.array(cells, pa.string())]), pa.chunked_array([pa.array(good)])
