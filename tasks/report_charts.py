@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tasks.report_data import BotReport
-from tasks.report_format import NARROW, amount, price
+from tasks.report_format import GAP, amount, price
 from tasks.report_sampling import epoch_ms, floats, keep_extremes, merge_candles, pack_candles, price_decimals, spread_evenly
 from tasks.report_stats import BridgeStep
 from tasks.report_theme import LEVEL_WORDS, STATE_WORDS, level_class
@@ -23,6 +23,7 @@ FILLS_TOTAL_MAX = 20_000
 LINE_BUCKETS = 450
 PRICE_DOMAIN = [0.27, 1.0]
 INVENTORY_DOMAIN = [0.0, 0.2]
+TIME_DOMAIN = [0.0, 0.925]
 LADDER_DOMAIN = [0.94, 1.0]
 
 
@@ -59,17 +60,15 @@ def price_figure(bot: BotReport) -> Figure:
         "unit": quote,
         "base": base,
         "layout": {
-            "xaxis": {"domain": [0.0, 0.925], "anchor": "y2", "type": "date"},
+            "xaxis": {"domain": TIME_DOMAIN, "anchor": "y2", "type": "date"},
             "xaxis2": {
                 "domain": LADDER_DOMAIN,
                 "anchor": "y",
                 "fixedrange": True,
-                "showticklabels": False,
-                "showgrid": False,
-                "zeroline": False,
-                "ticks": "",
+                "visible": False,
             },
-            "yaxis": {"domain": PRICE_DOMAIN, "fixedrange": True, "title": {"text": quote}},
+            # The lines of the levels are the grid of this picture; a second one would only blur them.
+            "yaxis": {"domain": PRICE_DOMAIN, "fixedrange": True, "showgrid": False, "title": {"text": quote}},
             "yaxis2": {
                 "domain": INVENTORY_DOMAIN,
                 "fixedrange": True,
@@ -139,12 +138,14 @@ def equity_figure(bot: BotReport) -> Figure:
     }
 
 
-def bridge_figure(steps: list[BridgeStep], quote_asset: str) -> Figure:
-    """Return the bridge from nothing to net profit: one horizontal bar a step, labelled with its value."""
-    quote = escape(quote_asset)
+def bridge_figure(steps: list[BridgeStep]) -> Figure:
+    """Return the bridge from nothing to net profit: one horizontal bar a step, labelled with its value.
+
+    `extent` is what the bars span; the page widens it by what the longest label needs at the width it has.
+    """
     ends = [float(step.start + step.value) for step in steps] + [float(step.start) for step in steps]
     low, high = min([0.0, *ends]), max([0.0, *ends])
-    room = (high - low or 1.0) * 0.30
+    texts = [amount(step.value, signed=True) for step in steps]
     colours = ["@accent" if step.is_total else "@good" if step.value >= 0 else "@bad" for step in steps]
     # Labels stand right of the larger end of a bar, so that they never run over its neighbours.
     labels = {
@@ -152,7 +153,7 @@ def bridge_figure(steps: list[BridgeStep], quote_asset: str) -> Figure:
         "mode": "text",
         "x": [float(max(step.start, step.start + step.value)) for step in steps],
         "y": [step.name for step in steps],
-        "text": [f" {amount(step.value, signed=True)}{NARROW}{quote}" for step in steps],
+        "text": [GAP + written for written in texts],
         "textposition": "middle right",
         "textfont": {"color": "@ink"},
         "hoverinfo": "skip",
@@ -171,13 +172,10 @@ def bridge_figure(steps: list[BridgeStep], quote_asset: str) -> Figure:
     return {
         "kind": "bridge",
         "traces": [bars, labels],
+        "extent": [low, high],
+        "label_length": max(len(written) for written in texts),
         "layout": {
-            "xaxis": {
-                "range": [low - (room * 0.1 if low < 0 else 0.0), high + room],
-                "fixedrange": True,
-                "zeroline": True,
-                "nticks": 5,
-            },
+            "xaxis": {"fixedrange": True, "zeroline": True},
             "yaxis": {"autorange": "reversed", "fixedrange": True, "showgrid": False, "ticks": "", "title": None},
         },
     }

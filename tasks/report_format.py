@@ -4,13 +4,14 @@ Everything returned here is plain text; the writers escape it where it enters HT
 """
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 MINUS = "\u2212"
 DASH = "\u2013"
-NARROW = "\u202f"  # Narrow no-break space, between a number and its unit.
+GAP = "\u00a0"  # No-break space, between a number and its unit.
 
 
 def is_missing(value: Any) -> bool:
@@ -29,23 +30,30 @@ def amount(value: Any, *, signed: bool = False) -> str:
     return _signs(f"{exact:{'+' if signed else ''},.{places}f}")
 
 
-def price(value: Any) -> str:
-    """Write a price or a quantity: up to nine significant digits, no trailing zeros; a dash when missing."""
+def price(value: Any, places: int | None = None) -> str:
+    """Write a price or a quantity: with `places` decimals, else as many as it needs; a dash when missing."""
     if is_missing(value):
         return DASH
     exact = Decimal(str(value))
-    if exact == 0:
-        return "0"
-    exact = round(exact, max(0, 8 - exact.adjusted()))
-    written = f"{exact:,f}"
-    return _signs(written.rstrip("0").rstrip(".") if "." in written else written)
+    return _signs(f"{exact:,.{places_of([exact]) if places is None else places}f}")
+
+
+def places_of(values: Iterable[Any]) -> int:
+    """Return the decimals that a column of prices needs, so that its points align: nine significant digits at most."""
+    needed = 0
+    for value in values:
+        exact = Decimal(0) if is_missing(value) else Decimal(str(value))
+        if exact != 0:
+            rounded = round(exact, max(0, 8 - exact.adjusted())).normalize()
+            needed = max(needed, -int(rounded.as_tuple().exponent))
+    return needed
 
 
 def percent(fraction: Any, *, signed: bool = False, places: int = 2) -> str:
     """Write a fraction as a percentage, with its sign when asked; a dash when missing."""
     if is_missing(fraction) or not math.isfinite(float(fraction)):
         return DASH
-    return _signs(f"{float(fraction) * 100:{'+' if signed else ''},.{places}f}{NARROW}%")
+    return _signs(f"{float(fraction) * 100:{'+' if signed else ''},.{places}f}{GAP}%")
 
 
 def ratio(value: Any, places: int = 2) -> str:
@@ -76,10 +84,15 @@ def duration(length_s: float | None) -> str:
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         whole, left = divmod(left, size)
         if whole or parts:
-            parts.append(f"{whole}{NARROW}{unit}")
+            parts.append(f"{whole}{GAP}{unit}")
         if len(parts) == 2:
             break
-    return " ".join(part for part in parts if not part.startswith("0")) or f"0{NARROW}s"
+    return " ".join(part for part in parts if not part.startswith("0")) or f"0{GAP}s"
+
+
+def span(length_s: float) -> str:
+    """Write how long the data is: whole days from two days upwards, the two largest units below."""
+    return f"{round(length_s / 86_400):,} days" if length_s >= 2 * 86_400 else duration(length_s)
 
 
 def years_between(start: datetime, end: datetime) -> float:

@@ -20,7 +20,7 @@ from typing import Any
 from tasks import report_charts as charts
 from tasks import report_tables as tables
 from tasks.report_data import BotReport, BotSummary, ReportData
-from tasks.report_format import duration, moment
+from tasks.report_format import duration, moment, span
 from tasks.report_stats import bridge_steps, complete_summary, months_of, summarise_trips
 from tasks.report_theme import DARK, LIGHT, css_variables
 
@@ -78,7 +78,7 @@ def _header(data: ReportData) -> str:
         )
     days = ""
     if data.data_from is not None and data.data_to is not None:
-        days = f" ({duration((data.data_to - data.data_from).total_seconds())})"
+        days = f", {span((data.data_to - data.data_from).total_seconds())}"
     facts = [
         ("Data", f"{moment(data.data_from)} to {moment(data.data_to)} UTC{days}", ""),
         ("Written", f"{moment(data.generated_at, seconds=True)} UTC", ""),
@@ -111,7 +111,7 @@ def _bot_part(data: ReportData, place: int, bot: BotReport, summary: BotSummary)
         f'<article id="bot{place}"><div class="bot-head"><h2>{escape(bot.bot_id)}</h2><p>{escape(who + since)}</p></div>'
         f"{tables.tiles(bot, summary)}{short}"
         f"{_price_card(place, bot)}{_equity_card(place, bot)}"
-        f"<div class=two>{_bridge_card(place)}"
+        f"<div class=two>{_bridge_card(place, bot)}"
         f"<section class=card><h3>Round trips and ratios</h3>"
         f"{tables.ratios_list(summary, summarise_trips(bot.fills), bot.quote_asset)}</section></div>"
         f"<section class=card><h3>Months</h3>{tables.months_table(months_of(bot), bot.quote_asset)}</section>"
@@ -151,9 +151,9 @@ def _equity_card(place: int, bot: BotReport) -> str:
     )
 
 
-def _bridge_card(place: int) -> str:
+def _bridge_card(place: int, bot: BotReport) -> str:
     return (
-        "<section class=card><h3>From grid profit to net</h3>"
+        f"<section class=card><div class=head><h3>From grid profit to net</h3><p class=legend>{escape(bot.quote_asset)}</p></div>"
         f'<div class="chart bridge" id="bridge{place}" role=img aria-label="Net profit as the sum of its parts"></div></section>'
     )
 
@@ -179,7 +179,7 @@ def _provenance(data: ReportData) -> str:
 
 
 def _figures(bot: BotReport, summary: BotSummary) -> dict[str, Any]:
-    drawn: dict[str, Any] = {"bridge": charts.bridge_figure(bridge_steps(summary), bot.quote_asset)}
+    drawn: dict[str, Any] = {"bridge": charts.bridge_figure(bridge_steps(summary))}
     if not bot.candles.empty:
         drawn["price"] = charts.price_figure(bot)
     if not bot.equity.empty:

@@ -7,7 +7,7 @@
   const darkScheme = matchMedia("(prefers-color-scheme: dark)");
   const INTERVALS_MIN = [1, 2, 3, 5, 10, 15, 30, 60, 120, 240, 360, 720, 1440, 4320, 10080, 43200];
   const DAY_MS = 86400000;
-  const PRINT_WIDTH_PX = 680;
+  const PRINT_WIDTH_PX = 640; // A4 between the margins of the page and of a card.
   let printing = false;
 
   async function inflate(id) {
@@ -128,7 +128,7 @@
       layout: {
         font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colours.muted },
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
-        margin: { l: narrow ? 54 : 66, r: narrow ? 10 : 14, t: 24, b: 30 },
+        margin: { l: narrow ? 54 : 66, r: narrow ? 10 : 14, t: 24, b: 42 },
         hoverlabel: { bgcolor: colours.card, bordercolor: colours.line, align: "left", font: { color: colours.ink, size: 12.5 } },
         hoverdistance: 24, dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
       },
@@ -146,7 +146,7 @@
       if (title && title.text)
         full.annotations.push({
           text: title.text, showarrow: false, xref: "paper", yref: "paper", x: 0, y: rest.domain ? rest.domain[1] : 1,
-          xanchor: "right", yanchor: "bottom", xshift: -6, yshift: 5, font: { size: 11, color: colours.muted },
+          xanchor: "left", yanchor: "bottom", xshift: 4 - full.margin.l, yshift: 5, font: { size: 11, color: colours.muted },
         });
     }
     return full;
@@ -184,13 +184,76 @@
     return [low - room, high + room];
   }
 
+  // The last price runs as a line into the ladder of levels, with its value where the axis has its numbers.
+  function markLast(layout, bars, colours) {
+    const last = bars.c[bars.c.length - 1];
+    if (!layout.yaxis.range || last < layout.yaxis.range[0] || last > layout.yaxis.range[1]) return;
+    layout.yaxis.tickvals = ticksApart(layout.yaxis.range, last, layout.height * 0.6);
+    layout.shapes = [{
+      type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: last, y1: last, line: { color: colours.ink, width: 1, dash: "dot" },
+    }];
+    layout.annotations.push({
+      text: figure(last), showarrow: false, xref: "paper", yref: "y", x: 0, y: last, xanchor: "right", yanchor: "middle", xshift: -2,
+      bgcolor: colours.ink, borderpad: 3, font: { size: layout.yaxis.tickfont.size - 1, color: colours.card },
+    });
+  }
+
+  // Round values for the axis, without the ones that the tag of the last price would cover.
+  function ticksApart([low, high], taken, heightPx) {
+    const rough = (high - low) / Math.max(3, heightPx / 48);
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
+    const covered = (high - low) * 16 / heightPx;
+    const ticks = [];
+    for (let count = Math.ceil(low / step); count * step <= high; count++)
+      if (Math.abs(count * step - taken) > covered) ticks.push(Number((count * step).toPrecision(12)));
+    return ticks;
+  }
+
+  // Leaves as much room beside the bars as the longest label needs, whatever the width.
+  function fitLabels(layout, spec, width) {
+    const [low, high] = spec.extent;
+    const labelPx = 14 + 7 * spec.label_length;
+    const perPixel = (high - low || 1) / Math.max(60, width - layout.margin.l - layout.margin.r - labelPx - 6);
+    layout.xaxis.range = [low - (low < 0 ? 6 * perPixel : 0), high + labelPx * perPixel];
+  }
+
+  // However far one zooms in, a rung of the ladder stays a rung.
+  function thinLadder(traces, layout) {
+    if (!layout.yaxis.range) return;
+    const perPixel = (layout.yaxis.range[1] - layout.yaxis.range[0]) / (layout.height * 0.62);
+    for (const trace of traces) if (trace.type === "bar") trace.width = Math.min(trace.width, 6 * perPixel);
+  }
+
+  // What the lines span inside the visible range.
+  function spanOfLines(lines, [from, to]) {
+    const values = lines.flatMap((line) => line.y.filter((value, i) => value !== null && line.x[i] >= from && line.x[i] <= to));
+    if (!values.length) return undefined;
+    const low = Math.min(...values), high = Math.max(...values);
+    const room = (high - low || Math.abs(high) * 0.01 || 1) * 0.06;
+    return [low - room, high + room];
+  }
+
+  // Each line ends in its last value; two that end close together are pushed apart.
+  function markEnds(layout, lines, colours) {
+    const ends = lines.filter((line) => line.y.length).map((line) => ({ y: line.y[line.y.length - 1], colour: line.line.color }));
+    if (!layout.yaxis.range) return;
+    const gap = (layout.yaxis.range[1] - layout.yaxis.range[0]) * 0.08;
+    ends.sort((one, other) => other.y - one.y);
+    const push = ends.length === 2 && ends[0].y - ends[1].y < gap ? (gap - (ends[0].y - ends[1].y)) / gap * 8 : 0;
+    ends.forEach((end, place) => layout.annotations.push({
+      text: `<b>${Math.round(end.y).toLocaleString("en-US")}</b>`, showarrow: false, xref: "paper", yref: "y", x: 1, y: end.y,
+      xanchor: "left", yanchor: "middle", xshift: 5, yshift: place ? -push : push, font: { size: layout.yaxis.tickfont.size, color: end.colour },
+    }));
+  }
+
   function drawn(chart) {
     const width = printing ? PRINT_WIDTH_PX : chart.box.clientWidth;
     const narrow = width < 520;
     const colours = palette();
     const layout = styled(chart.spec.layout, colours, narrow);
-    layout.height = chart.box.clientHeight;
-    if (printing) Object.assign(layout, { width, autosize: false }); else layout.autosize = true;
+    Object.assign(layout, { width, height: chart.box.clientHeight, autosize: false });
+    chart.width = width;
     let traces = coloured(chart.spec.traces, colours);
     if (chart.range) layout.xaxis.range = chart.range;
     if (chart.spec.kind === "price") {
@@ -199,18 +262,26 @@
       layout.yaxis.range = part.range;
       layout.xaxis.rangeslider = { visible: false };
       layout.hovermode = "closest";
+      markLast(layout, chart.series.bars, colours);
+      thinLadder(traces, layout);
       byId(`note${chart.bot}`).textContent = chart.note;
     }
+    // The same share of the width as the ladder beside the prices, so that the two time axes line up.
+    if (chart.spec.kind === "equity") layout.margin.r = narrow ? 52 : 14 + Math.round((width - 80) * 0.075);
+    if (chart.spec.kind === "equity") layout.yaxis.range = spanOfLines(traces.filter((trace) => !trace.yaxis), chart.range);
+    if (chart.spec.kind === "equity") markEnds(layout, traces.filter((trace) => !trace.yaxis), colours);
     if (chart.spec.kind === "bridge") {
-      layout.margin = { l: 84, r: 8, t: 8, b: 30 };
+      layout.margin = { l: 84, r: 8, t: 4, b: 30 };
       layout.xaxis.showgrid = true;
+      layout.xaxis.nticks = 5;
+      fitLabels(layout, chart.spec, width);
     }
     return { traces, layout };
   }
 
   function draw(chart) {
     const { traces, layout } = drawn(chart);
-    return Plotly.react(chart.box, traces, layout, { displayModeBar: false, responsive: true, doubleClick: false });
+    return Plotly.react(chart.box, traces, layout, { displayModeBar: false, doubleClick: false });
   }
 
   function show(bot, range) {
@@ -279,6 +350,11 @@
     const whole = charts.find((chart) => chart.bot === bot && chart.whole).whole;
     show(bot, days === "0" ? null : [Math.max(whole[0], whole[1] - days * DAY_MS), whole[1]]);
   }));
+  const resized = new ResizeObserver((entries) => entries.forEach((entry) => {
+    const chart = charts.find((one) => one.box === entry.target);
+    if (!printing && chart.box.clientWidth !== chart.width) draw(chart);
+  }));
+  charts.forEach((chart) => resized.observe(chart.box));
   darkScheme.addEventListener("change", () => charts.forEach(draw));
   addEventListener("beforeprint", () => { printing = true; charts.forEach(draw); });
   addEventListener("afterprint", () => { printing = false; charts.forEach(draw); });

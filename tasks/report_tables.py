@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from tasks.report_data import BotReport, BotSummary, ReportData
-from tasks.report_format import DASH, NARROW, amount, count, duration, is_missing, moment, percent, price, ratio
+from tasks.report_format import DASH, GAP, amount, count, duration, is_missing, moment, percent, places_of, price, ratio
 from tasks.report_stats import Month, Trips, hold_fraction
 from tasks.report_theme import STATE_WORDS, level_class
 
@@ -32,21 +32,22 @@ def tiles(bot: BotReport, summary: BotSummary) -> str:
     of_capital = f"of {amount(capital)} {quote} capital"
     volume = summary.volume_quote
     fee_bp = f"{ratio(summary.fees / volume * 10_000)} bp of {amount(volume)} traded" if volume else "nothing traded"
-    under_water = f"of the peak; {duration(summary.drawdown_length_s)} under water"
-    opening = f"of these {count(summary.fills_initial)} opening"
+    under_water = f"of the peak, longest {duration(summary.drawdown_length_s)}"
+    opening = f"{count(summary.fills_initial)} of them to open"
+    funding = "none in this span" if summary.funding == 0 else "received" if summary.funding > 0 else "paid"
     parts = [
         tile("Net profit", amount(summary.net_pnl, signed=True), quote, f"{_share(summary.net_pnl, capital)} {of_capital}", tone(summary.net_pnl)),
         tile("Grid profit", amount(summary.grid_profit, signed=True), quote, f"from {count(summary.round_trips)} round trips, before fees"),
         tile("Floating", amount(summary.floating, signed=True), quote, "open lots at the last price"),
         tile("Fees", amount(summary.fees), quote, fee_bp),
-        tile("Funding", amount(summary.funding, signed=True), quote, "above zero is received"),
+        tile("Funding", amount(summary.funding, signed=True), quote, funding),
         tile("APR", *_percent(summary.apr, signed=True), "of capital a year, not compounded"),
         tile("Buy and hold", *_percent(held, signed=True), "of the same capital, same span"),
         tile("Max drawdown", *_percent(summary.max_drawdown), under_water),
         tile("Win rate", *_percent(summary.win_rate, places=1), f"of {count(summary.round_trips)} round trips"),
         tile("Fills", count(summary.fills), "", opening),
         tile("Highest exposure", amount(summary.exposure_max), quote, f"{_share(summary.exposure_max, capital, signed=False)} of capital"),
-        tile("Sharpe", ratio(summary.sharpe), "", f"daily, a year; Sortino {ratio(summary.sortino)}"),
+        tile("Sharpe", ratio(summary.sharpe), "", f"of daily returns; Sortino {ratio(summary.sortino)}"),
     ]
     return f"<dl class=tiles>{''.join(parts)}</dl>"
 
@@ -55,24 +56,23 @@ def levels_table(bot: BotReport) -> str:
     """Return every level, highest first, with its state and the reason of each that is not working."""
     rows = sorted(bot.levels.to_dict("records"), key=lambda row: -float(row["entry_price"]))
     body: list[Sequence[Cell]] = []
+    price_places, qty_places = places_of([*bot.levels["entry_price"], *bot.levels["exit_price"]]), places_of(bot.levels["qty"])
     for row in rows:
         state = str(row["state"])
         kind = level_class(state)
-        reason = "" if is_missing(row["reason"]) else escape(str(row["reason"]))
-        if kind == "idle" and not reason:
-            reason = "<em>no reason given</em>"
+        given = "" if is_missing(row["reason"]) else str(row["reason"])
+        reason = f"<small>{escape(given or 'no reason given')}</small>" if given or kind == "idle" else ""
         body.append(
             [
                 ("key", escape(str(row["level"]))),
-                ("", f'<span class="state {kind}">{escape(STATE_WORDS.get(state, state))}</span>'),
-                ("n", escape(price(row["entry_price"]))),
-                ("n", escape(price(row["exit_price"]))),
-                ("n", escape(price(row["qty"]))),
-                ("wide", reason),
+                ("wide", f'<span class="state {kind}">{escape(STATE_WORDS.get(state, state))}</span>{reason}'),
+                ("n", escape(price(row["entry_price"], price_places))),
+                ("n", escape(price(row["exit_price"], price_places))),
+                ("n", escape(price(row["qty"], qty_places))),
             ]
         )
     quote, base = escape(bot.quote_asset), escape(bot.base_asset)
-    heads = [("key", "Level"), ("", "State"), ("n", f"Entry, {quote}"), ("n", f"Exit, {quote}"), ("n", f"Quantity, {base}"), ("wide", "Why not working")]
+    heads = [("key", "Level"), ("wide", "State, and why it is not working"), ("n", f"Entry, {quote}"), ("n", f"Exit, {quote}"), ("n", f"Quantity, {base}")]
     return table(heads, body, "No levels wanted.")
 
 
@@ -88,6 +88,7 @@ def fills_table(bot: BotReport) -> str:
     """Return the newest fills, newest first."""
     rows = bot.fills.sort_values("ts").tail(LAST_FILLS_SHOWN).to_dict("records")[::-1]
     body: list[Sequence[Cell]] = []
+    price_places, qty_places = (places_of(row[name] for row in rows) for name in ("price", "qty"))
     for row in rows:
         buys = str(row["side"]).upper() == "BUY"
         gained = row["realized_pnl"]
@@ -96,8 +97,8 @@ def fills_table(bot: BotReport) -> str:
                 ("key", escape(moment(row["ts"], seconds=True))),
                 ("", f'<span class="side {"buy" if buys else "sell"}">{escape(str(row["side"]).lower())}</span>'),
                 ("", escape(str(row["role"]))),
-                ("n", escape(price(row["price"]))),
-                ("n", escape(price(row["qty"]))),
+                ("n", escape(price(row["price"], price_places))),
+                ("n", escape(price(row["qty"], qty_places))),
                 ("n", escape(amount(_exact(row["price"]) * _exact(row["qty"])))),
                 ("n", escape(amount(row["fee_quote"]))),
                 ("n " + tone(gained), escape(amount(gained, signed=True))),
@@ -131,7 +132,7 @@ def months_table(months: Sequence[Month], quote_asset: str) -> str:
 def ratios_list(summary: BotSummary, trips: Trips, quote_asset: str) -> str:
     """Return the remaining metrics and the statistics of the closing fills as a list of names and values."""
     quote = escape(quote_asset)
-    gross = f"{NARROW}{quote}"
+    gross = f"{GAP}{quote}"
     rows = [
         ("Closing fills", f"{count(trips.count)}, {count(trips.won)} with a profit"),
         ("Expectancy, before fees", _with(amount(summary.expectancy, signed=True), gross)),
@@ -194,7 +195,7 @@ def _share(part: Decimal, whole: Decimal, *, signed: bool = True) -> str:
 
 def _percent(fraction: float | None, *, signed: bool = False, places: int = 2) -> tuple[str, str]:
     written = percent(fraction, signed=signed, places=places)
-    return (written.removesuffix(f"{NARROW}%"), "%") if written != DASH else (DASH, "")
+    return (written.removesuffix(f"{GAP}%"), "%") if written != DASH else (DASH, "")
 
 
 def _with(written: str, unit: str) -> str:
