@@ -74,7 +74,7 @@ def numbers_of(column: pa.ChunkedArray) -> Numbers:
 
 
 def raw_ints(column: pa.ChunkedArray) -> Ints:
-    """Return an int64 column without nulls as an array. `to_numpy` would import pandas, which takes a quarter second."""
+    """Return an int64 column without nulls as an array; `to_numpy` would import pandas, a quarter of a second."""
     parts = [
         np.frombuffer(chunk.buffers()[1], dtype=np.int64)[chunk.offset : chunk.offset + len(chunk)]
         for chunk in column.chunks
