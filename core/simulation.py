@@ -60,6 +60,16 @@ class Book:
     bids: list[tuple[Decimal, int, ClientId]] = field(default_factory=list[tuple[Decimal, int, ClientId]])
     asks: list[tuple[Decimal, int, ClientId]] = field(default_factory=list[tuple[Decimal, int, ClientId]])
 
+    def add(self, order: SimOrder) -> None:
+        """Rest an order. At one price the earlier one fills first: bids are taken from the end, so they count back."""
+        if order.price is None:
+            return
+        arrival = int(order.exchange_id)
+        if order.side is Side.BUY:
+            insort(self.bids, (order.price, -arrival, order.client_id))
+        else:
+            insort(self.asks, (order.price, arrival, order.client_id))
+
 
 @dataclass(slots=True)
 class Swap:
@@ -83,6 +93,7 @@ class Account:
     swaps: dict[str, Swap] = field(default_factory=dict[str, Swap])
     locked: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     prices: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
+    touches: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict[str, tuple[Decimal, Decimal]])
     times: dict[str, datetime] = field(default_factory=dict[str, datetime])
     due: list[tuple[datetime, int, str, ClientId]] = field(default_factory=list[tuple[datetime, int, str, ClientId]])
     next_id: int = 1
@@ -90,10 +101,16 @@ class Account:
     trades: list[Fill] = field(default_factory=list[Fill])
 
     def quote(self, symbol: str, now: datetime) -> Quote | None:
-        """Return the simulated best bid and ask around the last price, or None before the first."""
+        """Return the best bid and ask around the last price, or None before the first.
+
+        A touch that a real market told stands in `touches`; without one the rules' spread makes it.
+        """
         last = self.prices.get(symbol)
         if last is None:
             return None
+        touch = self.touches.get(symbol)
+        if touch is not None:
+            return Quote(venue=self.venue, symbol=symbol, bid=touch[0], ask=touch[1], last=last, ts=now)
         half = last * self.rules.spread / 2
         tick = self.instruments[symbol]
         bid, ask = (last, last) if not half else (tick.floor_price(last - half), tick.ceil_price(last + half))
@@ -264,18 +281,8 @@ class Account:
         if crosses:
             self._fill(order, touch, now, maker=False)
             return None
-        self._rest(order)
+        self.books.setdefault(order.symbol, Book()).add(order)
         return None
-
-    def _rest(self, order: SimOrder) -> None:
-        book = self.books.setdefault(order.symbol, Book())
-        # At one price the earlier order fills first: bids are taken from the end, so their arrival counts backwards.
-        arrival = int(order.exchange_id)
-        if order.price is not None:
-            if order.side is Side.BUY:
-                insort(book.bids, (order.price, -arrival, order.client_id))
-            else:
-                insort(book.asks, (order.price, arrival, order.client_id))
 
     def _fill(self, order: SimOrder, price: Decimal | None, now: datetime, *, maker: bool) -> None:
         instrument = self.instruments[order.symbol]
