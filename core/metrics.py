@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 
 Number = Decimal | float | int
 
@@ -43,7 +44,7 @@ def simple_returns(equity: Sequence[Number]) -> list[float]:
     """
     values = [float(value) for value in equity]
     found: list[float] = []
-    for place, (before, after) in enumerate(zip(values, values[1:], strict=False)):
+    for place, (before, after) in enumerate(pairwise(values)):
         if before <= 0:
             raise ValueError(f"equity[{place}] is {before}; returns need values above zero")
         found.append(after / before - 1.0)

@@ -2,7 +2,7 @@
 
 Colours are written as `@name`, a name of the palette; the page resolves them and does so again when the reader's
 scheme changes. Candles and fills are not in the figure: the page draws as many as the visible range can show, out of
-the packed series (`series_of`), so zooming in shows more. Text from outside is escaped, since plotly reads a little HTML.
+the packed series (`series_of`), so zooming in shows more. Text from outside is escaped: plotly reads a little HTML.
 """
 
 from html import escape
@@ -11,8 +11,17 @@ from typing import Any
 import numpy as np
 
 from tasks.report_data import BotReport
-from tasks.report_format import GAP, amount, price
-from tasks.report_sampling import epoch_ms, floats, keep_extremes, merge_candles, pack_candles, price_decimals, spread_evenly
+from tasks.report_format import GAP, amount, is_missing, price
+from tasks.report_sampling import (
+    Floats,
+    epoch_ms,
+    floats,
+    keep_extremes,
+    merge_candles,
+    pack_candles,
+    price_decimals,
+    spread_evenly,
+)
 from tasks.report_stats import BridgeStep
 from tasks.report_theme import LEVEL_WORDS, STATE_WORDS, level_class
 
@@ -43,7 +52,7 @@ def series_of(bot: BotReport, bots: int) -> dict[str, Any]:
             "s": [1 if str(side).upper() == "BUY" else 0 for side in fills["side"]],
             "q": [_short(value) for value in floats(fills["qty"])],
             "r": [escape(str(role)) for role in fills["role"]],
-            "g": [None if value != value else _short(value) for value in floats(fills["realized_pnl"])],
+            "g": [None if is_missing(value) else _short(value) for value in floats(fills["realized_pnl"])],
             "total": len(bot.fills),
         },
     }
@@ -53,10 +62,11 @@ def price_figure(bot: BotReport) -> Figure:
     """Return price with level lines, the ladder of levels at its right edge, and the inventory below."""
     quote, base = escape(bot.quote_asset), escape(bot.base_asset)
     traces = [*_level_lines(bot), *_level_ladder(bot), _inventory(bot)]
+    prices = np.unique(np.r_[floats(bot.levels["entry_price"]), floats(bot.levels["exit_price"])])
     return {
         "kind": "price",
         "traces": traces,
-        "levels": sorted(set(floats(bot.levels["entry_price"]).tolist()) | set(floats(bot.levels["exit_price"]).tolist())),
+        "levels": prices[~np.isnan(prices)].tolist(),
         "unit": quote,
         "base": base,
         "layout": {
@@ -215,12 +225,13 @@ def _level_ladder(bot: BotReport) -> list[dict[str, Any]]:
     entries = np.unique(floats(bot.levels["entry_price"]))
     gap = float(np.diff(entries).min()) if len(entries) > 1 else float(entries[0]) * 0.002
     kinds = [level_class(str(row["state"])) for row in rows]
+    waits_at = ["exit_price" if kind == "holding" else "entry_price" for kind in kinds]
     return [
         {
             "type": "bar",
             "orientation": "h",
             "x": [1.0] * len(rows),
-            "y": [float(row["exit_price" if kind == "holding" else "entry_price"]) for row, kind in zip(rows, kinds, strict=True)],
+            "y": [float(row[column]) for row, column in zip(rows, waits_at, strict=True)],
             "width": gap * 0.55,
             "marker": {"color": [f"@{kind}" for kind in kinds], "line": {"width": 0}},
             "xaxis": "x2",
@@ -261,8 +272,8 @@ def _inventory(bot: BotReport) -> dict[str, Any]:
 
 
 # Eight digits are finer than any pixel and keep the page small; JSON knows no NaN.
-def _rounded(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[float | None]:
-    return [None if value != value else _short(value) for value in values.tolist()]
+def _rounded(values: Floats) -> list[float | None]:
+    return [None if is_missing(value) else _short(value) for value in values.tolist()]
 
 
 def _short(value: float) -> float:

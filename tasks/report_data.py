@@ -1,8 +1,8 @@
 """What a report shows, as plain values: filled from the published store or from a backtest, drawn by the writers.
 
-Every frame may be empty (a bot that has just started); its columns must be there. Times are naive UTC. Money is `Decimal`
-in the bot's quote asset; prices and quantities inside frames may be `Decimal` or float, since they only are drawn.
-Fees above zero were paid, funding above zero was received.
+Every frame may be empty (a bot that has just started); its columns must be there. Times are naive UTC. Money is
+`Decimal` in the bot's quote asset; prices and quantities inside frames may be `Decimal` or float, since they only are
+drawn. Fees above zero were paid, funding above zero was received.
 """
 
 from collections.abc import Mapping

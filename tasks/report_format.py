@@ -69,7 +69,7 @@ def count(value: int) -> str:
 
 
 def moment(value: Any, *, seconds: bool = False) -> str:
-    """Write a UTC time as `2025-05-04 00:00`, with seconds when asked; a dash when missing. The unit is the caller's."""
+    """Write a UTC time as `2025-05-04 00:00`, with seconds when asked; a dash when missing. The caller says UTC."""
     if is_missing(value):
         return DASH
     return value.strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")

@@ -1,15 +1,14 @@
 """The report as one HTML file that needs nothing else: no server, no network, no file beside it.
 
 plotly.js and the series travel compressed inside the page and are unpacked by the browser, which keeps three years of
-minutes below five megabytes. The page's Content-Security-Policy forbids every request and every script but the two whose
-hashes it names, so that even text that slipped past the escaping could neither run nor report anything.
+minutes below five megabytes. The page's Content-Security-Policy forbids every request and every script but the two
+whose hashes it names, so that even text that slipped past the escaping could neither run nor report anything.
 """
 
 import base64
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from functools import cache
 from html import escape
@@ -29,13 +28,12 @@ STALE_PRICE_S = 60.0
 
 
 def write_html(data: ReportData, path: Path) -> Path:
-    """Write the report to `path`, replacing it in one step, and return it. Raises OSError where it cannot be written."""
+    """Write the report to `path` in one step and return the path. Raises OSError where it cannot be written."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     beside.write_text(render_html(data), encoding="utf-8")
-    os.replace(beside, path)
-    return path
+    return beside.replace(path)
 
 
 def render_html(data: ReportData) -> str:
@@ -43,10 +41,11 @@ def render_html(data: ReportData) -> str:
     script = _own("report_page.js")
     plotly = _plotly()
     summaries = [complete_summary(bot) for bot in data.bots]
-    parts = [_bot_part(data, place, bot, summary) for place, (bot, summary) in enumerate(zip(data.bots, summaries, strict=True))]
+    pairs = list(zip(data.bots, summaries, strict=True))
+    parts = [_bot_part(data, place, bot, summary) for place, (bot, summary) in enumerate(pairs)]
     figures = {
         "palettes": {"light": LIGHT, "dark": DARK},
-        "bots": [_figures(bot, summary) for bot, summary in zip(data.bots, summaries, strict=True)],
+        "bots": [_figures(bot, summary) for bot, summary in pairs],
     }
     series = [charts.series_of(bot, len(data.bots)) for bot in data.bots]
     overview = ""
@@ -59,7 +58,8 @@ def render_html(data: ReportData) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="referrer" content="no-referrer">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="referrer" content="no-referrer">'
         f"<title>{escape(data.title)}</title><style>{css_variables()}{_own('report_page.css')}</style></head>"
         f"<body>{_header(data)}<main>{overview}{''.join(parts)}{_provenance(data)}</main>"
         f'<script type="application/json" id="figures">{_json(figures)}</script>'
@@ -89,7 +89,9 @@ def _header(data: ReportData) -> str:
     else:
         stale = "stale" if data.data_age_s > STALE_PRICE_S else ""
         facts.insert(1, ("Newest price", f"{duration(data.data_age_s)} old when written", stale))
-    items = "".join(f"<div class='{kind}'><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value, kind in facts)
+    items = "".join(
+        f'<div class="{kind}"><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>' for name, value, kind in facts
+    )
     mode = escape(data.mode)
     synthetic = "<span class='badge synthetic'>synthetic data</span>" if data.synthetic else ""
     written = data.generated_at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -101,23 +103,29 @@ def _header(data: ReportData) -> str:
 
 
 def _bot_part(data: ReportData, place: int, bot: BotReport, summary: BotSummary) -> str:
-    span_days = (data.data_to - data.data_from).days if data.data_from and data.data_to else None
+    span_days = None
+    if data.data_from is not None and data.data_to is not None:
+        span_days = round((data.data_to - data.data_from).total_seconds() / 86_400)
     short = ""
     if span_days is not None and span_days < SHORT_SPAN_DAYS:
         short = f"<p class=hint>Yearly figures are projected from {span_days} days; read them with care.</p>"
     who = f"{bot.kind} on {bot.venue}, {bot.symbol}, {bot.side.lower()}"
+    shown = min(len(bot.fills), tables.LAST_FILLS_SHOWN)
     since = f", running since {moment(summary.started_at)} UTC" if summary.started_at else ""
     return (
-        f'<article id="bot{place}"><div class="bot-head"><h2>{escape(bot.bot_id)}</h2><p>{escape(who + since)}</p></div>'
+        f'<article id="bot{place}">'
+        f'<div class="bot-head"><h2>{escape(bot.bot_id)}</h2><p>{escape(who + since)}</p></div>'
         f"{tables.tiles(bot, summary)}{short}"
         f"{_price_card(place, bot)}{_equity_card(place, bot)}"
         f"<div class=two>{_bridge_card(place, bot)}"
         f"<section class=card><h3>Round trips and ratios</h3>"
         f"{tables.ratios_list(summary, summarise_trips(bot.fills), bot.quote_asset)}</section></div>"
         f"<section class=card><h3>Months</h3>{tables.months_table(months_of(bot), bot.quote_asset)}</section>"
-        f"<section class=card><div class=head><h3>Levels</h3>{tables.levels_legend(bot)}</div>{tables.levels_table(bot)}</section>"
-        f"<section class=card><div class=head><h3>Last fills</h3><p class=legend>the newest {min(len(bot.fills), tables.LAST_FILLS_SHOWN)} "
-        f"of {len(bot.fills):,}</p></div>{tables.fills_table(bot)}</section></article>"
+        f"<section class=card><div class=head><h3>Levels</h3>{tables.levels_legend(bot)}</div>"
+        f"{tables.levels_table(bot)}</section>"
+        f"<section class=card><div class=head><h3>Last fills</h3>"
+        f"<p class=legend>the newest {shown} of {len(bot.fills):,}</p></div>"
+        f"{tables.fills_table(bot)}</section></article>"
     )
 
 
@@ -129,13 +137,14 @@ def _price_card(place: int, bot: BotReport) -> str:
         "<span class='key rule working'>working</span><span class='key rule holding'>holding</span>"
         "<span class='key rule idle'>not working</span>"
     )
-    spans = "".join(f"<button type=button data-days={days}>{name}</button>" for days, name in ((1, "1 d"), (7, "7 d"), (30, "30 d"), (0, "All")))
+    choices = ((1, "1 d"), (7, "7 d"), (30, "30 d"), (0, "All"))
+    spans = "".join(f"<button type=button data-days={days}>{name}</button>" for days, name in choices)
     return (
         f"<section class=card><div class=head><h3>Price, levels and fills</h3><div class=spans role=group "
         f'aria-label="Visible span" data-bot="{place}">{spans}</div></div><p class=legend>{keys}'
         f'<span class="note" id="note{place}"></span></p>'
-        f'<div class="chart price" id="price{place}" role=img aria-label="Price with the levels of the bot and its fills; '
-        f'below it the inventory"></div></section>'
+        f'<div class="chart price" id="price{place}" role=img aria-label="Price with the levels of the bot and its '
+        f'fills; below it the inventory"></div></section>'
     )
 
 
@@ -146,15 +155,17 @@ def _equity_card(place: int, bot: BotReport) -> str:
         "<section class=card><div class=head><h3>Equity and drawdown</h3></div><p class=legend>"
         "<span class='key rule accent'>equity</span><span class='key rule hold'>buy and hold</span>"
         "<span class='key rule bad'>drawdown</span></p>"
-        f'<div class="chart equity" id="equity{place}" role=img aria-label="Equity against buy and hold; below it the '
-        f'drawdown"></div></section>'
+        f'<div class="chart equity" id="equity{place}" role=img aria-label="Equity against buy and hold; below it '
+        f'the drawdown"></div></section>'
     )
 
 
 def _bridge_card(place: int, bot: BotReport) -> str:
     return (
-        f"<section class=card><div class=head><h3>From grid profit to net</h3><p class=legend>{escape(bot.quote_asset)}</p></div>"
-        f'<div class="chart bridge" id="bridge{place}" role=img aria-label="Net profit as the sum of its parts"></div></section>'
+        f"<section class=card><div class=head><h3>From grid profit to net</h3>"
+        f"<p class=legend>{escape(bot.quote_asset)}</p></div>"
+        f'<div class="chart bridge" id="bridge{place}" role=img aria-label="Net profit as the sum of its parts"></div>'
+        "</section>"
     )
 
 
@@ -169,12 +180,13 @@ def _provenance(data: ReportData) -> str:
     config = ""
     if data.config_yaml:
         config = (
-            f"<section class=card><h3>Configuration</h3><pre tabindex=0>{escape(data.config_yaml.strip())}</pre></section>"
+            "<section class=card><h3>Configuration</h3>"
+            f"<pre tabindex=0>{escape(data.config_yaml.strip())}</pre></section>"
         )
     return (
         f'<div class="two top">{rules}{config}</div>{notes}'
-        "<footer>Times are UTC, open lots are marked at the last price, a dash means that a number has no meaning here. "
-        "The formulas stand in docs/metrics.md.</footer>"
+        "<footer>Times are UTC, open lots are marked at the last price, a dash means that a number has no meaning "
+        "here. The formulas stand in docs/metrics.md.</footer>"
     )
 
 

@@ -80,8 +80,9 @@ def _price_picture(data: ReportData, bot: BotReport) -> Figure:
     last = float(columns.close[-1])
     axes.axhline(last, color=LIGHT["ink"], linewidth=0.8, linestyle=(0, (1, 2)), zorder=4)
     axes.annotate(
-        price(last), (0, last), xycoords=("axes fraction", "data"), xytext=(-4, 0), textcoords="offset points", ha="right",
-        va="center", fontsize=8, family=_fonts(), color=LIGHT["card"], bbox={"boxstyle": "square,pad=0.35", "fc": LIGHT["ink"], "ec": "none"},
+        price(last), (0, last), xycoords=("axes fraction", "data"), xytext=(-4, 0), textcoords="offset points",
+        ha="right", va="center", fontsize=8, family=_fonts(), color=LIGHT["card"],
+        bbox={"boxstyle": "square,pad=0.35", "fc": LIGHT["ink"], "ec": "none"},
     )  # fmt: skip
     held = floats(bot.equity["inventory_base"])
     kept = keep_extremes(held, LINE_BUCKETS)
@@ -96,8 +97,8 @@ def _price_picture(data: ReportData, bot: BotReport) -> Figure:
     below.set_xlim(_days(columns.ts_ms[:1])[0], _days(columns.ts_ms[-1:] + columns.interval_ms)[0])
     _date_axis(below)
     keys = [
-        ("^", "buy", "buy"), ("v", "sell", "sell"), ("_", "working", "working level"), ("_", "holding", "holding level"),
-        ("_", "idle", "level not working"),
+        ("^", "buy", "buy"), ("v", "sell", "sell"), ("_", "working", "working level"),
+        ("_", "holding", "holding level"), ("_", "idle", "level not working"),
     ]  # fmt: skip
     _key(axes, keys)
     return figure
@@ -109,7 +110,8 @@ def _equity_picture(data: ReportData, bot: BotReport) -> Figure:
     below = figure.add_axes((0.085, 0.085, 0.84, 0.2), sharex=axes)
     times = epoch_ms(bot.equity["ts"])
     ends: list[tuple[float, str]] = []
-    for column, colour, width, style in (("hold_equity", "hold", 1.1, (0, (1, 1.5))), ("equity", "accent", 1.8, "solid")):
+    lines = (("hold_equity", "hold", 1.1, (0, (1, 1.5))), ("equity", "accent", 1.8, "solid"))
+    for column, colour, width, style in lines:
         values = floats(bot.equity[column])
         kept = keep_extremes(values, LINE_BUCKETS)
         axes.plot(_days(times[kept]), values[kept], color=LIGHT[colour], linewidth=width, linestyle=style)
@@ -138,8 +140,8 @@ def _bridge_picture(data: ReportData, bot: BotReport) -> Figure:
         start, value = float(step.start), float(step.value)
         axes.barh(row, value, 0.56, start, color=LIGHT[colour], linewidth=0)
         axes.annotate(
-            amount(step.value, signed=True), (max(start, start + value), row), xytext=(6, 0), textcoords="offset points",
-            va="center", fontsize=10, color=LIGHT["ink"], family=_fonts(),
+            amount(step.value, signed=True), (max(start, start + value), row), xytext=(6, 0),
+            textcoords="offset points", va="center", fontsize=10, color=LIGHT["ink"], family=_fonts(),
         )  # fmt: skip
     axes.set_yticks(range(len(steps)), [step.name for step in steps])
     axes.invert_yaxis()
@@ -165,12 +167,14 @@ def _blank(data: ReportData, bot: BotReport, what: str, width_in: float, height_
         f"{moment(data.data_from)} to {moment(data.data_to)} UTC",
         data.mode,
     ]
-    _text(figure, left, top, f"{_plain(bot.bot_id)}   {_plain(bot.symbol)}   {_plain(what)}", size=14, weight="bold", color="ink")
+    heading = _plain(f"{bot.bot_id}   {bot.symbol}   {what}")
+    _text(figure, left, top, heading, size=14, weight="bold", color="ink")
     _text(figure, left, top - 0.31 / height_in, _plain("   ".join(parts)), size=9.5, weight="normal", color="muted")
     if data.synthetic:
         figure.text(
-            1 - left, top, "SYNTHETIC DATA", ha="right", va="top", fontsize=10, fontweight="bold", color=LIGHT["card"],
-            family=_fonts(), bbox={"boxstyle": "round,pad=0.45", "fc": LIGHT["synthetic"], "ec": "none"},
+            1 - left, top, "SYNTHETIC DATA", ha="right", va="top", fontsize=10, fontweight="bold",
+            color=LIGHT["card"], family=_fonts(),
+            bbox={"boxstyle": "round,pad=0.45", "fc": LIGHT["synthetic"], "ec": "none"},
         )  # fmt: skip
     return figure
 
@@ -206,8 +210,8 @@ def _end_labels(axes: Axes, ends: list[tuple[float, str]]) -> None:
     push = max(0.0, gap - (ordered[1][0] - ordered[0][0])) / 2
     for (value, colour), move in zip(ordered, (-push, push), strict=True):
         axes.annotate(
-            f"{value:,.0f}", (1, value + move), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
-            va="center", fontsize=9.5, fontweight="bold", color=colour, family=_fonts(),
+            f"{value:,.0f}", (1, value + move), xycoords=("axes fraction", "data"), xytext=(6, 0),
+            textcoords="offset points", va="center", fontsize=9.5, fontweight="bold", color=colour, family=_fonts(),
         )  # fmt: skip
 
 
@@ -220,9 +224,9 @@ def _key(axes: Axes, entries: list[tuple[str, str, str]]) -> None:
         else:
             handles.append(axes.scatter([], [], marker=marker, color=LIGHT[colour], s=30))
     axes.legend(
-        handles, [words for _, _, words in entries], loc="lower left", bbox_to_anchor=(-0.012, 1.0), ncols=len(entries),
-        frameon=False, labelcolor=LIGHT["muted"], handlelength=1.4, columnspacing=1.6, handletextpad=0.6,
-        prop={"family": _fonts(), "size": 9},
+        handles, [words for _, _, words in entries], loc="lower left", bbox_to_anchor=(-0.012, 1.0),
+        ncols=len(entries), frameon=False, labelcolor=LIGHT["muted"], handlelength=1.4, columnspacing=1.6,
+        handletextpad=0.6, prop={"family": _fonts(), "size": 9},
     )  # fmt: skip
 
 
@@ -236,7 +240,8 @@ def _style(axes: Axes, unit: str, *, grid: bool) -> None:
     axes.set_axisbelow(True)
     if unit:
         axes.yaxis.set_major_formatter(FuncFormatter(_grouped))
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=6 if axes.get_position().height > 0.3 else 3, steps=[1, 2, 2.5, 5, 10]))
+        bins = 6 if axes.get_position().height > 0.3 else 3
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=bins, steps=[1, 2, 2.5, 5, 10]))
         axes.set_ylabel(_plain(unit), fontsize=9, color=LIGHT["muted"], family=_fonts())
         axes.yaxis.set_label_coords(-0.072, 0.5)
 

@@ -4,6 +4,7 @@ A report of three years of minutes must stay below five megabytes, and the drawd
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def keep_extremes(values: Floats, buckets: int) -> Ints:
     low = np.where(np.isnan(values), np.inf, values)
     high = np.where(np.isnan(values), -np.inf, values)
     kept: list[int] = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         kept += [int(start), int(start + low[start:end].argmin()), int(start + high[start:end].argmax()), int(end - 1)]
     return np.unique(np.array(kept, dtype=np.int64))
 
@@ -109,7 +110,8 @@ def pack_candles(columns: CandleColumns) -> dict[str, Any]:
     open, `h` and `l` the wicks above and below the body; prices are in units of `10 ** -decimals`.
     """
     if len(columns.ts_ms) == 0:
-        return {"interval_ms": columns.interval_ms, "start_ms": 0, "decimals": 2, "t": [], "o": [], "h": [], "l": [], "c": []}
+        empty: dict[str, Any] = {name: [] for name in "tohlc"}
+        return {"interval_ms": columns.interval_ms, "unit_ms": 1, "start_ms": 0, "decimals": 2, **empty}
     decimals = price_decimals(columns.high)
     opens, highs, lows, closes = (
         np.rint(values * 10**decimals).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The written parts of a report as HTML: tiles, tables, lists. Every value from outside is escaped right where it enters."""
+"""The written parts of a report as HTML: tiles, tables, lists. Every value from outside is escaped where it enters."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -29,24 +29,26 @@ def tiles(bot: BotReport, summary: BotSummary) -> str:
     """Return the twelve key numbers of a bot; twelve, so that rows of two, three, four and six all come out even."""
     quote, capital = bot.quote_asset, bot.capital_quote
     held = hold_fraction(bot.equity)
-    of_capital = f"of {amount(capital)} {quote} capital"
+    net_share = f"{_share(summary.net_pnl, capital)} of {amount(capital)} {quote} capital"
+    highest_share = f"{_share(summary.exposure_max, capital, signed=False)} of capital"
+    trips = f"{count(summary.round_trips)} round trips"
     volume = summary.volume_quote
     fee_bp = f"{ratio(summary.fees / volume * 10_000)} bp of {amount(volume)} traded" if volume else "nothing traded"
     under_water = f"of the peak, longest {duration(summary.drawdown_length_s)}"
     opening = f"{count(summary.fills_initial)} of them to open"
     funding = "none in this span" if summary.funding == 0 else "received" if summary.funding > 0 else "paid"
     parts = [
-        tile("Net profit", amount(summary.net_pnl, signed=True), quote, f"{_share(summary.net_pnl, capital)} {of_capital}", tone(summary.net_pnl)),
-        tile("Grid profit", amount(summary.grid_profit, signed=True), quote, f"from {count(summary.round_trips)} round trips, before fees"),
+        tile("Net profit", amount(summary.net_pnl, signed=True), quote, net_share, tone(summary.net_pnl)),
+        tile("Grid profit", amount(summary.grid_profit, signed=True), quote, f"from {trips}, before fees"),
         tile("Floating", amount(summary.floating, signed=True), quote, "open lots at the last price"),
         tile("Fees", amount(summary.fees), quote, fee_bp),
         tile("Funding", amount(summary.funding, signed=True), quote, funding),
         tile("APR", *_percent(summary.apr, signed=True), "of capital a year, not compounded"),
         tile("Buy and hold", *_percent(held, signed=True), "of the same capital, same span"),
         tile("Max drawdown", *_percent(summary.max_drawdown), under_water),
-        tile("Win rate", *_percent(summary.win_rate, places=1), f"of {count(summary.round_trips)} round trips"),
+        tile("Win rate", *_percent(summary.win_rate, places=1), f"of {trips}"),
         tile("Fills", count(summary.fills), "", opening),
-        tile("Highest exposure", amount(summary.exposure_max), quote, f"{_share(summary.exposure_max, capital, signed=False)} of capital"),
+        tile("Highest exposure", amount(summary.exposure_max), quote, highest_share),
         tile("Sharpe", ratio(summary.sharpe), "", f"of daily returns; Sortino {ratio(summary.sortino)}"),
     ]
     return f"<dl class=tiles>{''.join(parts)}</dl>"
@@ -56,7 +58,8 @@ def levels_table(bot: BotReport) -> str:
     """Return every level, highest first, with its state and the reason of each that is not working."""
     rows = sorted(bot.levels.to_dict("records"), key=lambda row: -float(row["entry_price"]))
     body: list[Sequence[Cell]] = []
-    price_places, qty_places = places_of([*bot.levels["entry_price"], *bot.levels["exit_price"]]), places_of(bot.levels["qty"])
+    price_places = places_of([*bot.levels["entry_price"], *bot.levels["exit_price"]])
+    qty_places = places_of(bot.levels["qty"])
     for row in rows:
         state = str(row["state"])
         kind = level_class(state)
@@ -72,7 +75,13 @@ def levels_table(bot: BotReport) -> str:
             ]
         )
     quote, base = escape(bot.quote_asset), escape(bot.base_asset)
-    heads = [("key", "Level"), ("wide", "State, and why it is not working"), ("n", f"Entry, {quote}"), ("n", f"Exit, {quote}"), ("n", f"Quantity, {base}")]
+    heads = [
+        ("key", "Level"),
+        ("wide", "State, and why it is not working"),
+        ("n", f"Entry, {quote}"),
+        ("n", f"Exit, {quote}"),
+        ("n", f"Quantity, {base}"),
+    ]
     return table(heads, body, "No levels wanted.")
 
 
@@ -106,7 +115,17 @@ def fills_table(bot: BotReport) -> str:
             ]
         )
     quote, base = escape(bot.quote_asset), escape(bot.base_asset)
-    heads = [("key", "Time, UTC"), ("", "Side"), ("", "Role"), ("n", f"Price, {quote}"), ("n", f"Quantity, {base}"), ("n", f"Value, {quote}"), ("n", f"Fee, {quote}"), ("n", f"Realised, {quote}"), ("", "Leg")]
+    heads = [
+        ("key", "Time, UTC"),
+        ("", "Side"),
+        ("", "Role"),
+        ("n", f"Price, {quote}"),
+        ("n", f"Quantity, {base}"),
+        ("n", f"Value, {quote}"),
+        ("n", f"Fee, {quote}"),
+        ("n", f"Realised, {quote}"),
+        ("", "Leg"),
+    ]
     return table(heads, body, "No fills yet.")
 
 
@@ -125,7 +144,15 @@ def months_table(months: Sequence[Month], quote_asset: str) -> str:
         for month in months
     ]
     quote = escape(quote_asset)
-    heads = [("key", "Month"), ("n", f"Profit, {quote}"), ("n", "Of equity"), ("n", "Hold"), ("n", "Deepest"), ("n", "Closing fills"), ("n", f"Fees, {quote}")]
+    heads = [
+        ("key", "Month"),
+        ("n", f"Profit, {quote}"),
+        ("n", "Of equity"),
+        ("n", "Hold"),
+        ("n", "Deepest"),
+        ("n", "Closing fills"),
+        ("n", f"Fees, {quote}"),
+    ]
     return table(heads, body, "No equity recorded yet.")
 
 
@@ -163,7 +190,15 @@ def bots_table(data: ReportData, summaries: Sequence[BotSummary]) -> str:
         ]
         for place, (bot, total) in enumerate(zip(data.bots, summaries, strict=True))
     ]
-    heads = [("key", "Bot"), ("", "What"), ("n", "Capital"), ("n", "Net profit"), ("n", "Of capital"), ("n", "Max drawdown, of peak"), ("n", "Fills")]
+    heads = [
+        ("key", "Bot"),
+        ("", "What"),
+        ("n", "Capital"),
+        ("n", "Net profit"),
+        ("n", "Of capital"),
+        ("n", "Max drawdown, of peak"),
+        ("n", "Fills"),
+    ]
     return table(heads, body, "No bots.")
 
 

@@ -1,4 +1,4 @@
-"""A grid played over candles in the simplest way that gives a report something to show. It proves nothing about fills."""
+"""A grid played over candles in the simplest way that gives a report something to show; it proves nothing of fills."""
 
 import dataclasses
 from datetime import datetime
@@ -70,9 +70,8 @@ def played(candles: pd.DataFrame, levels: int = 40, capital: Decimal = Decimal(1
         fees += fee
         realized += gained or Decimal(0)
         held[place] = buys
-        fills.append(
-            dict(zip(FILL_COLUMNS, (when, "BUY" if buys else "SELL", role, price, qty, fee, gained, f"L{place:02}"), strict=True))
-        )
+        side = "BUY" if buys else "SELL"
+        fills.append(dict(zip(FILL_COLUMNS, (when, side, role, price, qty, fee, gained, f"L{place:02}"), strict=True)))
 
     rows = zip(candles["ts"], candles["low"], candles["high"], candles["close"], strict=True)
     for bar, (when, lowest, highest, close) in enumerate(rows):
@@ -103,9 +102,10 @@ def played(candles: pd.DataFrame, levels: int = 40, capital: Decimal = Decimal(1
         state, reason = ("CLOSE_ORDER_PLACED", "") if held[place] else ("OPEN_ORDER_PLACED", "")
         if place < 4:
             state, reason = "NOT_ACTIVE", "outside activation_bounds: 8.4 % below the price, 6 % allowed"
-        if place == 30:
+        if place == levels * 3 // 4:
             state, reason = "NOT_ACTIVE", "rejected by the venue: post-only would cross; next try in 12 s"
-        states.append(dict(zip(LEVEL_COLUMNS, (place, lines[place], lines[place + 1], state, reason, qty), strict=True)))
+        row = (place, lines[place], lines[place + 1], state, reason, qty)
+        states.append(dict(zip(LEVEL_COLUMNS, row, strict=True)))
     equity = pd.DataFrame(curve, columns=list(EQUITY_COLUMNS))
     summary = BotSummary(
         net_pnl=net,
@@ -147,14 +147,16 @@ def empty_bot(bot_id: str = "new1") -> BotReport:
     """A bot that has not seen a price yet."""
     zero = Decimal(0)
     return BotReport(
-        bot_id=bot_id, kind="grid", venue="spot", symbol="BTC/USDT", side="BUY", quote_asset="USDT", base_asset="BTC",
+        bot_id=bot_id, kind="grid", venue="spot", symbol="BTC/USDT", side="BUY",
+        quote_asset="USDT", base_asset="BTC",
         capital_quote=Decimal(1000),
         candles=pd.DataFrame(columns=list(CANDLE_COLUMNS)),
         levels=pd.DataFrame(columns=list(LEVEL_COLUMNS)),
         fills=pd.DataFrame(columns=list(FILL_COLUMNS)),
         equity=pd.DataFrame(columns=list(EQUITY_COLUMNS)),
         summary=BotSummary(
-            net_pnl=zero, realized_pnl=zero, unrealized_pnl=zero, grid_profit=zero, floating=zero, fees=zero, funding=zero,
+            net_pnl=zero, realized_pnl=zero, unrealized_pnl=zero, grid_profit=zero, floating=zero, fees=zero,
+            funding=zero,
             round_trips=0, fills=0, fills_initial=0, win_rate=None, max_drawdown=None, sharpe=None, sortino=None,
             exposure_max=zero, apr=None, started_at=None,
         ),
