@@ -144,10 +144,21 @@ def _from_floats(values: NDArray[np.float64]) -> Numbers:
         return Numbers(_rint(known, exact), exact, valid)
     near = _float_scale(known, largest, NEAR_UNITS_MAX, ulps=NEAR_ULPS)
     if near is None:
-        message = f"floats up to {largest!r} have no short decimal form; store prices as decimals or text"
-        raise NumberRefusedError(message)
+        return _from_reprs(known, valid)
     units = _rint(known, near)
     return Numbers(units, near, valid, int((units / 10.0**near != known).sum()))
+
+
+def _from_reprs(values: NDArray[np.float64], valid: Bools | None) -> Numbers:
+    # The slow way, for columns whose numbers are too far apart in size to be found by division.
+    exact = [Decimal(repr(value)) for value in values.tolist()]
+    scale = max(0, *(-int(d.as_tuple().exponent) for d in exact), 0)
+    units = [int(d.scaleb(scale)) for d in exact]
+    if scale > SCALE_MAX or max(map(abs, units)) >= EXACT_INT_END:
+        low, high = min(values, key=abs), max(values, key=abs)
+        message = f"floats from {low!s} to {high!s} need more than 64 bits together; store them as decimals or text"
+        raise NumberRefusedError(message)
+    return Numbers(np.array(units, dtype=np.int64), scale, valid)
 
 
 def _rint(values: NDArray[np.float64], scale: int) -> Ints:

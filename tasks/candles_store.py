@@ -30,33 +30,31 @@ SCHEMA = Path(__file__).parents[1] / "sql" / "schema" / "market" / "001_ohlcv.sq
 STORED_SCALE = 12
 
 # The incoming columns are cast once, so that DuckDB compares decimals of one type and never goes through doubles.
-INCOMING = """
-WITH n AS (
-    SELECT ts, open::DECIMAL(28, 12) AS open, high::DECIMAL(28, 12) AS high, low::DECIMAL(28, 12) AS low,
-           close::DECIMAL(28, 12) AS close, volume::DECIMAL(28, 12) AS volume
-    FROM incoming_candles
-)
+CAST_INCOMING = """
+CREATE OR REPLACE TEMP VIEW incoming AS
+SELECT ts, open::DECIMAL(28, 12) AS open, high::DECIMAL(28, 12) AS high, low::DECIMAL(28, 12) AS low,
+       close::DECIMAL(28, 12) AS close, volume::DECIMAL(28, 12) AS volume
+FROM incoming_candles
 """
-COUNT_STORED = f"""
-{INCOMING}
+COUNT_STORED = """
 SELECT count(*) FILTER (WHERE stored_ts IS NULL),
        count(*) FILTER (WHERE differs),
        min(ts) FILTER (WHERE differs)
 FROM (
     SELECT n.ts, o.ts AS stored_ts, o.ts IS NOT NULL AND (o.open <> n.open OR o.high <> n.high OR o.low <> n.low
            OR o.close <> n.close OR o.volume <> n.volume) AS differs
-    FROM n
+    FROM incoming n
     LEFT JOIN ohlcv o ON o.venue = $venue AND o.symbol = $symbol AND o.timeframe = $timeframe AND o.ts = n.ts
 )
 """
-INSERT_NEW = f"""
-INSERT INTO ohlcv {INCOMING}
-SELECT $venue, $symbol, $timeframe, ts, open, high, low, close, volume FROM n
+INSERT_NEW = """
+INSERT INTO ohlcv
+SELECT $venue, $symbol, $timeframe, ts, open, high, low, close, volume FROM incoming
 ON CONFLICT DO NOTHING
 """
-INSERT_OR_REPLACE = f"""
-INSERT INTO ohlcv {INCOMING}
-SELECT $venue, $symbol, $timeframe, ts, open, high, low, close, volume FROM n
+INSERT_OR_REPLACE = """
+INSERT INTO ohlcv
+SELECT $venue, $symbol, $timeframe, ts, open, high, low, close, volume FROM incoming
 ON CONFLICT DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
                           volume = excluded.volume
 """
@@ -150,8 +148,10 @@ def import_candles(
     con.register("incoming_candles", _arrow(series))
     con.execute("BEGIN")
     try:
+        con.execute(CAST_INCOMING)
         counted = con.execute(COUNT_STORED, key).fetchone()
         con.execute(INSERT_OR_REPLACE if replace else INSERT_NEW, key)
+        con.execute("DROP VIEW incoming")
         con.execute("COMMIT")
     except duckdb.Error:
         con.execute("ROLLBACK")
