@@ -19,15 +19,19 @@ def is_missing(value: Any) -> bool:
     return value is None or value != value  # noqa: PLR0124 - only NaN and NaT differ from themselves
 
 
-def amount(value: Any, *, signed: bool = False) -> str:
-    """Write a sum of money: two places from 1 upwards, three significant digits below; a dash when missing."""
+def amount(value: Any, *, signed: bool = False, places: int | None = None) -> str:
+    """Write a sum of money: with `places` decimals, else with those `amount_places` finds; a dash when missing."""
     if is_missing(value):
         return DASH
     exact = Decimal(str(value))
-    places = 2
-    if exact != 0 and abs(exact) < 1:
-        places = min(8, max(2, 2 - exact.adjusted()))
+    places = amount_places([exact]) if places is None else places
     return _signs(f"{exact:{'+' if signed else ''},.{places}f}")
+
+
+def amount_places(values: Iterable[Any]) -> int:
+    """Return the decimals of a column of money: two where any is 1 or more, else three digits of the largest."""
+    largest = max((abs(Decimal(str(value))) for value in values if not is_missing(value)), default=Decimal(0))
+    return 2 if largest == 0 or largest >= 1 else min(8, max(2, 2 - largest.adjusted()))
 
 
 def price(value: Any, places: int | None = None) -> str:

@@ -137,7 +137,7 @@ def _price_card(place: int, bot: BotReport) -> str:
         "<span class='key rule working'>working</span><span class='key rule holding'>holding</span>"
         "<span class='key rule idle'>not working</span>"
     )
-    choices = ((1, "1 d"), (7, "7 d"), (30, "30 d"), (0, "All"))
+    choices = ((1, "1 d"), (7, "7 d"), (30, "30 d"), (365, "1 y"), (0, "All"))
     spans = "".join(f"<button type=button data-days={days}>{name}</button>" for days, name in choices)
     return (
         f"<section class=card><div class=head><h3>Price, levels and fills</h3><div class=spans role=group "

@@ -6,7 +6,20 @@ from html import escape
 from typing import Any
 
 from tasks.report_data import BotReport, BotSummary, ReportData
-from tasks.report_format import DASH, GAP, amount, count, duration, is_missing, moment, percent, places_of, price, ratio
+from tasks.report_format import (
+    DASH,
+    GAP,
+    amount,
+    amount_places,
+    count,
+    duration,
+    is_missing,
+    moment,
+    percent,
+    places_of,
+    price,
+    ratio,
+)
 from tasks.report_stats import Month, Trips, hold_fraction
 from tasks.report_theme import STATE_WORDS, level_class
 
@@ -98,6 +111,7 @@ def fills_table(bot: BotReport) -> str:
     rows = bot.fills.sort_values("ts").tail(LAST_FILLS_SHOWN).to_dict("records")[::-1]
     body: list[Sequence[Cell]] = []
     price_places, qty_places = (places_of(row[name] for row in rows) for name in ("price", "qty"))
+    fee_places, gain_places = (amount_places(row[name] for row in rows) for name in ("fee_quote", "realized_pnl"))
     for row in rows:
         buys = str(row["side"]).upper() == "BUY"
         gained = row["realized_pnl"]
@@ -109,8 +123,8 @@ def fills_table(bot: BotReport) -> str:
                 ("n", escape(price(row["price"], price_places))),
                 ("n", escape(price(row["qty"], qty_places))),
                 ("n", escape(amount(_exact(row["price"]) * _exact(row["qty"])))),
-                ("n", escape(amount(row["fee_quote"]))),
-                ("n " + tone(gained), escape(amount(gained, signed=True))),
+                ("n", escape(amount(row["fee_quote"], places=fee_places))),
+                ("n " + tone(gained), escape(amount(gained, signed=True, places=gain_places))),
                 ("code", escape(str(row["leg_id"]))),
             ]
         )
@@ -131,6 +145,7 @@ def fills_table(bot: BotReport) -> str:
 
 def months_table(months: Sequence[Month], quote_asset: str) -> str:
     """Return the calendar months with their profit, against buy-and-hold, newest last."""
+    fee_places = amount_places(month.fees for month in months)
     body: list[Sequence[Cell]] = [
         [
             ("key", escape(month.label)),
@@ -139,7 +154,7 @@ def months_table(months: Sequence[Month], quote_asset: str) -> str:
             ("n", escape(percent(month.hold_fraction, signed=True))),
             ("n", escape(percent(month.drawdown))),
             ("n", count(month.closing_fills)),
-            ("n", escape(amount(month.fees))),
+            ("n", escape(amount(month.fees, places=fee_places))),
         ]
         for month in months
     ]

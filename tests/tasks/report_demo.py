@@ -49,97 +49,96 @@ def real_candles(path: Path = REAL_MONTH) -> pd.DataFrame:
     return frame[list(CANDLE_COLUMNS)]
 
 
+class Account:
+    """Cash, coins and what was traded, in quote and base."""
+
+    def __init__(self, lines: list[Decimal], qty: Decimal, capital: Decimal) -> None:
+        self.lines, self.qty, self.capital = lines, qty, capital
+        self.held = [False] * (len(lines) - 1)
+        self.cash, self.coins, self.fees, self.realized = capital, Decimal(0), Decimal(0), Decimal(0)
+        self.peak = capital
+        self.fills: list[dict[str, Any]] = []
+        self.curve: list[dict[str, Any]] = []
+
+    def trade(self, when: Any, place: int, price: Decimal, role: str) -> None:
+        """Buy at an empty level, sell at one that holds."""
+        buys = not self.held[place]
+        fee = (price * self.qty * FEE).quantize(CENT)
+        gained = None if buys else (self.lines[place + 1] - self.lines[place]) * self.qty
+        self.cash += (-price if buys else price) * self.qty - fee
+        self.coins += self.qty if buys else -self.qty
+        self.fees += fee
+        self.realized += gained or Decimal(0)
+        self.held[place] = buys
+        row = (when, "BUY" if buys else "SELL", role, price, self.qty, fee, gained, f"L{place:02}")
+        self.fills.append(dict(zip(FILL_COLUMNS, row, strict=True)))
+
+    def sample(self, when: Any, mark: Decimal, first: Decimal) -> None:
+        """Note the equity at a price."""
+        equity = self.cash + self.coins * mark
+        self.peak = max(self.peak, equity)
+        fall = float((self.peak - equity) / self.peak)
+        row = (when, equity, self.capital * mark / first, fall, self.coins * mark, self.coins)
+        self.curve.append(dict(zip(EQUITY_COLUMNS, row, strict=True)))
+
+    def levels(self) -> pd.DataFrame:
+        """The levels as they stand, some made not working for the picture."""
+        rows = []
+        for place, held in enumerate(self.held):
+            state, reason = "CLOSE_ORDER_PLACED" if held else "OPEN_ORDER_PLACED", ""
+            if place < 4:
+                state, reason = "NOT_ACTIVE", "outside activation_bounds: 8.4 % below the price, 6 % allowed"
+            if place == len(self.held) * 3 // 4:
+                state, reason = "NOT_ACTIVE", "rejected by the venue: post-only would cross; next try in 12 s"
+            rows.append((place, self.lines[place], self.lines[place + 1], state, reason, self.qty))
+        return pd.DataFrame(rows, columns=list(LEVEL_COLUMNS))
+
+    def summary(self, started_at: datetime) -> BotSummary:
+        """The totals; ratios are left to the report."""
+        net = self.curve[-1]["equity"] - self.capital
+        floating = net - self.realized + self.fees
+        return dataclasses.replace(
+            empty_bot().summary,
+            net_pnl=net,
+            realized_pnl=self.realized,
+            unrealized_pnl=floating,
+            grid_profit=self.realized,
+            floating=floating,
+            fees=self.fees,
+            round_trips=sum(1 for fill in self.fills if fill["side"] == "SELL"),
+            fills=len(self.fills),
+            fills_initial=sum(1 for fill in self.fills if fill["role"] == "initial"),
+            exposure_max=max(row["exposure_quote"] for row in self.curve),
+            started_at=started_at,
+        )
+
+
 def played(candles: pd.DataFrame, levels: int = 40, capital: Decimal = Decimal(10_000)) -> BotReport:
     """Buy at every level below, sell one level higher, over and over."""
     low, high = float(candles["low"].min()), float(candles["high"].max())
     start, end = low + (high - low) * 0.12, high - (high - low) * 0.10
     lines = [Decimal(str(round(start + (end - start) * step / levels, 2))) for step in range(levels + 1)]
-    qty = (capital / levels / lines[levels // 2]).quantize(Decimal("0.00001"))
-    held = [False] * levels
-    cash, coins, fees, realized = capital, Decimal(0), Decimal(0), Decimal(0)
-    fills: list[dict[str, Any]] = []
-    curve: list[dict[str, Any]] = []
-    first, peak = Decimal(str(candles["open"].iloc[0])), capital
-
-    def trade(when: Any, place: int, buys: bool, price: Decimal, role: str) -> None:
-        nonlocal cash, coins, fees, realized
-        fee = (price * qty * FEE).quantize(CENT)
-        gained = None if buys else (lines[place + 1] - lines[place]) * qty
-        cash += (-price if buys else price) * qty - fee
-        coins += qty if buys else -qty
-        fees += fee
-        realized += gained or Decimal(0)
-        held[place] = buys
-        side = "BUY" if buys else "SELL"
-        fills.append(dict(zip(FILL_COLUMNS, (when, side, role, price, qty, fee, gained, f"L{place:02}"), strict=True)))
-
+    account = Account(lines, (capital / levels / lines[levels // 2]).quantize(Decimal("0.00001")), capital)
+    first = Decimal(str(candles["open"].iloc[0]))
     rows = zip(candles["ts"], candles["low"], candles["high"], candles["close"], strict=True)
     for bar, (when, lowest, highest, close) in enumerate(rows):
-        for place in range(levels):
+        for place, held in enumerate(tuple(account.held)):
             if bar == 0 and lines[place] >= first:
-                trade(when, place, True, first, "initial")
-            elif not held[place] and float(lowest) <= lines[place] <= float(highest):
-                trade(when, place, True, lines[place], "entry")
-            elif held[place] and float(highest) >= lines[place + 1]:
-                trade(when, place, False, lines[place + 1], "exit")
+                account.trade(when, place, first, "initial")
+            elif not held and float(lowest) <= lines[place] <= float(highest):
+                account.trade(when, place, lines[place], "entry")
+            elif held and float(highest) >= lines[place + 1]:
+                account.trade(when, place, lines[place + 1], "exit")
         if bar % 30 == 0 or bar == len(candles) - 1:
-            mark = Decimal(str(close))
-            equity = cash + coins * mark
-            peak = max(peak, equity)
-            curve.append(
-                dict(
-                    zip(
-                        EQUITY_COLUMNS,
-                        (when, equity, capital * mark / first, float((peak - equity) / peak), coins * mark, coins),
-                        strict=True,
-                    )
-                )
-            )
-    net = curve[-1]["equity"] - capital
-    floating = net - realized + fees
-    states = []
-    for place in range(levels):
-        state, reason = ("CLOSE_ORDER_PLACED", "") if held[place] else ("OPEN_ORDER_PLACED", "")
-        if place < 4:
-            state, reason = "NOT_ACTIVE", "outside activation_bounds: 8.4 % below the price, 6 % allowed"
-        if place == levels * 3 // 4:
-            state, reason = "NOT_ACTIVE", "rejected by the venue: post-only would cross; next try in 12 s"
-        row = (place, lines[place], lines[place + 1], state, reason, qty)
-        states.append(dict(zip(LEVEL_COLUMNS, row, strict=True)))
-    equity = pd.DataFrame(curve, columns=list(EQUITY_COLUMNS))
-    summary = BotSummary(
-        net_pnl=net,
-        realized_pnl=realized,
-        unrealized_pnl=floating,
-        grid_profit=realized,
-        floating=floating,
-        fees=fees,
-        funding=Decimal(0),
-        round_trips=sum(1 for fill in fills if fill["side"] == "SELL"),
-        fills=len(fills),
-        fills_initial=sum(1 for fill in fills if fill["role"] == "initial"),
-        win_rate=None,
-        max_drawdown=None,
-        sharpe=None,
-        sortino=None,
-        exposure_max=max((row["exposure_quote"] for row in curve), default=Decimal(0)),
-        apr=None,
-        started_at=candles["ts"].iloc[0].to_pydatetime(),
-    )
-    return BotReport(
-        bot_id="btc1",
-        kind="grid",
-        venue="spot",
-        symbol="BTC/USDT",
-        side="BUY",
-        quote_asset="USDT",
-        base_asset="BTC",
+            account.sample(when, Decimal(str(close)), first)
+    return dataclasses.replace(
+        empty_bot("btc1"),
         capital_quote=capital,
         candles=candles,
-        levels=pd.DataFrame(states, columns=list(LEVEL_COLUMNS)),
-        fills=pd.DataFrame(fills, columns=list(FILL_COLUMNS)),
-        equity=equity,
-        summary=summary,
+        levels=account.levels(),
+        fills=pd.DataFrame(account.fills, columns=list(FILL_COLUMNS)),
+        equity=pd.DataFrame(account.curve, columns=list(EQUITY_COLUMNS)),
+        summary=account.summary(candles["ts"].iloc[0].to_pydatetime()),
     )
 
 
