@@ -70,7 +70,7 @@ def load_table(path: Path, wanted: Callable[[str], bool] | None = None) -> RawTa
             return _parquet(path, wanted)
         if magic[:6] == b"ARROW1" or magic[:4] == b"FEA1":
             return _feather(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise CandleRefused(path, f"is damaged: {str(error).splitlines()[0]}; copy or download it again") from error
     data, name = _unpacked(path, magic)
     start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -118,8 +118,8 @@ def _parquet(path: Path, wanted: Callable[[str], bool] | None) -> RawTable:
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
-    names = [name for name in file.schema_arrow.names if wanted is None or wanted(plain_name(name))]
-    return _of_table("Parquet", file.read(columns=names))
+    names = [name for name in file.schema_arrow.names if wanted is not None and wanted(plain_name(name))]
+    return _of_table("Parquet", file.read(columns=names or None))
 
 
 def _feather(path: Path) -> RawTable:

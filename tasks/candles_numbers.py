@@ -16,6 +16,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 SCALE_MAX = 18
+# Exchanges state volumes to eight decimals at most.
+VOLUME_SCALE_MAX = 8
 EXACT_INT_END = 2**63
 # A double holds 53 bits: below that, units are whole; the near test wants a margin, else any number looks near.
 EXACT_UNITS_MAX = 2**53
@@ -71,6 +73,31 @@ def numbers_of(column: pa.ChunkedArray) -> Numbers:
         return _from_text(column.cast(pa.string()))
     message = f"a column of type {kind} holds no numbers; decimals, integers, floats or text would be read"
     raise NumberRefusedError(message)
+
+
+def volumes_of(column: pa.ChunkedArray) -> Numbers:
+    """Convert as `numbers_of`, but round where 64 bits do not hold every digit: no money depends on a volume.
+
+    `rounded` counts what was changed. Raises `NumberRefusedError` for a column that holds no numbers.
+    """
+    try:
+        return numbers_of(column)
+    except NumberRefusedError:
+        try:
+            values = pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy()
+        except pa.ArrowException:
+            values = None
+        if values is None:
+            raise
+    finite = np.isfinite(values)
+    known = np.where(finite, values, 0.0)
+    largest = float(np.abs(known).max(initial=1.0))
+    if largest >= EXACT_UNITS_MAX:
+        message = f"a volume of {largest!r} is beyond anything traded"
+        raise NumberRefusedError(message)
+    scale = next(s for s in range(VOLUME_SCALE_MAX, -1, -1) if largest * 10.0**s < EXACT_UNITS_MAX)
+    units = _rint(known, scale)
+    return Numbers(units, scale, None if finite.all() else finite, int((units / 10.0**scale != known).sum()))
 
 
 def raw_ints(column: pa.ChunkedArray) -> Ints:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from tasks.candles_formats import (
     days_in,
     load_table,
 )
-from tasks.candles_numbers import NumberRefusedError, Numbers, numbers_of, scale_down
+from tasks.candles_numbers import NumberRefusedError, Numbers, numbers_of, scale_down, volumes_of
 from tasks.candles_repair import (
     Rows,
     RowsRefusedError,
@@ -57,6 +58,7 @@ NUMERIC = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 DATE_LIKE = re.compile(r"^\d{4}[-/.]?\d{2}[-/.]?\d{2}([ T]|$)")
 EPOCH_DIGITS_MIN = 9
 KRAKEN_REST_WIDTH = 8
+VWAP_ROWS = 50
 LEAN_DAY = timedelta(days=1)
 
 
@@ -68,7 +70,6 @@ class _Layout:
     volume: pa.ChunkedArray | None
     symbol: pa.ChunkedArray | None
     fixed: bool
-    vwap: pa.ChunkedArray | None = None
 
 
 def read_candles(
@@ -93,6 +94,8 @@ def read_candles(
         return _read(path, table, timeframe, (from_, to), price_scale, now)
     except (NumberRefusedError, RowsRefusedError) as error:
         raise CandleRefused(path, str(error)) from error
+    except pa.ArrowException as error:
+        raise CandleRefused(path, f"{str(error).splitlines()[0]}; {ACCEPTED}") from error
 
 
 def _wanted(name: str) -> bool:
@@ -173,8 +176,7 @@ def _guessed_layout(path: Path, table: RawTable) -> _Layout:
     if len(numeric) < len(PRICE_NAMES):
         raise CandleRefused(path, f"has {len(numeric)} numbers after the time in its first row; {ACCEPTED}")
     columns = table.columns
-    vwap = columns[numeric[4]] if len(cells) == KRAKEN_REST_WIDTH and len(numeric) > KRAKEN_REST_WIDTH - 2 else None
-    at = 5 if vwap is not None else 4
+    at = 5 if len(numeric) == len(cells) - 1 == KRAKEN_REST_WIDTH - 1 and _is_vwap(columns, numeric) else 4
     return _Layout(
         columns[times[0]],
         tuple(columns[i] for i in numeric[:4]),
@@ -182,6 +184,15 @@ def _guessed_layout(path: Path, table: RawTable) -> _Layout:
         columns[text[0]] if text else None,
         fixed=False,
     )
+
+
+def _is_vwap(columns: Sequence[pa.ChunkedArray], numeric: Sequence[int]) -> bool:
+    # Kraken's API puts the average price before the volume. An average lies between the extremes or, without
+    # trades, is zero; a volume that does so in each of the first rows is no volume.
+    rows = zip(*(columns[i].slice(0, VWAP_ROWS).to_pylist() for i in numeric[:5]), strict=True)
+    texts = [row for row in rows if all(cell and NUMERIC.match(cell) for cell in row)]
+    prices = [[Decimal(cell) for cell in row] for row in texts]
+    return bool(prices) and all(vwap == 0 or min(four) <= vwap <= max(four) for *four, vwap in prices)
 
 
 def _like_time(cell: str, *, lean: bool) -> bool:
@@ -206,13 +217,17 @@ def _rows(table: RawTable, layout: _Layout, price_scale: int | None) -> tuple[Ro
     scale = max(p.scale for p in prices) if price_scale is None else price_scale
     prices = [scale_down(p, scale) if p.scale > scale else p for p in prices]
     units = [p.at(scale) for p in prices]
-    volume = Numbers(np.zeros(len(times.ms), dtype=np.int64), 0) if layout.volume is None else numbers_of(layout.volume)
+    volume = Numbers(np.zeros(len(times.ms), dtype=np.int64), 0) if layout.volume is None else volumes_of(layout.volume)
     repairs, remarks = list(table.repairs), list(times.remarks)
     if layout.volume is None:
         remarks.append("there is no volume column; volumes are zero")
     rounded = sum(p.rounded for p in prices)
     if rounded:
         repairs.append(f"{rounded:,} prices were floats a few last bits off {scale} decimals; rounded to them")
+    if volume.rounded:
+        repairs.append(
+            f"{volume.rounded:,} volumes have more digits than 64 bits hold; rounded to {volume.scale} decimals"
+        )
     if not layout.fixed:
         order = _price_order(units)
         if order != next(iter(ORDERS)):

@@ -17,6 +17,8 @@ SECONDS_FROM, MS_FROM, US_FROM, NS_FROM, NS_END = 10**8, 10**11, 10**14, 10**17,
 WHOLE = r"^[0-9]+$"
 NUMBER = r"^[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
 ZONED = r"([zZ]|[+-][0-9]{2}:?[0-9]{2})$"
+# The first millisecond that `datetime` can't hold: the year 10000.
+END_MS = 253_402_300_800_000
 # LEAN writes "20180208 00:00" in its hourly and daily files.
 COMPACT = r"^([0-9]{4})([0-9]{2})([0-9]{2}) ([0-9]{2}:[0-9]{2})$"
 ACCEPTED = "seconds, ms, us or ns since 1970, or ISO times such as 2024-01-31 23:59:00"
@@ -33,8 +35,17 @@ class Times:
 def times_of(column: pa.ChunkedArray, *, day_ms: int | None = None) -> Times:
     """Convert a time column; `day_ms` is midnight of the day whose milliseconds the column counts, where it does.
 
-    Raises `NumberRefusedError` naming the first row that holds no time.
+    Raises `NumberRefusedError` naming the first row that holds no time between 1970 and 9999.
     """
+    times = _times(column, day_ms)
+    outside = np.flatnonzero((times.ms < 0) | (times.ms >= END_MS))
+    if len(outside):
+        message = f"the time in row {int(outside[0]) + 1} is not between 1970 and 9999; {ACCEPTED} would be read"
+        raise NumberRefusedError(message)
+    return times
+
+
+def _times(column: pa.ChunkedArray, day_ms: int | None) -> Times:
     if column.null_count:
         row = pc.index(pc.is_null(column), True).as_py()
         message = f"row {row + 1} has no time"
@@ -102,7 +113,8 @@ def _from_text(text: pa.ChunkedArray, day_ms: int | None) -> Times:
         try:
             return _from_counts(raw_ints(text.cast(pa.int64())), day_ms)
         except pa.ArrowInvalid as error:
-            raise NumberRefusedError(str(error)) from error
+            message = f"{_first_line(error)}; {ACCEPTED} would be read"
+            raise NumberRefusedError(message) from error
     if pc.all(pc.match_substring_regex(text, NUMBER)).as_py():
         return _from_float_counts(text.cast(pa.float64()).to_numpy(), day_ms)
     text = pc.replace_substring_regex(text, r"(?i) ?UTC$", "Z")

@@ -1,5 +1,6 @@
 """Funding files: exact rates, jitter taken out, everything else refused."""
 
+import json
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -34,8 +35,12 @@ def test_jitter_goes_and_rates_stay_exact(tmp_path: Path) -> None:
         "Symbol,Date,Funding Rate\nBTC,2024-03-01 00:00:00,0.0001\nBTC,2024-03-01 08:00:00,0.000313\n",
         f"calc_time,funding_interval_hours,last_funding_rate\n{T0_MS},8,0.0001\n{T0_MS + STEP_MS},8,0.000313\n",
         f"{T0_MS // 1000},0.0001\n{(T0_MS + STEP_MS) // 1000},3.13E-4\n",
-        f'[{{"fundingTime": {T0_MS}, "fundingRate": "0.0001"}},'
-        f' {{"fundingTime": {T0_MS + STEP_MS}, "fundingRate": "0.000313"}}]',
+        json.dumps(
+            [
+                {"fundingTime": T0_MS, "fundingRate": "0.0001"},
+                {"fundingTime": T0_MS + STEP_MS, "fundingRate": "0.000313"},
+            ]
+        ),
     ],
 )
 def test_every_shape_gives_the_same_payments(tmp_path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.candles_numbers import NumberRefusedError, Numbers, numbers_of, scale_down
+from tasks.candles_numbers import NumberRefusedError, Numbers, numbers_of, scale_down, volumes_of
 
 D = Decimal
 values = st.lists(st.decimals(min_value=-(10**9), max_value=10**9, places=6), min_size=1, max_size=40)
@@ -92,3 +92,11 @@ def test_a_column_of_no_numbers_is_refused() -> None:
     """Booleans and lists are no prices."""
     with pytest.raises(NumberRefusedError, match="type bool"):
         numbers_of(pa.chunked_array([pa.array([True])]))
+
+
+def test_volumes_are_rounded_where_prices_would_be_refused() -> None:
+    """A volume with more digits than 64 bits hold is rounded and counted; words are still refused."""
+    found = volumes_of(pa.chunked_array([pa.array([2.0**0.5 * 1e-9, 3.0**0.5 * 1e5, 1.5])]))
+    assert (exact(found), found.rounded) == ([D("0"), D("173205.08075689"), D("1.5")], 2)
+    with pytest.raises(NumberRefusedError, match="'many' in row 1 is no number"):
+        volumes_of(pa.chunked_array([pa.array(["many"])]))

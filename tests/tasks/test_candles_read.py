@@ -131,6 +131,17 @@ def test_parquet_of_every_type_is_exact(tmp_path: Path, time: pa.Array, kind: pa
     assert bars(path) == EXPECTED
 
 
+def test_parquet_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    """The columns that are there are named; a time beyond the calendar is refused by row."""
+    path = tmp_path / "other.parquet"
+    pq.write_table(pa.table({"a": [1], "b": [2]}), path)
+    with pytest.raises(CandleRefused, match="has columns a, b"):
+        read_candles(path)
+    write_parquet(path, pa.array([2**60] * 4).cast(pa.timestamp("ms")), pa.float64())
+    with pytest.raises(CandleRefused, match="row 1 is not between 1970 and 9999"):
+        read_candles(path)
+
+
 def test_feather_gzip_zip_and_json_are_told_by_content(tmp_path: Path) -> None:
     """The bytes decide how a file is read, not its ending."""
     text = "\n".join(CSV_SHAPES["document 004"])
@@ -146,7 +157,7 @@ def test_feather_gzip_zip_and_json_are_told_by_content(tmp_path: Path) -> None:
         {"t": s, "o": o, "h": h, "l": low, "c": c, "v": v} for s, (o, h, low, c, v) in zip(SECONDS, PRICES, strict=True)
     ]
     files["e.json"].write_text(json.dumps({"code": 0, "result": {"list": objects}}), encoding="utf-8")
-    kraken = [[s, *row[:4], "61000", row[4], 7] for s, row in zip(SECONDS, PRICES, strict=True)]
+    kraken = [[s, *row[:4], row[0], row[4], 7] for s, row in zip(SECONDS, PRICES, strict=True)]
     files["f.json"].write_text(json.dumps({"result": {"XXBTZUSD": kraken, "last": 5}}), encoding="utf-8")
     for path in files.values():
         assert bars(path) == EXPECTED, path
@@ -232,6 +243,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "too large": (csv_of(f"{T0_S},99999999999.1234567891,1,0.1,0.2,1").encode(), "64 bits"),
     "half JSON": (b"[[1709251200, 1, 1, 1, 1, 1], [17092", "no valid JSON"),
     "uneven JSON": (b"[[1709251200, 1, 1, 1, 1, 1], [1709251260, 1]]", "row 2 is not a list of 6"),
+    "year 99999": (csv_of(f"{T0_S * 10**9}00,10,11,9,10,1").encode(), "seconds, ms, us or ns since 1970"),
     "half Parquet": (b"PAR1 and nothing more", "damaged"),
     "half gzip": (gzip.compress(csv_of("1,2,3,4,5,6").encode())[:20], "damaged"),
     "half zip": (b"PK\x03\x04 and nothing more", "damaged"),
