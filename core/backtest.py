@@ -118,8 +118,7 @@ def _carry_out(account: Account, step: Step, now: datetime) -> Iterable[Fact]:
 def _next(world: World, account: Account, series: CandleSeries, symbol: str, start: int) -> int:
     if account.due:
         return start
-    low, high = account.edges(symbol)
-    wake = Wake(low, high)
+    wake = Wake()
     for bot_id, bot in world.bots.items():
         if bot.state is None:
             return start
@@ -128,6 +127,8 @@ def _next(world: World, account: Account, series: CandleSeries, symbol: str, sta
     for key, band in world.account_wake.items():
         if key[1] == symbol:
             wake = wake.meet(band)
+    # Bots look at bid and ask, the series knows last prices, and resting orders wait for those.
+    wake = Wake(*account.last_prices_at(symbol, wake.low, wake.high), wake.deadline).meet(Wake(*account.edges(symbol)))
     index = series.next_outside(start, wake.low, wake.high)
     if wake.deadline is not None:
         # The bar that holds the deadline opens at or before it.

@@ -185,16 +185,15 @@ class Account:
             self.jump(symbol, price, now)
             return
         while self.due and self.due[0][0] <= now:
-            at, number, kind, client_id = self.due[0]
+            # A cancel that comes for an order already over finds nothing; another instrument's clock has not come this
+            # far yet, its own move will serve it.
+            self.due = [d for d in self.due if d[3] in self.orders]
+            mine = next((d for d in self.due if d[0] <= now and self.orders[d[3]].symbol == symbol), None)
+            if mine is None:
+                break
+            at, _, kind, client_id = mine
             order = self.orders[client_id]
-            if order.symbol != symbol:
-                # Another instrument's clock has not come this far yet; its own move will serve it.
-                mine = next((d for d in self.due if d[0] <= now and self.orders[d[3]].symbol == symbol), None)
-                if mine is None:
-                    break
-                at, number, kind, client_id = mine
-                order = self.orders[client_id]
-            self.due.remove((at, number, kind, client_id))
+            self.due.remove(mine)
             here = self._between(symbol, start, since, price, now, at)
             self._sweep(symbol, here, max(at, since))
             if order.status is SeenAs.OPEN:
@@ -215,6 +214,17 @@ class Account:
         low = book.bids[-1][0] - tick if book.bids else None
         high = book.asks[0][0] + tick if book.asks else None
         return low, high
+
+    def last_prices_at(self, symbol: str, low: Decimal | None, high: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
+        """Return the last prices at which bid or ask reach `low` or `high`: the inverse of `quote`, rather too near."""
+        half = self.rules.spread / 2
+        if not half:
+            return low, high
+        tick = self.instruments[symbol].tick_size
+        return (
+            None if low is None else ratio(low + tick, ONE - half),
+            None if high is None else ratio(high - tick, ONE + half),
+        )
 
     def news(self, now: datetime) -> list[Fill | Seen]:
         """Hand over what happened since the last call, as facts: trades, then orders that ended without one."""
