@@ -146,7 +146,7 @@ async def undeploy_warm() -> None:
 
 def serve_stock(file: str, interval_s: float) -> None:
     """What the Prefect documentation recommends first: a subprocess per run."""
-    beat.serve(name="serve", interval=interval_s, parameters={"file": file}, limit=1)
+    beat.serve(name="serve", interval=interval_s, parameters={"file": file})
 
 
 def main() -> int:

@@ -16,4 +16,6 @@ async def maintenance(deployment: str, keep_runs: int = upkeep.KEEP_RUNS) -> Non
     """
     deleted = await upkeep.delete_old_runs(deployment, keep_runs)
     freed_bytes = await upkeep.compact_database()
-    get_run_logger().info("%d runs of %s deleted, %d bytes given back", deleted, deployment, freed_bytes)
+    forgotten = upkeep.delete_old_results(upkeep.results_folder())
+    text = "%d runs of %s deleted, %d old results deleted, %d bytes given back"
+    get_run_logger().info(text, deleted, deployment, forgotten, freed_bytes)

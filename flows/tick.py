@@ -6,7 +6,7 @@ Async, without retries, results or caches: a tick that fails is answered by the 
 from prefect import State, flow
 
 from tasks import ticking
-from tasks.session import session_for
+from tasks.opening import session_for
 from tasks.warm_stage import as_task, outcome
 
 

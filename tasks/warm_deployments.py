@@ -15,6 +15,9 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import MissingFlowError, ScriptError
 from prefect.flows import load_flow_from_entrypoint
 
+from tasks.upkeep import results_folder
+from tasks.warm_client import without_lookups
+
 # An interval edited in the UI is noticed after this time.
 REREAD_AFTER_S = 60.0
 
@@ -88,6 +91,6 @@ def _load(entrypoint: str) -> Flow[..., Any]:
     if not flow.isasync or flow.isgenerator:
         # A sync flow would stop the worker's loop while it runs, and pays a second for its heartbeat thread.
         raise FlowUnusable(f"{entrypoint} is not an async flow; the warm worker runs async flows only")
-    return flow
+    return without_lookups(flow, results_folder())
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import anyio
 
-from tasks.session import close_sessions
+from tasks.opening import close_sessions
 from tasks.warm_worker import WarmWorker
 
 DRAIN_S = 6.0

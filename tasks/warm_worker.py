@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.context import AsyncClientContext
+from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.exceptions import Abort, ObjectNotFound, Pause, PrefectException
 from prefect.flow_engine import run_flow
 from prefect.settings import (
@@ -33,11 +33,14 @@ from prefect.settings import (
 from prefect.states import Cancelled, Crashed, Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
+from tasks.warm_client import RunInHand
 from tasks.warm_deployments import Deployments, FlowUnusable
 from tasks.warm_timetable import Due, Skip, choose
 
 POLL_S = 5.0
 HORIZON_S = 20.0
+# The concurrency slot is taken this long before a run is due, so that only one call lies between the time and the tick.
+AHEAD = timedelta(seconds=0.5)
 SEEN_FOR = timedelta(minutes=15)
 UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
@@ -61,7 +64,9 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         self._fetched: dict[UUID, FlowRun] = {}
         # Runs already decided on; a poll that was under way may still name them.
         self._seen: dict[UUID, datetime] = {}
+        self._pending: dict[UUID, asyncio.Task[bool]] = {}
         self._unreported: set[UUID] = set()
+        self._in_hand = RunInHand()
         self._arrived = asyncio.Event()
         self._busy_since: datetime | None = None
         self._draining = False
@@ -83,16 +88,22 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             }
         ):
             try:
-                # One client for all runs: the engine uses the client of this context instead of building its own.
-                async with AsyncClientContext.get_or_create() as context, anyio.create_task_group() as group:
-                    self._group = group
-                    await crash_unfinished(context.client, self._work_pool_name)
-                    group.start_soon(self._keep_time)
-                    await super().start(run_once, with_healthcheck, printer)
-                    group.cancel_scope.cancel()
+                # One client of each kind for all runs: the engine takes these instead of building its own, which would
+                # load the certificates of the web for a server on this machine.
+                with SyncClientContext.get_or_create():
+                    await self._serve(run_once, with_healthcheck, printer)
             finally:
                 for logger in loggers:
                     logger.removeFilter(quiet)
+
+    async def _serve(self, run_once: bool, with_healthcheck: bool, printer: Any) -> None:
+        async with AsyncClientContext.get_or_create() as context, anyio.create_task_group() as group:
+            self._group = group
+            self._in_hand.serve(context.client)
+            await crash_unfinished(context.client, self._work_pool_name)
+            group.start_soon(self._keep_time)
+            await super().start(run_once, with_healthcheck, printer)
+            group.cancel_scope.cancel()
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin no further run and wait for the one in progress. Whether it ended within the time."""
@@ -100,11 +111,14 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         with anyio.move_on_after(timeout_s):
             while self._busy_since is not None:
                 await anyio.sleep(0.02)
+            for run_id in list(self._pending):
+                await self._report(run_id, Cancelled(name="Skipped", message="Skipped: the worker was stopped."))
         return self._busy_since is None
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Fetch what is planned up to `HORIZON_S` ahead, once per `POLL_S`, and put it into the timetable."""
         self._last_polled_time = datetime.now(UTC)
+        await self._quiet_moment()
         if not self._has_successfully_synced:
             return []
         for run_id in list(self._unreported):
@@ -118,7 +132,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
                 continue
             planned = run.next_scheduled_start_time or run.expected_start_time or datetime.now(UTC)
             self._fetched[run.id] = run
-            self._timetable[run.id] = Due(run.id, planned.astimezone(UTC), interval_s)
+            self._timetable[run.id] = Due(run.id, datetime.fromtimestamp(planned.timestamp(), UTC), interval_s)
             new.append(run)
         horizon = datetime.now(UTC) - SEEN_FOR
         self._seen = {run_id: at for run_id, at in self._seen.items() if at > horizon}
@@ -136,9 +150,11 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         if task_status is not None:
             task_status.started(0)
         try:
-            state = await run_flow(flow, flow_run=flow_run, return_type="state")
+            state = await run_flow(flow, flow_run=self._in_hand.take(flow_run), return_type="state")
         except (Abort, Pause):
             state = None
+        finally:
+            self._in_hand.drop()
         if not isinstance(state, State) or not state.is_final():
             # Cancelled in the UI while it ran: the tick was finished nevertheless, and the slot must come free.
             self._unreported.add(flow_run.id)
@@ -170,10 +186,11 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
                 self._start_due()
 
     def _seconds_to_next(self) -> float:
-        if not self._timetable:
-            return POLL_S
-        first = min(due.at for due in self._timetable.values())
-        return max(0.0, (first - datetime.now(UTC)).total_seconds())
+        # Until a run is due or, while nothing runs, until its slot can be taken.
+        now = datetime.now(UTC)
+        ahead = AHEAD if self._busy_since is None else timedelta()
+        times = [due.at - (timedelta() if run_id in self._pending else ahead) for run_id, due in self._timetable.items()]
+        return max(0.0, (min(times) - now).total_seconds()) if times else POLL_S
 
     def _start_due(self) -> None:
         now = datetime.now(UTC)
@@ -190,26 +207,45 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             self._group.start_soon(self._execute, runs[choice.run.run_id])
         if choice.skips:
             self._group.start_soon(self._skip, choice.skips)
+        if self._busy_since is None and not self._pending and self._timetable:
+            first = min(self._timetable.values(), key=lambda entry: entry.at)
+            if first.at <= now + AHEAD:
+                self._pending[first.run_id] = asyncio.create_task(self._pend(self._fetched[first.run_id]))
+
+    async def _quiet_moment(self) -> None:
+        # A poll beside a tick that starts would delay it: both need the server.
+        with anyio.move_on_after(POLL_S / 2):
+            while self._timetable and (self._busy_since is not None or self._seconds_to_next() < 0.1):
+                await anyio.sleep(0.05)
 
     async def _execute(self, run: FlowRun) -> None:
         try:
-            answer = await self.client.set_flow_run_state(run.id, Pending())
-            if answer.status != SetStateStatus.ACCEPT:
-                await self._not_accepted(run, answer.state)
-                return
-            self._refused_in_a_row = 0
-            run.state = answer.state
-            await self.run(run)
-            if run.id in self._unreported:
-                await self._settle(run.id)
-        except ObjectNotFound:
-            # Deleted since it was fetched, with its schedule or by a person.
-            return
+            pending = self._pending.pop(run.id, None)
+            if await (pending if pending is not None else self._pend(run)):
+                await self.run(run)
+                if run.id in self._unreported:
+                    await self._settle(run.id)
         except (httpx.HTTPError, PrefectException) as error:
             self._unreported.add(run.id)
             self._logger.warning("The server could not be told about run %s: %s", run.id, type(error).__name__)
         finally:
             self._busy_since = None
+            # The timetable may now take the slot of the next run.
+            self._arrived.set()
+
+    async def _pend(self, run: FlowRun) -> bool:
+        # Take the concurrency slot at the server. Whether the run may start.
+        try:
+            answer = await self.client.set_flow_run_state(run.id, Pending())
+        except ObjectNotFound:
+            # Deleted since it was fetched, with its schedule or by a person.
+            return False
+        if answer.status != SetStateStatus.ACCEPT:
+            await self._not_accepted(run, answer.state)
+            return False
+        self._refused_in_a_row = 0
+        run.state = answer.state
+        return True
 
     async def _not_accepted(self, run: FlowRun, state: State | None) -> None:
         # The server's concurrency slot is taken though nothing runs here, and nobody else may run: a ghost holds it.
@@ -223,6 +259,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
 
     async def _skip(self, skips: tuple[Skip, ...]) -> None:
         for skip in skips:
+            self._pending.pop(skip.run_id, None)
             await self._report(skip.run_id, Cancelled(name="Skipped", message=f"Skipped: {skip.reason}."))
 
     async def _report(self, run_id: UUID, state: State) -> None:
@@ -253,12 +290,12 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
 
 
 class QuietRuns(logging.Filter):
-    """Drops the two lines that the engine writes for every run and task that goes well; each would be a row per tick."""
+    """Drops the lines that the engine writes for every run and task that goes well; most would be a row per tick."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is kept."""
         text = str(record.msg)
-        return record.levelno > logging.INFO or not text.startswith(("Beginning flow run", "Finished in state"))
+        return record.levelno > logging.INFO or not text.startswith(("Beginning flow run", "Finished in state", "View at"))
 
 
 async def crash_unfinished(client: Any, work_pool_name: str) -> int:

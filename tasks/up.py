@@ -1,0 +1,183 @@
+"""`gridkeeper up`: a Prefect server with its UI, the deployments, the warm worker and the batch worker; Ctrl-C stops them all.
+
+This process trades nothing and imports no Prefect: it starts the others, restarts what dies, and says what is running.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tasks import server, settings
+
+INTERVAL_MIN_S, INTERVAL_MAX_S = 1.0, 3_600.0
+EXIT_OTHER_INSTANCE = 4
+# Together they stay below the ten seconds within which everything has stopped.
+STOP_WARM_S, STOP_BATCH_S, STOP_SERVER_S = 7.5, 1.0, 1.0
+RESTART_AFTER_MAX_S = 10.0
+LIVED_WELL_S = 60.0
+
+
+@dataclass(slots=True)
+class Child:
+    """A process that is kept alive: how it is started, the running one, and when it may be started again."""
+
+    name: str
+    start: Callable[[], subprocess.Popen[bytes]]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started_at_s: float = 0.0
+    deaths: int = 0
+    next_at_s: float = field(default=0.0)
+
+    def keep(self, now_s: float) -> int | None:
+        """Start it where it is due. Return the exit code at the moment it is found dead, else None."""
+        if self.process is None:
+            if now_s >= self.next_at_s:
+                self.process, self.started_at_s = self.start(), now_s
+            return None
+        code = self.process.poll()
+        if code is None:
+            return None
+        self.deaths = 0 if now_s - self.started_at_s > LIVED_WELL_S else self.deaths + 1
+        # At once after a long life; a process that can't start is tried less and less often.
+        self.next_at_s = now_s + min(RESTART_AFTER_MAX_S, 0.5 * 2**self.deaths)
+        self.process = None
+        return code
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is started: the portfolio's file and id, where its data lies, on which port, how often it ticks."""
+
+    file: Path
+    portfolio_id: str
+    data_dir: Path
+    port: int
+    interval_s: float
+
+    @property
+    def home(self) -> Path:
+        """Prefect's folder inside the data folder."""
+        return self.data_dir / "prefect"
+
+
+def up(portfolio: str | None, port: int, interval_s: float) -> int:
+    """Start or join a server, register the deployments and keep the workers running until a signal. Return the exit code.
+
+    0 stopped by a signal; 1 something could not be started; 2 the portfolio, the port or the interval is refused;
+    4 another instance runs this portfolio. Orders are left resting at a stop.
+    Raises `tasks.errors.GridkeeperError` where the portfolio file is refused.
+    """
+    if not INTERVAL_MIN_S <= interval_s <= INTERVAL_MAX_S:
+        return _refuse(f"--interval {interval_s:g} is refused: 1 to 3600 seconds between two ticks work")
+    file = Path(portfolio) if portfolio is not None else settings.BUILT_IN
+    loaded = settings.load_portfolio(file)
+    plan = Plan(file.resolve(), loaded.id, settings.data_dir(loaded, file), port, interval_s)
+    stopping = threading.Event()
+    previous = {
+        number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        return _run(plan, stopping)
+    except server.ServerRefused as refused:
+        return _refuse(str(refused))
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _run(plan: Plan, stopping: threading.Event) -> int:
+    running = server.start_or_join(plan.home, plan.port, say=_say)
+    try:
+        registered = register(plan)
+        if registered is None or stopping.is_set():
+            return 0 if stopping.is_set() else 1
+        children = workers(plan)
+        for child in children:
+            child.keep(time.monotonic())
+        _announce(plan, running, registered)
+        try:
+            return _watch(plan, running, children, stopping)
+        finally:
+            _stop(children)
+    finally:
+        server.stop(running, STOP_SERVER_S)
+        _say("stopped; orders were left resting")
+
+
+def register(plan: Plan) -> list[dict[str, object]] | None:
+    """Register the pools and deployments, in a process of its own. None, with the reason said, where that fails."""
+    command = [sys.executable, "-m", "tasks.deployments", "--id", plan.portfolio_id, "--portfolio", str(plan.file)]
+    command += ["--data-dir", str(plan.data_dir), "--interval", f"{plan.interval_s:g}"]
+    root, environment = Path(__file__).parents[1], server.process_environment(plan.home)
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["it said nothing"]
+        _say(f"the deployments could not be registered: {lines[-1]}")
+        return None
+    return json.loads(done.stdout)
+
+
+def workers(plan: Plan) -> list[Child]:
+    """The warm worker, which ticks, and a stock process worker for everything that takes long."""
+    warm, batch = f"warm-{plan.portfolio_id}", f"batch-{plan.portfolio_id}"
+    tick = [sys.executable, "-m", "tasks.warm_process", "--home", str(plan.home), "--pool", warm]
+    tick += ["--portfolio", str(plan.file), "--watch-stdin"]
+    heavy = [sys.executable, "-m", "prefect", "worker", "start", "--pool", batch, "--type", "process", "--name", batch]
+    heavy += ["--limit", "1"]
+    logs = {name: plan.home / f"{name}.log" for name in (warm, batch)}
+    return [
+        Child(warm, lambda: server.spawn(tick, plan.home, logs[warm], watched=True), logs[warm]),
+        Child(batch, lambda: server.spawn(heavy, plan.home, logs[batch]), logs[batch]),
+    ]
+
+
+def _watch(plan: Plan, running: server.Server, children: list[Child], stopping: threading.Event) -> int:
+    while not stopping.wait(0.5):
+        now_s = time.monotonic()
+        if running.process is not None and running.process.poll() is not None:
+            _say("the Prefect server ended; starting it again")
+            running = server.start_or_join(plan.home, plan.port, say=_say)
+        for child in children:
+            code = child.keep(now_s)
+            if code is None:
+                continue
+            _say(f"{child.name} ended with {code}: {server.last_line(child.log)}")
+            if code == EXIT_OTHER_INSTANCE:
+                return EXIT_OTHER_INSTANCE
+    return 0
+
+
+def _stop(children: list[Child]) -> None:
+    # The batch worker needs no goodbye; the warm worker finishes its tick, both at the same time.
+    running = [(child, child.process) for child in children if child.process is not None]
+    for _, process in running:
+        process.terminate()
+    for child, process in running:
+        server.end(process, STOP_WARM_S if child.name.startswith("warm") else STOP_BATCH_S)
+
+
+def _announce(plan: Plan, running: server.Server, registered: list[dict[str, object]]) -> None:
+    how = "started" if running.process is not None else "joined"
+    _say(f"Prefect server {how}: {running.ui_url}")
+    _say(f"  log in with the line in {server.login_file(plan.home)}")
+    _say(f"  portfolio {plan.portfolio_id} from {plan.file}, a tick every {plan.interval_s:g} s")
+    for entry in registered:
+        paused = ", PAUSED in the UI and left so" if entry["paused"] else ""
+        _say(f"  deployment {entry['name']} on {entry['pool']}{paused}")
+    _say(f"  logs in {plan.home}; Ctrl-C stops everything and leaves orders resting")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _refuse(text: str) -> int:
+    _say(f"error: {text}")
+    return 2

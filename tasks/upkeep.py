@@ -1,0 +1,107 @@
+"""Retention of tick runs by count, and a small server database.
+
+A tick every 5 s is 17,280 runs a day; nothing in Prefect keeps the newest N of them. Deleting goes through the API, so it
+also suits a server on PostgreSQL; giving pages back to the disk concerns SQLite alone.
+"""
+
+import asyncio
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import TERMINAL_STATES
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import get_current_settings
+
+KEEP_RUNS = 2_000
+KEEP_RUNS_MIN = 100
+# The server deletes at most 50 runs per call; the pause leaves room for the ticks between two calls.
+BATCH, PAUSE_S = 50, 0.2
+FREE_BYTES_MIN = 32_000_000
+FREE_SHARE_MIN = 0.25
+KEEP_RESULTS_S = 86_400.0
+
+
+async def delete_old_runs(deployment: str, keep_runs: int = KEEP_RUNS) -> int:
+    """Delete all but the newest `keep_runs` finished runs of a deployment (`flow/name`), with their tasks, states and logs.
+
+    Returns how many. Raises ValueError for fewer than 100, ObjectNotFound for a deployment that isn't there.
+    """
+    if keep_runs < KEEP_RUNS_MIN:
+        raise ValueError(f"keep_runs is {keep_runs}; at least {KEEP_RUNS_MIN} stay, so that the UI shows what happened")
+    async with get_client() as client:
+        finished = {
+            "deployment_id": {"any_": [str((await client.read_deployment_by_name(deployment)).id)]},
+            "state": {"type": {"any_": sorted(state.value for state in TERMINAL_STATES)}},
+        }
+        oldest_kept = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter.model_validate(finished),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            offset=keep_runs - 1,
+            limit=1,
+        )
+        if not oldest_kept or oldest_kept[0].expected_start_time is None:
+            return 0
+        before = (oldest_kept[0].expected_start_time).isoformat()
+        return await _delete_all(client, {**finished, "expected_start_time": {"before_": before}}, str(oldest_kept[0].id))
+
+
+async def _delete_all(client: PrefectClient, old: dict[str, object], kept_id: str) -> int:
+    count = 0
+    # `before_` includes the instant itself, hence the exception for the oldest run that stays.
+    old_runs = {**old, "id": {"not_any_": [kept_id]}}
+    while True:
+        answer = await client.request("POST", "/flow_runs/bulk_delete", json={"flow_runs": old_runs, "limit": BATCH})
+        deleted = len(answer.json()["deleted"])
+        count += deleted
+        if deleted < BATCH:
+            return count
+        await asyncio.sleep(PAUSE_S)
+
+
+async def compact_database() -> int:
+    """Give the free pages of the server's SQLite file back to the disk when they are many. Return the bytes given back.
+
+    Zero where the database is elsewhere, where little is free, or where the file stays busy: the next hour tries again.
+    """
+    home = get_current_settings().home
+    return await asyncio.to_thread(compact, home / "prefect.db")
+
+
+def compact(path: Path) -> int:
+    """Compact one SQLite file when at least a quarter and 32 MB of it are free. Return the bytes given back."""
+    if not path.exists():
+        return 0
+    before = path.stat().st_size
+    with closing(sqlite3.connect(path, timeout=5.0, isolation_level=None)) as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+        if free * size < FREE_BYTES_MIN or free < FREE_SHARE_MIN * pages:
+            return 0
+        try:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError:
+            # Locked: the server is at work.
+            return 0
+    return max(0, before - path.stat().st_size)
+
+
+def delete_old_results(folder: Path, now_s: float | None = None) -> int:
+    """Delete the exceptions of failed runs that Prefect wrote into `folder` more than a day ago. Return how many."""
+    horizon = (time.time() if now_s is None else now_s) - KEEP_RESULTS_S
+    count = 0
+    for path in folder.glob("*") if folder.is_dir() else ():
+        if path.is_file() and path.stat().st_mtime < horizon:
+            path.unlink(missing_ok=True)
+            count += 1
+    return count
+
+
+def results_folder() -> Path:
+    """Where the worker lets Prefect write the exceptions of failed runs."""
+    return get_current_settings().home / "storage"
