@@ -25,6 +25,7 @@ def csv_table(path: Path, data: bytes, day: datetime | None) -> RawTable:
 
     Raises `CandleRefused` for bytes that are no table of at least five columns.
     """
+    data = _as_utf8(data)
     head = data[:HEAD_BYTES].decode("utf-8-sig", errors="replace").splitlines()
     skip = next((i for i, line in enumerate(head) if not PREAMBLE.match(line)), len(head))
     if skip == len(head):
@@ -57,3 +58,12 @@ def csv_table(path: Path, data: bytes, day: datetime | None) -> RawTable:
         raise CandleRefused(path, f"{reason}; rows of one length, split by commas, semicolons or tabs, would be read")
     repairs = (f"left out {len(ragged)} broken rows, the first {ragged[0][:60]!r}",) if ragged else ()
     return RawTable("CSV" if headed else "CSV without header", tuple(table.columns), names, day, repairs)
+
+
+def _as_utf8(data: bytes) -> bytes:
+    # Spreadsheets save UTF-16; a stray byte becomes a mark that no number contains, so its row is named when refused.
+    if data.isascii():
+        return data
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return data.decode("utf-16", errors="replace").encode()
+    return data.decode("utf-8", errors="replace").encode()

@@ -7,6 +7,7 @@ import gzip
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,7 +71,7 @@ def load_table(path: Path, wanted: Callable[[str], bool] | None = None) -> RawTa
             return _parquet(path, wanted)
         if magic[:6] == b"ARROW1" or magic[:4] == b"FEA1":
             return _feather(path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise CandleRefused(path, f"is damaged: {str(error).splitlines()[0]}; copy or download it again") from error
     data, name = _unpacked(path, magic)
     start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -148,7 +149,7 @@ def _unpacked(path: Path, magic: bytes) -> tuple[bytes, str]:
                 with archive.open(members[0]) as packed:
                     return _bounded(path, packed), members[0].filename
         return path.read_bytes(), path.name
-    except (EOFError, OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         # zipfile raises RuntimeError for a password and NotImplementedError for an unknown compression.
         raise CandleRefused(path, f"is a damaged or locked archive ({error}); copy or download it again") from error
 

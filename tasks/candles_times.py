@@ -103,6 +103,10 @@ def _from_float_counts(counts: NDArray[np.float64], day_ms: int | None) -> Times
         row = int(np.flatnonzero(~np.isfinite(counts))[0])
         message = f"row {row + 1} has no time"
         raise NumberRefusedError(message)
+    if len(counts) and np.abs(counts).max() >= NS_END:
+        row = int(np.abs(counts).argmax())
+        message = f"time {counts[row]:g} in row {row + 1} is none; {ACCEPTED} would be read"
+        raise NumberRefusedError(message)
     # Seconds with a fraction: a double is exact to a microsecond there, and we keep milliseconds.
     seconds = (counts >= SECONDS_FROM) & (counts < MS_FROM)
     return _from_counts(np.rint(np.where(seconds, counts * 1000.0, counts)).astype(np.int64), day_ms)

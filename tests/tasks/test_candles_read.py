@@ -11,6 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyarrow import feather
 
 from core.market import Candle
@@ -265,6 +267,44 @@ def test_what_is_no_candle_file_is_refused_in_one_line(tmp_path: Path, case: str
     assert str(refused.value).startswith(str(path))
 
 
+HEALTHY = [
+    ("\n".join(CSV_SHAPES["document 004"])).encode(),
+    ("\n".join(CSV_SHAPES["binance dump, 12 columns"])).encode(),
+    json.dumps([[s, 10, 11, 9, 10, 1] for s in SECONDS]).encode(),
+    gzip.compress(("\n".join(CSV_SHAPES["newest first"])).encode(), mtime=0),
+]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    healthy=st.sampled_from(HEALTHY),
+    cut=st.integers(0, 300),
+    put=st.sampled_from([b"", b"\x00", b"\xff\xfe", b",", b"\n", b'"', b"-", b"e9", b"NaN", b"9" * 25, b"[", b"PAR1"]),
+    skip=st.integers(0, 40),
+)
+def test_a_damaged_file_is_refused_or_read_but_never_crashes(
+    tmp_path: Path, healthy: bytes, cut: int, put: bytes, skip: int
+) -> None:
+    """Bytes lost, added or changed anywhere end in sane candles or in one line, never in another error."""
+    path = tmp_path / "damaged"
+    path.write_bytes(healthy[:cut] + put + healthy[cut + skip :])
+    try:
+        read = bars(path)
+    except CandleRefused as refused:
+        said, read = str(refused), []
+    else:
+        said = ""
+    assert "\n" not in said
+    assert all(0 < bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in read)
+
+
+def test_a_spreadsheet_in_utf_16_is_read(tmp_path: Path) -> None:
+    """Its byte order mark tells."""
+    path = tmp_path / "candles.csv"
+    path.write_text("\n".join(CSV_SHAPES["document 004"]), encoding="utf-16")
+    assert bars(path) == EXPECTED
+
+
 def test_an_absent_file_is_refused(tmp_path: Path) -> None:
     """A wrong path is a refusal like any other."""
     with pytest.raises(CandleRefused, match="No such file"):
@@ -325,40 +365,3 @@ def test_timeframe_is_found_from_the_spacing(minutes: list[int], expected: str |
     """Missing candles do not hide the timeframe; an unknown even spacing is none."""
     stamps = pa.array([(T0_S + 60 * m) * 1000 for m in minutes]).to_numpy()
     assert find_timeframe(stamps) == expected
-
-
-DEFECTS = {
-    "lean-binance-btcusdt-20180208_trade.zip": "runs from 00:00:00 to 00:28:00 only",
-    "lean-binance-btcusdt-20180209_trade.zip": "841 candles open off the 1m grid",
-    "lean-binance-btcusdt-20180210_trade.zip": "gap: 15 missing after 2018-02-10 05:59:14.789000",
-    "empty-BTC_USDT_-8h-funding_rate.feather": "refused: is a feather file with 0 rows",
-    "cryptodatadownload-Binance_BTCUSDT_minute.csv.gz": "repaired: rows came newest first",
-    "live-collector-bnbusdt_1m_candles.csv": "refused: rows lie 3.089 to 4.178 s apart",
-    "kraken-BTCUSDC_1m_20230301_20230321.csv.gz": "the name says 2023-03-01 to 2023-03-21",
-    "funding-BTC-USDT_gate.csv.gz": "refused: has columns symbol, date, fundingrate",
-    "freqtrade-UNITTEST_BTC-1m.json.gz": "gaps: 717 candles missing in 538 gaps",
-    "bitfinex-18-03-21_10-00-00.json": "prices come in the order open, close, high, low",
-}
-
-
-@pytest.mark.parametrize("name", DEFECTS)
-def test_every_recorded_defect_is_reported_or_refused(market_data: Path, name: str) -> None:
-    """Each broken file found in the wild ends in a series with a report, or in one line."""
-    path = market_data / "raw_defects" / name
-    try:
-        said = read_candles(path, now=NOW)[1].lines()
-    except CandleRefused as refused:
-        said = [f"refused: {refused.reason}"]
-    assert any(DEFECTS[name] in line for line in said), said
-
-
-def test_no_recorded_defect_is_forgotten(market_data: Path) -> None:
-    """A sample that is added needs its line above."""
-    assert {path.name for path in (market_data / "raw_defects").iterdir()} == set(DEFECTS)
-
-
-def test_real_outages_are_listed(market_data: Path) -> None:
-    """Three years of minutes: fourteen outages, 2,245 missing candles, nothing to repair, 139 without trades."""
-    series, report = read_candles(market_data / "ohlcv" / "binance-BTCUSDT-1m-20200101-20221231.parquet", now=NOW)
-    assert (len(series), len(report.gaps), report.missing, report.zero_volume) == (1_575_995, 14, 2245, 139)
-    assert (report.repairs, report.remarks, report.timeframe, series.scale) == ((), (), "1m", 2)
