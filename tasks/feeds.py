@@ -58,6 +58,10 @@ class Feed(Protocol):
         """Whether nothing will ever come after `cursor`."""
         ...
 
+    def ticks_left(self, cursor: int) -> int | None:
+        """How many ticks will bring something after `cursor`, where that is known."""
+        ...
+
     async def close(self) -> None:
         """Release what the feed holds."""
         ...
@@ -101,6 +105,10 @@ class CandleFeed:
     def ended(self, cursor: int) -> bool:
         """Whether the file is played out."""
         return cursor >= 4 * len(self.series)
+
+    def ticks_left(self, cursor: int) -> int | None:
+        """Count the candles that are left, where each takes one tick."""
+        return None if self.speed is not None else -(-(4 * len(self.series) - cursor) // 4)
 
     async def close(self) -> None:
         """Hold nothing."""
@@ -152,6 +160,10 @@ class SyntheticFeed:
     def ended(self, cursor: int) -> bool:  # noqa: ARG002  the port's signature
         """Never ends."""
         return False
+
+    def ticks_left(self, cursor: int) -> int | None:  # noqa: ARG002  the port's signature
+        """Never ends."""
+        return None
 
     async def close(self) -> None:
         """Hold nothing."""
@@ -212,6 +224,10 @@ class LiveFeed:
     def ended(self, cursor: int) -> bool:  # noqa: ARG002  the port's signature
         """Never ends."""
         return False
+
+    def ticks_left(self, cursor: int) -> int | None:  # noqa: ARG002  the port's signature
+        """Never ends."""
+        return None
 
     async def close(self) -> None:
         """Close the connection."""

@@ -53,6 +53,33 @@ class PaperVenue:
         """Whether every feed is played out."""
         return all(feed.ended(self._states[s].cursor if s in self._states else 0) for s, feed in self.feeds.items())
 
+    @property
+    def ticks_left(self) -> int | None:
+        """How many ticks its played candles will last, or None where prices never end."""
+        left = [feed.ticks_left(self._states[s].cursor if s in self._states else 0) for s, feed in self.feeds.items()]
+        known = [count for count in left if count is not None]
+        return max(known) if known else None
+
+    @property
+    def in_candle_time(self) -> bool:
+        """Whether the account lives in the time of played candles rather than in the clock's."""
+        return any(feed.kind == "candles" for feed in self.feeds.values())
+
+    @property
+    def now(self) -> datetime | None:
+        """The time of the last moment taken in, or None before the first."""
+        return max((state.at for state in self._states.values()), default=None)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of its prices are made up."""
+        return any(feed.synthetic for feed in self.feeds.values())
+
+    @property
+    def label(self) -> str:
+        """What its prices are, in words."""
+        return "; ".join(f"{symbol}: {feed.label}" for symbol, feed in self.feeds.items())
+
     def take(self, moment: Moment) -> None:
         """Let the price move to a moment and commit what that did to the account."""
         if moment.quote is not None:

@@ -1,0 +1,87 @@
+"""`gridkeeper backtest`: one backtest of a bot as the portfolio file has it (mode and feed are ignored)."""
+
+import argparse
+from datetime import UTC, datetime
+
+from tasks.errors import Refused
+from tasks.outcome import Outcome
+
+EXAMPLE = "example: gridkeeper backtest --portfolio examples/paper.yaml --candles btc.parquet --out out"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("--portfolio", required=True, metavar="F")
+    parser.add_argument("--bot", metavar="ID", help="which bot, where the file has several")
+    parser.add_argument("--candles", required=True, action="append", metavar="[VENUE=]PATH")
+    parser.add_argument("--from", dest="from_", type=moment, metavar="DATE", help="first candle, UTC")
+    parser.add_argument("--to", type=moment, metavar="DATE", help="first candle not to use, UTC")
+    parser.add_argument("--intrabar", choices=["adaptive", "ohlc", "olhc", "worst"], default="adaptive")
+    parser.add_argument("--fill", choices=["cross", "touch"], default="cross")
+    parser.add_argument("--latency", type=seconds, default=6.0, metavar="S", help="seconds from a price to an order on the book")
+    parser.add_argument("--engine", choices=["core"], default="core")
+    parser.add_argument("--out", metavar="DIR", help="write fills, equity, report and pictures there")
+
+
+def moment(text: str) -> datetime:
+    """Read a date or time as naive UTC; argparse reports a `ValueError` as a refusal."""
+    at = datetime.fromisoformat(text)
+    return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo is not None else at
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds, at least zero."""
+    value = float(text)
+    if not 0 <= value <= 86_400:
+        message = "a number of seconds from 0 to 86400 is wanted"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def run(args: argparse.Namespace) -> Outcome:
+    """Run the backtest; raises `Refused`."""
+    from tasks.backtesting import Options, backtest
+
+    if args.from_ is not None and args.to is not None and args.from_ >= args.to:
+        raise Refused(f"{args.from_} is not before --to {args.to}", key="--from", accepted="an earlier date")
+    options = Options(intrabar=args.intrabar, fill=args.fill, latency_s=args.latency, engine=args.engine)
+    made = backtest(args.portfolio, args.bot, args.candles, options, args.from_, args.to)
+    data = {**made.figures, "warnings": made.remarks}
+    if args.out is not None:
+        from tasks.backtest_files import write_files
+
+        data["files"] = [str(path) for path in write_files(made, args.out)]
+    return Outcome(data, lambda: _show(data), top_level=True)
+
+
+def _show(data: dict) -> None:
+    quote = str(data["symbol"]).partition("/")[2].partition(":")[0]
+    rows = [
+        ("bars", f"{data['bars']:,} of {data['timeframe']} ({data['visited_bars']:,} looked at)"),
+        ("fills", f"{data['fills']:,} ({data['fills_initial']} of them the opening purchase)"),
+        ("round trips", f"{data['round_trips']:,}"),
+        ("net PnL", f"{data['net_pnl']} {quote}"),
+        ("  grid profit", f"{data['grid_profit']} {quote}"),
+        ("  floating", f"{data['unrealized_pnl']} {quote}"),
+        ("  fees", f"{data['fees']} {quote} paid"),
+        ("final equity", f"{data['final_equity']} {quote} of {data['capital_quote']} {quote} capital"),
+        ("max drawdown", _percent(data["max_drawdown"], "of peak equity")),
+        ("Sharpe, Sortino", f"{_ratio(data['sharpe'])}, {_ratio(data['sortino'])} (daily, a year)"),
+        ("fill rules", f"{data['intrabar']} path, {data['fill']}, latency {data['latency_s']:g} s"),
+        ("engine", f"{data['engine']}, {data['elapsed_s']:.2f} s"),
+    ]
+    for name, value in rows:
+        print(f"{name:<16} {value}")
+    for remark in data["warnings"]:
+        print(f"! {remark}")
+    for path in data.get("files", []):
+        print(f"wrote {path}")
+
+
+def _percent(fraction: float | None, of: str) -> str:
+    return "-" if fraction is None else f"{fraction * 100:.2f} % {of}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

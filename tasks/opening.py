@@ -1,0 +1,187 @@
+"""Opens a portfolio: settings, trading rules, store, venues and world, in the order in which each may refuse."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from core.engine import BotSpec, World
+from core.market import Instrument
+from core.portfolio import Portfolio, VenueConfig
+from tasks.assemble import (
+    candle_feed,
+    fill_rules,
+    instruments_of,
+    limits_of,
+    live_feed,
+    opening_of,
+    paper_token,
+    specs_of,
+    synthetic_feed,
+)
+from tasks.errors import Refused
+from tasks.feeds import Feed
+from tasks.paper import PaperVenue
+from tasks.session import Session, fresh_world
+from tasks.settings import data_dir as data_dir_of
+from tasks.settings import load_portfolio
+from tasks.store import Store, open_store
+from tasks.venue import Venue
+
+# How long `feed: auto` waits for an exchange before it takes synthetic prices.
+PROBE_TIMEOUT_S = 4.0
+
+_open: dict[str, Session] = {}
+
+
+async def session_for(file: str | Path) -> Session:
+    """Return this process' session of a portfolio, opened on first use; raises `Refused`, `Busy`, `Halted`."""
+    key = str(Path(file).resolve())
+    if key not in _open:
+        _open[key] = await open_session(key)
+    return _open[key]
+
+
+async def close_sessions() -> None:
+    """Close every session of this process; orders stay resting."""
+    while _open:
+        await _open.popitem()[1].close()
+
+
+async def open_session(file: str | Path) -> Session:
+    """Open a portfolio. Nothing is written before everything that can be refused has passed."""
+    portfolio = load_portfolio(file)
+    path = Path(file).resolve()
+    folder = data_dir_of(portfolio, path)
+    if portfolio.mode not in {"paper"}:
+        raise Refused(f"{portfolio.mode} does not tick", key="mode", accepted="paper")
+    kinds = await _choose_feeds(portfolio, folder)
+    stored = _stored_rules(folder)
+    rules = instruments_of(portfolio, {v: kind.rules for v, kind in kinds.items()}, stored)
+    specs = specs_of(portfolio, rules, paper_token(portfolio.id))
+    epoch = _epoch(folder)
+    feeds = {v.id: _feeds(portfolio, path, v, kinds[v.id], rules, epoch) for v in portfolio.venues}
+    store = open_store(folder)
+    try:
+        _stamp(store, portfolio)
+        _remember_choices(folder, kinds, rules, epoch)
+        venues: dict[str, Venue] = {
+            v.id: _paper_venue(portfolio, v, folder, specs, feeds[v.id], kinds[v.id].kind) for v in portfolio.venues if feeds[v.id]
+        }
+        world: World = store.load_world(specs, limits_of(portfolio)) or fresh_world(specs, limits_of(portfolio))
+    except BaseException:
+        store.close()
+        raise
+    return Session(portfolio, path, folder, store, venues, world)
+
+
+@dataclass(slots=True)
+class FeedChoice:
+    """What a venue's prices come from, with the source and the trading rules where an exchange answered."""
+
+    kind: str
+    source: object | None
+    rules: Mapping[str, Instrument]
+
+
+async def _choose_feeds(portfolio: Portfolio, folder: Path) -> dict[str, FeedChoice]:
+    kind = portfolio.feed.kind
+    kept = _choices(folder).get("feeds", {})
+    chosen: dict[str, FeedChoice] = {}
+    for venue in portfolio.venues:
+        wanted = kept.get(venue.id, kind) if kind == "auto" else kind
+        chosen[venue.id] = await _choose_feed(portfolio, venue, wanted)
+    return chosen
+
+
+async def _choose_feed(portfolio: Portfolio, venue: VenueConfig, wanted: str) -> FeedChoice:
+    if wanted not in {"auto", "live"}:
+        return FeedChoice(wanted, None, {})
+    from tasks.live_feed import LivePrices  # imports ccxt, which takes a second
+
+    symbols = sorted({bot.symbol for bot in portfolio.bots if bot.venue == venue.id})
+    source = LivePrices(venue.exchange, venue.market, venue.api_url)
+    if await source.probe(PROBE_TIMEOUT_S):
+        await source.start(symbols)
+        return FeedChoice("live", source, await source.instruments(symbols, venue.id))
+    await source.close()
+    if wanted == "live":
+        raise Refused(
+            f"{venue.exchange} does not answer within {PROBE_TIMEOUT_S:g} s", key="feed.kind",
+            accepted="auto, synthetic, candles, or a reachable exchange",
+        )  # fmt: skip
+    return FeedChoice("synthetic", None, {})
+
+
+def _feeds(
+    portfolio: Portfolio, path: Path, venue: VenueConfig, choice: FeedChoice, rules: Mapping[tuple[str, str], Instrument], epoch: datetime
+) -> dict[str, Feed]:
+    feeds: dict[str, Feed] = {}
+    for bot in portfolio.bots:
+        if bot.venue != venue.id or bot.symbol in feeds:
+            continue
+        if choice.kind == "candles":
+            feeds[bot.symbol] = candle_feed(portfolio, path, bot, epoch)
+        elif choice.kind == "live":
+            feeds[bot.symbol] = live_feed(choice.source, bot, venue.exchange)
+        else:
+            feeds[bot.symbol] = synthetic_feed(portfolio, bot, rules[venue.id, bot.symbol], epoch)
+    return feeds
+
+
+def _paper_venue(
+    portfolio: Portfolio, venue: VenueConfig, folder: Path, specs: Mapping[str, BotSpec], feeds: dict[str, Feed], kind: str
+) -> PaperVenue:
+    mine = [spec for spec in specs.values() if spec.instrument.venue == venue.id]
+    leverage = max((bot.leverage for bot in portfolio.bots if bot.venue == venue.id), default=1)
+    return PaperVenue(
+        venue.id, folder / "paper" / f"{venue.id}.sqlite", {s.instrument.symbol: s.instrument for s in mine}, feeds,
+        fill_rules(portfolio.feed, kind), opening_of(venue, specs), leverage,
+    )  # fmt: skip
+
+
+def _stamp(store: Store, portfolio: Portfolio) -> None:
+    keys = [v.api_key.get_secret_value() for v in portfolio.venues if v.api_key is not None]
+    store.stamp(
+        mode=portfolio.mode,
+        exchanges=",".join(f"{v.id}={v.exchange}/{v.market}" for v in portfolio.venues),
+        account=hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16] if keys and portfolio.mode != "paper" else "",
+        portfolio_id=portfolio.id,
+        token=paper_token(portfolio.id) if portfolio.mode == "paper" else secrets.token_hex(2),
+    )
+
+
+def _choices(folder: Path) -> dict:
+    file = folder / "paper" / "choices.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def _epoch(folder: Path) -> datetime:
+    kept = _choices(folder).get("epoch")
+    return datetime.fromisoformat(kept) if kept else datetime.now(UTC).replace(tzinfo=None)
+
+
+def _stored_rules(folder: Path) -> dict[str, dict[str, Instrument]]:
+    found: dict[str, dict[str, Instrument]] = {}
+    for row in _choices(folder).get("instruments", []):
+        numbers = {k: Decimal(row[k]) for k in ("tick_size", "lot_step", "min_qty", "min_notional", "maker", "taker", "contract_size")}
+        one = Instrument(**{**row, **numbers, "source": "the last rules stored"})
+        found.setdefault(one.venue, {})[one.symbol] = one
+    return found
+
+
+def _remember_choices(
+    folder: Path, kinds: Mapping[str, FeedChoice], rules: Mapping[tuple[str, str], Instrument], epoch: datetime
+) -> None:
+    # `feed: auto` is decided at the first start and kept (RULES 16); rules that an exchange told serve when it is away.
+    told = [asdict(rule) for rule in rules.values() if rule.source not in {"built in", "the portfolio file"}]
+    words = {"feeds": {v: c.kind for v, c in kinds.items()}, "epoch": epoch.isoformat(), "instruments": told}
+    file = folder / "paper" / "choices.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(words, default=str, indent=1), encoding="utf-8")
+    new.replace(file)

@@ -1,0 +1,200 @@
+"""A portfolio at work in this process: its store, its venues, its world; everything that stays warm between ticks."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.engine import Bot, Cancel, Incident, Place, Step, World
+from core.facts import Command, Fact
+from core.portfolio import Portfolio
+from tasks import inbox, publish
+from tasks.feeds import Moment
+from tasks.paper import PaperVenue
+from tasks.store import Store, TickRow
+from tasks.venue import Venue
+
+# RULES 19: the published copy is replaced every 30 s and at stop.
+PUBLISH_EVERY_S = 30.0
+
+
+class Session:
+    """One portfolio, opened. Made by `tasks.opening`; the tick alone changes it, and never two at a time."""
+
+    def __init__(self, portfolio: Portfolio, file: Path, data_dir: Path, store: Store, venues: dict[str, Venue], world: World):
+        """Take over an opened store and venues with the world that was loaded."""
+        self.portfolio = portfolio
+        self.file = file
+        self.data_dir = data_dir
+        self.store = store
+        self.venues = venues
+        self.world = world
+        self.symbols: dict[str, list[str]] = {venue: [] for venue in venues}
+        for spec in world.specs.values():
+            symbols = self.symbols[spec.instrument.venue]
+            if spec.instrument.symbol not in symbols:
+                symbols.append(spec.instrument.symbol)
+        self.walked: dict[str, dict[str, datetime]] = {venue: {} for venue in venues}
+        self.balanced: dict[str, datetime] = {}
+        self.tick_id = store.last_tick_id()
+        self._inbox = inbox.Reader(data_dir)
+        self._carried: list[Fact] = []
+        self._applied: list[int] = []
+        self._started_at = datetime.min
+        self._now = datetime.min
+        self._published_at = 0.0
+        self.ended_at_close = False
+
+    @staticmethod
+    def clock() -> datetime:
+        """Read the wall clock: naive UTC."""
+        return datetime.now(UTC).replace(tzinfo=None)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every price feed is played out, so that no further tick can bring anything."""
+        papers = [venue for venue in self.venues.values() if isinstance(venue, PaperVenue)]
+        return bool(papers) and all(venue.ended for venue in papers)
+
+    def describe(self) -> str:
+        """Say in one line what is about to tick, and on what prices."""
+        papers = [venue for venue in self.venues.values() if isinstance(venue, PaperVenue)]
+        prices = "; ".join(venue.label for venue in papers)
+        warning = "SYNTHETIC PRICES. " if any(venue.synthetic for venue in papers) else ""
+        bots = ", ".join(self.world.specs)
+        return f"{warning}{self.portfolio.mode} portfolio {self.portfolio.id!r}: {bots}; {prices}; data in {self.data_dir}"
+
+    def ticks_left(self) -> int | None:
+        """How many ticks the prices will last, where that is known."""
+        left = [venue.ticks_left for venue in self.venues.values() if isinstance(venue, PaperVenue)]
+        known = [count for count in left if count is not None]
+        return max(known) if known and len(known) == len(left) else None
+
+    def begin_tick(self, clock: datetime) -> int:
+        """Number the next tick."""
+        self.tick_id += 1
+        self._started_at = clock
+        self._now = clock
+        return self.tick_id
+
+    async def moments(self, clock: datetime) -> list[Moment]:
+        """Ask the paper venues' feeds what happened since the last tick; real venues have no moments but now."""
+        found: list[Moment] = []
+        for venue in self.venues.values():
+            if isinstance(venue, PaperVenue):
+                found += await venue.moments(clock)
+        return sorted(found, key=lambda moment: moment.at)
+
+    def take(self, moment: Moment | None, clock: datetime) -> datetime:
+        """Let paper prices move to a moment; returns the time that is now."""
+        if moment is None:
+            self._now = self._now_without_moment(clock)
+            return self._now
+        for venue in self.venues.values():
+            if isinstance(venue, PaperVenue) and moment.symbol in venue.feeds:
+                venue.take(moment)
+        self._now = moment.at
+        return moment.at
+
+    def _now_without_moment(self, clock: datetime) -> datetime:
+        # Candle time stands still between candles: the wall clock has nothing to say to a played file (RULES 16).
+        played = [v.now for v in self.venues.values() if isinstance(v, PaperVenue) and v.in_candle_time]
+        times = [at for at in played if at is not None]
+        return max(times) if times else clock
+
+    async def commit(self, step: Step, now: datetime) -> None:
+        """Store a step in one transaction; only then does its world become the world."""
+        self.store.commit_step(step, tick_id=self.tick_id, now=now)
+        self.world = step.world
+        self._acknowledge()
+
+    async def act(self, step: Step, now: datetime) -> list[Fact]:
+        """Send a committed step's cancels, then its orders; returns the answers."""
+        cancels = [(i.order, self.venues[i.order.venue]) for i in step.intents if isinstance(i, Cancel)]
+        places = [(i.order, self.venues[i.order.venue]) for i in step.intents if isinstance(i, Place)]
+        answers: list[Fact] = [*await asyncio.gather(*(venue.cancel(order, now) for order, venue in cancels))]
+        answers += await asyncio.gather(*(venue.place(order, now) for order, venue in places))
+        return answers
+
+    def carry(self, facts: Sequence[Fact]) -> None:
+        """Keep facts for the next tick."""
+        self._carried.extend(facts)
+
+    def carried(self) -> list[Fact]:
+        """Hand over the facts that were kept, once."""
+        facts, self._carried = self._carried, []
+        return facts
+
+    def commands(self, now: datetime) -> list[Command]:
+        """Take new words of control from the inbox, in order; they are acknowledged with the step that obeys them."""
+        found = self._inbox.pending(now)
+        self._applied += [command.command_id for command in found]
+        strangers = [command for command in found if command.bot_id not in self.world.specs]
+        for command in strangers:
+            known = ", ".join(self.world.specs)
+            incident = Incident("unknown_bot", command.bot_id, command.action.value, "warning", f"bots are {known}", now)
+            self.store.raise_incident(incident)
+        if strangers and len(strangers) == len(found):
+            self._acknowledge()
+        return [command for command in found if command.bot_id in self.world.specs]
+
+    def unreadable(self, venue: str, reason: str, now: datetime) -> None:
+        """Note that a venue could not be read: an incident, raised once."""
+        incident = Incident("venue_unreadable", "", venue, "warning", f"{venue}: {reason}", now)
+        if incident.key not in self.world.incidents:
+            self.store.raise_incident(incident)
+            self.world = _with_incident(self.world, incident)
+
+    def readable(self, venue: str) -> None:
+        """Note that a venue was read again."""
+        key = f"venue_unreadable//{venue}"
+        if key in self.world.incidents:
+            self.store.resolve_incident(key, self._now)
+            self.world = _without_incident(self.world, key)
+
+    def end_tick(self, *, quiet: bool, rounds: int, placed: int, cancelled: int, fills: int) -> None:
+        """Write the tick's one row and, every so often, equity and the published copy."""
+        ended = self.clock()
+        self.store.commit_tick(
+            TickRow(
+                tick_id=self.tick_id, started_at=self._started_at, ended_at=ended, now=self._now, rounds=rounds,
+                quiet=quiet, orders_placed=placed, orders_cancelled=cancelled, fills=fills,
+            )  # fmt: skip
+        )
+        self.store.sample_equity(self.world, self._now)
+        if ended.timestamp() - self._published_at >= PUBLISH_EVERY_S:
+            self.publish()
+
+    def publish(self) -> None:
+        """Replace the published copy."""
+        publish.publish(self.store, self.data_dir)
+        self._published_at = self.clock().timestamp()
+
+    async def close(self) -> None:
+        """Publish a last time, leave orders resting, release everything."""
+        self.ended_at_close = self.ended
+        if self.tick_id:
+            self.publish()
+        for venue in self.venues.values():
+            await venue.close()
+        self._inbox.close()
+        self.store.close()
+
+    def _acknowledge(self) -> None:
+        if self._applied:
+            self._inbox.applied(self._applied)
+            self._applied = []
+
+
+def fresh_world(specs: dict, limits: object) -> World:
+    """Return the world of a portfolio that has never run."""
+    return World(specs=specs, bots={bot_id: Bot(bot_id=bot_id) for bot_id in specs}, limits=limits)
+
+
+def _with_incident(world: World, incident: Incident) -> World:
+    return replace(world, incidents={**world.incidents, incident.key: incident})
+
+
+def _without_incident(world: World, key: str) -> World:
+    return replace(world, incidents={k: v for k, v in world.incidents.items() if k != key})
