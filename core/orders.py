@@ -204,6 +204,11 @@ class Order:
         """Base quantity that may still fill."""
         return max(self.qty - self.filled_qty, ZERO) if self.live else ZERO
 
+    @property
+    def unbooked(self) -> Decimal:
+        """Base quantity that may still change what is held: not yet filled, or filled with its trades still to come."""
+        return max((self.qty if self.live else self.filled_qty) - self.traded_qty, ZERO)
+
 
 def next_status(status: Status, event: Event) -> Status:
     """Answer an event in a status; total, and unchanged where the table names nothing."""

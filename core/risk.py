@@ -33,9 +33,14 @@ class Declined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """What is at stake before this order. Quantities base, amounts quote; `live_*` count orders that may still fill."""
+    """What is at stake before this order. Quantities base, amounts quote.
+
+    `live_*_qty` is what orders may still add to or take from the inventory, trades not yet booked included;
+    `live_entries` counts entry orders that may still fill.
+    """
 
     inventory: Decimal
+    live_entries: int
     live_entry_qty: Decimal
     live_exit_qty: Decimal
     account_quote: Decimal
@@ -45,6 +50,7 @@ class Exposure:
 class Caps:
     """Limits that apply to this order; None is unlimited."""
 
+    max_open_orders: int | None
     max_position_size: Decimal | None
     max_exposure_quote: Decimal | None
     max_price_age_s: float
@@ -57,6 +63,8 @@ def check(leg: Leg, send: Send, quote: Quote, at: Exposure, caps: Caps, now: dat
     objection = quote.objection(now, caps.max_price_age_s)
     if objection is not None:
         return Declined(objection, passing=True)
+    if caps.max_open_orders is not None and at.live_entries >= caps.max_open_orders:
+        return Declined(f"max_open_orders {caps.max_open_orders} is reached by orders that may still fill")
     if caps.max_position_size is not None:
         size = abs(at.inventory) + at.live_entry_qty + send.qty
         if size > caps.max_position_size:

@@ -217,6 +217,7 @@ def _with_reason(work: Work, reason: str) -> Work:
 
 def _caps(draft: Draft, bot: BotDraft) -> Caps:
     return Caps(
+        max_open_orders=bot.spec.max_open_orders,
         max_position_size=bot.spec.max_position_size,
         max_exposure_quote=draft.limits.max_exposure_quote,
         max_price_age_s=draft.limits.max_price_age_s,
@@ -225,27 +226,31 @@ def _caps(draft: Draft, bot: BotDraft) -> Caps:
 
 def _at_stake(draft: Draft, bot: BotDraft, leg: Leg) -> Exposure:
     entries = exits = account = ZERO
-    if leg.role.reduces or bot.spec.max_position_size is not None:
+    count = 0
+    if leg.role.reduces or bot.spec.max_position_size is not None or bot.spec.max_open_orders is not None:
         for work in bot.works.values():
             order = work.order
-            if order is None or not order.live:
+            if order is None:
                 continue
             if order.role.reduces:
-                exits += order.remaining
+                exits += order.unbooked
             else:
-                entries += order.remaining
+                entries += order.unbooked
+                count += order.live
     if not leg.role.reduces and draft.limits.max_exposure_quote is not None:
         others = sum((b.exposure for b in draft.bots.values() if b.bot_id != bot.spec.bot_id), ZERO)
         account = others + bot.exposure
-    return Exposure(inventory=bot.inventory, live_entry_qty=entries, live_exit_qty=exits, account_quote=account)
+    return Exposure(
+        inventory=bot.inventory, live_entries=count, live_entry_qty=entries, live_exit_qty=exits, account_quote=account
+    )  # fmt: skip
 
 
 def _exposure(bot: BotDraft) -> Decimal:
     pending = ZERO
     for work in bot.works.values():
         order = work.order
-        if order is not None and order.live and order.role is Role.ENTRY and order.price is not None:
-            pending += exact_product(order.price, order.remaining)
+        if order is not None and order.role is Role.ENTRY and order.price is not None:
+            pending += exact_product(order.price, order.unbooked)
     return bot.cost + pending
 
 

@@ -52,6 +52,7 @@ class BotSpec:
     capital_quote: Decimal
     places: int
     safe_spread: Decimal = ZERO
+    max_open_orders: int | None = None
     max_position_size: Decimal | None = None
     max_drawdown: Decimal | None = None
     slippage: Decimal = Decimal("0.005")
