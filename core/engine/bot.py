@@ -65,6 +65,8 @@ def _take_wants(bot: BotDraft, outcome: Outcome) -> None:
                 continue
             work = NEW
         if work.leg == leg and name in bot.works:
+            if leg is None:
+                bot.dirty.add(name)  # perhaps its place has moved on, and it can be forgotten
             continue
         bot.works[name] = wanted(work, leg)
         bot.dirty.add(name)
@@ -153,7 +155,8 @@ def _work_one(draft: Draft, bot: BotDraft, name: str, work: Work, quote: Quote |
             return _try_to_place(draft, bot, name, work, leg, proposal, quote)
         case Rest(reason=reason, wake=wake):
             if work.order is None and leg is None:
-                del bot.works[name]
+                if work.next_attempt == 0 or not _may_return(bot, name):
+                    del bot.works[name]
                 return None
             if reason != work.reason and work.order is None:
                 bot.works[name] = _with_reason(work, reason)
@@ -280,6 +283,15 @@ def _drawdown(draft: Draft, bot: BotDraft, quote: Quote) -> Wake:
     down = instrument.ceil_price(quote.last + ratio(trip - equity, bot.inventory))
     up = instrument.floor_price(quote.last + ratio(bot.peak + step - equity, bot.inventory))
     return Wake(low=min(down, up), high=max(down, up))
+
+
+def _may_return(bot: BotDraft, name: str) -> bool:
+    # A leg of its place's present cycle may be wanted again: its next order must not take an id that was used before.
+    index = _place_index(name)
+    if bot.state is None or index >= bot.spec.places:
+        return False
+    view = bot.spec.machine.place(bot.spec.plan, bot.state, index)
+    return name in {view.entry, view.exit}
 
 
 def _place_index(name: str) -> int:

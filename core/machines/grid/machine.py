@@ -17,7 +17,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.machine import LegFilled, LotCut, MachineEvent, Note, Outcome, PlaceView, View, Wake
+from core.machine import LegFilled, MachineEvent, Note, Outcome, PlaceView, View, Wake
 from core.machines.grid.barriers import barrier_hit, barrier_wake
 from core.machines.grid.config import GridPlan
 from core.machines.grid.entries import Choice, choose_entries
@@ -215,16 +215,22 @@ def _settle(plan: GridPlan, draft: _Draft, choice: Choice, now: datetime, *, exi
             at_market = not level.armed and plan.config.initial_inventory == "market"
             draft.levels[index] = level = Entering(level.cycle, ZERO, ZERO, now, at_market=at_market)
         elif index in choice.stop:
-            draft.levels[index] = level = _withdrawn(level, choice.stop[index], now)
+            withdrawn = _withdrawn(plan, level, choice.stop[index], now)
+            if withdrawn.cycle != level.cycle:
+                draft.wants.update(dict.fromkeys(_legs(plan, index, level, exits=False)))
+            draft.levels[index] = level = withdrawn
         draft.wants.update(_legs(plan, index, level, exits=exits))
 
 
-def _withdrawn(level: Level, reason: str, now: datetime) -> Level:
+def _withdrawn(plan: GridPlan, level: Level, reason: str, now: datetime) -> Level:
     match level:
         case Waiting(cycle=cycle, armed=armed):
             return Waiting(cycle, armed=armed, reason=reason)
-        case Entering(cycle=cycle, held=held):
-            return Holding(cycle, held, now) if held > ZERO else Waiting(cycle, armed=True, reason=reason)
+        case Entering(cycle=cycle, bought=bought, held=held):
+            if plan.instrument.floor_qty(held) > ZERO:
+                return Holding(cycle, held, now)
+            # What was bought is sold again: the leg has done part of its work and must not be worked from the start.
+            return Waiting(cycle + 1 if bought > ZERO else cycle, armed=True, reason=reason)
         case Holding():
             return level
 
