@@ -42,7 +42,7 @@ def book_fill(draft: Draft, bot: BotDraft, fill: Fill, who: Decoded) -> bool:
         share = fee_left if index == len(parts) - 1 else share_of_cost(fee, part, net)
         fee_left -= share
         _store(draft, bot, one, reduce(one, fill.price, part, share, who.role, fill.ts))
-        if who.role is not Role.EXIT:
+        if who.role is not Role.EXIT or one.lot_id != lot_id:
             bot.events.append(LotCut(one.lot_id, part, fill.ts))
     if who.role is Role.EXIT:
         bot.events.append(event)

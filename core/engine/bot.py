@@ -85,17 +85,19 @@ def _tend_unwind(draft: Draft, bot: BotDraft, quote: Quote) -> None:
             bot.mode, bot.mode_reason = Mode.HALTED, bot.mode_reason.replace("flattened", "halted after flatten", 1)
         return
     name = leg_id(Role.UNWIND, 0, unwind.episode)
+    _drop_other_unwinds(bot, name)
     work = bot.works.get(name, NEW)
     held = bot.inventory
     if unwind.lot_id:
         lot = bot.lots.get(unwind.lot_id)
         held = lot.qty * lot.side.sign if lot is not None else ZERO
     left = bot.spec.instrument.sellable(quote.last, abs(held))
-    busy = work.order is not None or any(w.order is not None and w.order.live for w in bot.works.values())
+    busy = work.order is not None or any(w.order is not None and _stands_in(w.order, unwind) for w in bot.works.values())
     if left == ZERO and not busy:
         bot.works.pop(name, None)
         bot.unwind = None
         bot.dirty.discard(name)
+        bot.restless.discard(name)
         draft.note(bot.spec.bot_id, "unwind", "DONE", f"{unwind.reason}: {abs(held)} left below the exchange's minimum")
         if bot.mode is Mode.FLATTENING:
             bot.mode, bot.mode_reason = Mode.HALTED, f"halted after flatten at {draft.now:%Y-%m-%d %H:%M:%S} UTC"
@@ -103,6 +105,19 @@ def _tend_unwind(draft: Draft, bot: BotDraft, quote: Quote) -> None:
         return
     bot.works[name] = wanted(work, _unwind_leg(bot, name, held, left + work.executed, quote, work))
     bot.dirty.add(name)
+
+
+def _drop_other_unwinds(bot: BotDraft, name: str) -> None:
+    # An unwind that another one replaced must not go on: it would close what is bought after both are over.
+    for other, work in list(bot.works.items()):
+        if other[0] == Role.UNWIND.value and other != name and work.leg is not None:
+            bot.works[other] = wanted(work, None)
+            bot.dirty.add(other)
+
+
+def _stands_in(order: Order, unwind: Unwind) -> bool:
+    # Whether an order may still change what there is to unwind; a trade still to come counts as much as a live order.
+    return not unwind.lot_id or order.role is Role.UNWIND or order.leg_id[1:] == unwind.lot_id
 
 
 def _unwind_leg(bot: BotDraft, name: str, held: Decimal, qty: Decimal, quote: Quote, work: Work) -> Leg:

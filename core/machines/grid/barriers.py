@@ -12,6 +12,9 @@ from core.machines.grid.config import GridPlan
 from core.machines.grid.state import GridState, Running
 from core.values import ONE, ZERO, exact_product, plain, ratio
 
+# The close type of a grid that ends and keeps what it holds.
+HOLD = "POSITION_HOLD"
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -29,7 +32,7 @@ def barrier_hit(plan: GridPlan, state: GridState, view: View) -> tuple[Hit | Non
     worst = view.low if long else view.high
     limit = config.limit_price
     if limit is not None and (worst <= limit if long else worst >= limit):
-        word = "POSITION_HOLD" if config.keep_position else "STOP_LOSS"
+        word = HOLD if config.keep_position else "STOP_LOSS"
         return Hit(word, f"price {worst} passed limit_price {limit}", config.keep_position), state.peak
     barriers = config.triple_barrier
     if view.inventory == ZERO or view.cost == ZERO:

@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.machine import LegFilled, MachineEvent, Note, Outcome, PlaceView, View, Wake
-from core.machines.grid.barriers import barrier_hit, barrier_wake
+from core.machines.grid.barriers import HOLD, barrier_hit, barrier_wake
 from core.machines.grid.config import GridPlan
 from core.machines.grid.entries import Choice, choose_entries
 from core.machines.grid.state import (
@@ -70,6 +70,7 @@ def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], vie
     for index in choice.stop:
         draft.dirty.add(index)
     _settle(plan, draft, choice, view.now, exits=isinstance(phase, Running))
+    _settle_strays(plan, state, draft, exits=isinstance(phase, Running))
     new = GridState(
         levels=tuple(draft.levels) if draft.dirty else state.levels,
         phase=phase,
@@ -134,9 +135,7 @@ def _fold(plan: GridPlan, draft: _Draft, event: MachineEvent, now: datetime) -> 
         change = event.net if isinstance(event, LegFilled) and event.role is Role.ENTRY else -_given(event)
         left = draft.strays.get(event.lot_id, ZERO) + change
         draft.strays[event.lot_id] = left
-        leg = _exit(plan, index, cycle, left)
-        draft.wants[leg_id(Role.EXIT, index, cycle)] = leg
-        if leg is None:
+        if plan.instrument.floor_qty(left) <= ZERO:
             del draft.strays[event.lot_id]
         return
     draft.dirty.add(index)
@@ -195,8 +194,12 @@ def _phase(plan: GridPlan, state: GridState, draft: _Draft, view: View) -> tuple
                 return state.phase, word, state.peak
             draft.notes.append(Note("grid", "closed", f"{word}: nothing is held any more"))
             return Closed(word, view.now), "", state.peak
-        case Closed():
-            return state.phase, "", state.peak
+        case Closed(word=word):
+            if word == HOLD or plan.instrument.sellable(view.quote.last, abs(view.inventory)) == ZERO:
+                return state.phase, "", state.peak
+            # A trade that was reported after all was closed: it is closed as well.
+            draft.notes.append(Note("grid", "closing", f"{word}: a late trade left {abs(view.inventory)} held"))
+            return Closing(word, view.now), word, state.peak
 
 
 def _choose(plan: GridPlan, state: GridState, draft: _Draft, phase: Any, view: View) -> Choice:
@@ -220,6 +223,13 @@ def _settle(plan: GridPlan, draft: _Draft, choice: Choice, now: datetime, *, exi
                 draft.wants.update(dict.fromkeys(_legs(plan, index, level, exits=False)))
             draft.levels[index] = level = withdrawn
         draft.wants.update(_legs(plan, index, level, exits=exits))
+
+
+def _settle_strays(plan: GridPlan, before: GridState, draft: _Draft, *, exits: bool) -> None:
+    for lot in dict(before.strays) | draft.strays:
+        index, cycle = _place_of(lot)
+        leg = _exit(plan, index, cycle, draft.strays.get(lot, ZERO)) if exits else None
+        draft.wants[leg_id(Role.EXIT, index, cycle)] = leg
 
 
 def _withdrawn(plan: GridPlan, level: Level, reason: str, now: datetime) -> Level:
