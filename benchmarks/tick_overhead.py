@@ -1,10 +1,11 @@
-"""What Prefect itself costs per tick: the warm worker and a stock `serve()`, the same flow, one after the other, one server.
+"""What Prefect itself costs per tick: the warm worker and a stock `serve()`, the same flow, one after the other, one
+server.
 
     python benchmarks/tick_overhead.py [--ticks 30] [--interval 5] [--skip-serve] [--no-limit]
 
-CPU is that of the worker process and its children (user + system) from the first counted tick to the last, divided by the
-ticks; the server's is given beside it. Latency is from a run's scheduled time to the first line of the flow. The first
-three ticks of each are warm-up. Prints a table and one JSON line.
+CPU is that of the worker process and its children (user + system) from the first counted tick to the last, divided by
+the ticks; the server's is given beside it. Latency is from a run's scheduled time to the first line of the flow. The
+first three ticks of each are warm-up. Prints a table and one JSON line.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +103,7 @@ def measure(
         "latency_p50_ms": round(percentile(late, 0.50) * 1_000),
         "latency_p95_ms": round(percentile(late, 0.95) * 1_000),
         "latency_max_ms": round(max(late) * 1_000),
-        "overlaps": sum(following[1] < tick[2] for tick, following in zip(counted, counted[1:], strict=False)),
+        "overlaps": sum(following[1] < tick[2] for tick, following in pairwise(counted)),
         "missed": max(0, round(took_s / interval_s) - ticks - 1),
         "worker_rss_mb": round(memory / 1e6),
     }
@@ -192,14 +194,14 @@ def compare(given: argparse.Namespace) -> None:
             warm, stock = Path(folder) / "warm.jsonl", Path(folder) / "serve.jsonl"
             worker = [sys.executable, "-m", "tasks.warm_process", "--home", str(home), "--pool", "warm-bench"]
             run("deploy", warm)
-            rows = [
-                measure("warm", lambda: server.spawn(worker, home, log), warm, pid, given.ticks, given.interval)
-            ]
+            rows = [measure("warm", lambda: server.spawn(worker, home, log), warm, pid, given.ticks, given.interval)]
             run("undeploy", warm)
             if not given.skip_serve:
                 command = step("serve", stock)
                 rows.append(
-                    measure("serve()", lambda: server.spawn(command, home, log), stock, pid, given.ticks, given.interval)
+                    measure(
+                        "serve()", lambda: server.spawn(command, home, log), stock, pid, given.ticks, given.interval
+                    )
                 )
         except (SystemExit, subprocess.CalledProcessError):
             sys.stderr.write((home / "worker.log").read_text(encoding="utf-8")[-4_000:] if log.exists() else "")

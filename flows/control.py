@@ -22,10 +22,8 @@ def control(
     Args:
         data_dir: the portfolio's data folder.
         bot: the bot it is meant for.
-        action: pause (no new entries), resume, halt (entries cancelled, latched), flatten (close the position and halt),
-            cancel (entries off, this tick), release (end a halt).
-        note: why.
-        who: who asks for it.
+        action: pause (no new entries), resume, halt (entries cancelled, latched), flatten (close the position and
+        halt), cancel (entries off, this tick), release (end a halt). note: why. who: who asks for it.
     """
     number = inbox.submit(data_dir, bot, action, who, note)
     get_run_logger().info("%s for bot %s is number %d in the inbox; the next tick applies it", action, bot, number)

@@ -4,7 +4,6 @@ from datetime import datetime
 
 from prefect import flow
 from prefect.logging import get_run_logger
-
 from tasks.report import write_report
 
 

@@ -1,7 +1,7 @@
 """Register the deployments of `prefect.yaml` for one portfolio: `python -m tasks.deployments --id ID ...`.
 
-`prefect.yaml` is the only list. Pools, deployment names and parameters get the portfolio's own values here, so that several
-portfolios share a server without meeting each other's runs. A deployment that a person paused stays paused.
+`prefect.yaml` is the only list. Pools, deployment names and parameters get the portfolio's own values here, so that
+several portfolios share a server without meeting each other's runs. A deployment that a person paused stays paused.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
-from tasks.warm_worker import WarmWorker
+from tasks.warm_worker import WarmWorker, crash_unfinished
 
 ROOT = Path(__file__).parents[1]
 WARM, BATCH = "warm", "batch"
@@ -75,7 +75,12 @@ def plans(place: Place, path: Path = ROOT / "prefect.yaml") -> list[Plan]:
 
 
 async def register(client: PrefectClient, place: Place) -> list[Registered]:
-    """Create or bring up to date the pools and deployments of a portfolio. Import errors of a flow are raised as they are."""
+    """Create or bring up to date the pools and deployments of a portfolio. Import errors of a flow are raised as they
+    are.
+
+    What an earlier `up` left running on the batch pool is reported as crashed, so that it holds no concurrency slot;
+    only who holds the portfolio's lock may call this.
+    """
     for kind, worker in ((WARM, WarmWorker), (BATCH, ProcessWorker)):
         pool = WorkPoolCreate(
             name=pool_name(kind, place.portfolio_id),
@@ -84,6 +89,7 @@ async def register(client: PrefectClient, place: Place) -> list[Registered]:
             base_job_template=worker.get_default_base_job_template(),
         )
         await client.create_work_pool(pool, overwrite=True)
+    await crash_unfinished(client, pool_name(BATCH, place.portfolio_id))
     return [await _register(client, plan) for plan in plans(place)]
 
 

@@ -1,11 +1,12 @@
 """A Prefect server of one's own on 127.0.0.1: set up, started or joined, waited for and stopped. Imports no Prefect.
 
-Everything it keeps lies in one folder (`PREFECT_HOME`, inside the portfolio's data folder), so an empty HOME works and the
-user's own Prefect profile is neither read nor changed. Processes find their settings, the login included, in that folder's
-`profiles.toml` (mode 0600): the secret stands in no command line, no URL and no output.
+Everything it keeps lies in one folder (`PREFECT_HOME`, inside the portfolio's data folder), so an empty HOME works
+and the user's own Prefect profile is neither read nor changed. Processes find their settings, the login included, in
+that folder's `profiles.toml` (mode 0600): the secret stands in no command line, no URL and no output.
 """
 
 import base64
+import ctypes
 import os
 import secrets
 import signal
@@ -24,9 +25,13 @@ from typing import IO
 HOST = "127.0.0.1"
 LOG_BYTES_MAX = 5_000_000
 PROFILE = "gridkeeper"
+# prctl(2). Loaded before any fork: between fork and exec only calls are safe that allocate nothing.
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
-# Measured for ticks of 1-5 s. The scheduler plans at most 100 runs (100 s at 1 s) and looks every 20 s, so that a slow
-# loop leaves no hole. Events are most of a tick's bytes in the server's database and are kept for hours, not days.
+# Measured for ticks of 1-5 s. The scheduler plans at most 100 runs (100 s at 1 s) and looks every 20 s, so that a
+# slow loop leaves no hole. Events are most of a tick's bytes in the server's database and are kept for hours, not
+# days.
 SERVER_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
@@ -87,7 +92,9 @@ def login(home: Path) -> str:
 
 
 def process_environment(home: Path) -> dict[str, str]:
-    """The environment of a process that works with this folder's server: nothing of the user's own Prefect settings."""
+    """The environment of a process that works with this folder's server: nothing of the user's own Prefect
+    settings.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return kept | {
         "PREFECT_HOME": str(home),
@@ -151,19 +158,25 @@ def probe(port: int, auth: str, timeout_s: float = 3.0) -> bool:
 
 
 def start_or_join(
-    home: Path, port: int, *, timeout_s: float = 90.0, say: Callable[[str], None] = print
+    home: Path,
+    port: int,
+    *,
+    timeout_s: float = 90.0,
+    say: Callable[[str], None] = print,
+    unwanted: Callable[[], bool] = lambda: False,
 ) -> Server:
     """Join the server on the port, or start one and wait until it answers.
 
-    `say` gets a line when the start takes longer than two seconds and every ten seconds from then on.
-    Raises ServerRefused where the port is taken by something else, or the server ends or stays silent for `timeout_s`.
+    `say` gets a line when the start takes longer than two seconds and every ten seconds from then on; `unwanted` is
+    asked meanwhile and ends the wait. Raises ServerRefused where the port is taken by something else, or the server
+    ends, stays silent for `timeout_s` or is unwanted by now.
     """
     auth = login(home)
     write_settings(home, port, auth)
     if probe(port, auth):
         return Server(home, port, None)
     log = home / "server.log"
-    process = spawn([sys.executable, "-m", "prefect", "server", "start"], home, log)
+    process = spawn_server(home)
     started = time.monotonic()
     said = 2.0
     while True:
@@ -174,20 +187,27 @@ def start_or_join(
                 return Server(home, port, process)
         if process.poll() is not None:
             raise ServerRefused(f"the Prefect server ended at its start: {last_line(log)} (more in {log})")
-        if waited_s > timeout_s:
-            end(process, 5)
-            raise ServerRefused(f"the Prefect server did not answer within {timeout_s:g} s; see {log}")
+        if waited_s > timeout_s or unwanted():
+            end(process, 2)
+            raise ServerRefused(f"the Prefect server did not answer within {waited_s:.0f} s; see {log}")
         if waited_s > said:
             said += 10.0
             say(f"starting the Prefect server ({waited_s:.0f} s; the first start makes its database) ...")
         time.sleep(0.1)
 
 
-def spawn(command: list[str], home: Path, log: Path, *, watched: bool = False) -> subprocess.Popen[bytes]:
-    """Start a process of the pipeline in a session of its own, so that Ctrl-C reaches only who starts and stops them all.
+def spawn_server(home: Path) -> subprocess.Popen[bytes]:
+    """Start the server whose settings lie in this folder, without waiting for it."""
+    return spawn([sys.executable, "-m", "prefect", "server", "start"], home, home / "server.log")
 
-    Output goes to `log`, cut when it has grown beyond 5 MB. A `watched` process gets a pipe as its standard input and
-    ends itself when that closes, which happens however its parent dies.
+
+def spawn(command: list[str], home: Path, log: Path, *, watched: bool = False) -> subprocess.Popen[bytes]:
+    """Start a process of the pipeline in a session of its own, so that Ctrl-C reaches only who starts and stops them
+    all.
+
+    Output goes to `log`, set aside when it has grown beyond 5 MB. However this process dies, the child ends as well:
+    on Linux the system sends it SIGTERM; elsewhere a `watched` one sees its standard input, a pipe from here, come to
+    an end.
     """
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
@@ -201,7 +221,12 @@ def spawn(command: list[str], home: Path, log: Path, *, watched: bool = False) -
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=_end_with_parent if _LIBC is not None else None,  # noqa: PLW1509 - one call into libc
         )
+
+
+def _end_with_parent() -> None:
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def end(process: subprocess.Popen[bytes], timeout_s: float) -> int:

@@ -1,9 +1,12 @@
-"""`gridkeeper up`: a Prefect server with its UI, the deployments, the warm worker and the batch worker; Ctrl-C stops them all.
+"""`gridkeeper up`: a Prefect server with its UI, the deployments, the warm worker and the batch worker; Ctrl-C stops
+them all.
 
-This process trades nothing and imports no Prefect: it starts the others, restarts what dies, and says what is running.
+This process trades nothing and imports no Prefect: it starts the others, restarts what dies, and says what is
+running.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks import server, settings
+from tasks.one_instance import lock_or_none
 
 INTERVAL_MIN_S, INTERVAL_MAX_S = 1.0, 3_600.0
 EXIT_OTHER_INSTANCE = 4
@@ -21,6 +25,7 @@ EXIT_OTHER_INSTANCE = 4
 STOP_WARM_S, STOP_BATCH_S, STOP_SERVER_S = 7.5, 1.0, 1.0
 RESTART_AFTER_MAX_S = 10.0
 LIVED_WELL_S = 60.0
+REGISTER_TIMEOUT_S = 120.0
 
 
 @dataclass(slots=True)
@@ -68,7 +73,8 @@ class Plan:
 
 
 def up(portfolio: str | None, port: int, interval_s: float) -> int:
-    """Start or join a server, register the deployments and keep the workers running until a signal. Return the exit code.
+    """Start or join a server, register the deployments and keep the workers running until a signal. Return the exit
+    code.
 
     0 stopped by a signal; 1 something could not be started; 2 the portfolio, the port or the interval is refused;
     4 another instance runs this portfolio. Orders are left resting at a stop.
@@ -80,9 +86,7 @@ def up(portfolio: str | None, port: int, interval_s: float) -> int:
     loaded = settings.load_portfolio(file)
     plan = Plan(file.resolve(), loaded.id, settings.data_dir(loaded, file), port, interval_s)
     stopping = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    previous = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         return _run(plan, stopping)
     except server.ServerRefused as refused:
@@ -93,21 +97,28 @@ def up(portfolio: str | None, port: int, interval_s: float) -> int:
 
 
 def _run(plan: Plan, stopping: threading.Event) -> int:
-    running = server.start_or_join(plan.home, plan.port, say=_say)
+    lock = lock_or_none(plan.home / "up.lock")
+    if lock is None:
+        _say(f"error: `gridkeeper up` already runs for {plan.data_dir}; stop it first")
+        return EXIT_OTHER_INSTANCE
+    running = server.start_or_join(plan.home, plan.port, say=_say, unwanted=stopping.is_set)
+    children: list[Child] = []
     try:
         registered = register(plan)
-        if registered is None or stopping.is_set():
-            return 0 if stopping.is_set() else 1
-        children = workers(plan)
-        for child in children:
-            child.keep(time.monotonic())
+        if registered is None:
+            return 1
+        children += workers(plan)
+        if running.process is not None:
+            log = plan.home / "server.log"
+            children.insert(0, Child("server", lambda: server.spawn_server(plan.home), log, running.process))
         _announce(plan, running, registered)
-        try:
-            return _watch(plan, running, children, stopping)
-        finally:
-            _stop(children)
+        return _watch(children, stopping)
     finally:
-        server.stop(running, STOP_SERVER_S)
+        if children:
+            _stop(children)
+        else:
+            server.stop(running, STOP_SERVER_S)
+        os.close(lock)
         _say("stopped; orders were left resting")
 
 
@@ -115,11 +126,18 @@ def register(plan: Plan) -> list[dict[str, object]] | None:
     """Register the pools and deployments, in a process of its own. None, with the reason said, where that fails."""
     command = [sys.executable, "-m", "tasks.deployments", "--id", plan.portfolio_id, "--portfolio", str(plan.file)]
     command += ["--data-dir", str(plan.data_dir), "--interval", f"{plan.interval_s:g}"]
-    root, environment = Path(__file__).parents[1], server.process_environment(plan.home)
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command,
+        cwd=Path(__file__).parents[1],
+        env=server.process_environment(plan.home),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=REGISTER_TIMEOUT_S,
+    )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["it said nothing"]
-        _say(f"the deployments could not be registered: {lines[-1]}")
+        _say(f"error: the deployments could not be registered: {lines[-1]}")
         return None
     return json.loads(done.stdout)
 
@@ -129,8 +147,8 @@ def workers(plan: Plan) -> list[Child]:
     warm, batch = f"warm-{plan.portfolio_id}", f"batch-{plan.portfolio_id}"
     tick = [sys.executable, "-m", "tasks.warm_process", "--home", str(plan.home), "--pool", warm]
     tick += ["--portfolio", str(plan.file), "--watch-stdin"]
-    heavy = [sys.executable, "-m", "prefect", "worker", "start", "--pool", batch, "--type", "process", "--name", batch]
-    heavy += ["--limit", "1"]
+    heavy = [sys.executable, "-m", "prefect", "worker", "start", "--pool", batch, "--type", "process"]
+    heavy += ["--name", batch, "--limit", "1"]
     logs = {name: plan.home / f"{name}.log" for name in (warm, batch)}
     return [
         Child(warm, lambda: server.spawn(tick, plan.home, logs[warm], watched=True), logs[warm]),
@@ -138,29 +156,29 @@ def workers(plan: Plan) -> list[Child]:
     ]
 
 
-def _watch(plan: Plan, running: server.Server, children: list[Child], stopping: threading.Event) -> int:
-    while not stopping.wait(0.5):
-        now_s = time.monotonic()
-        if running.process is not None and running.process.poll() is not None:
-            _say("the Prefect server ended; starting it again")
-            running = server.start_or_join(plan.home, plan.port, say=_say)
+def _watch(children: list[Child], stopping: threading.Event) -> int:
+    while not stopping.wait(0.25):
         for child in children:
-            code = child.keep(now_s)
+            code = child.keep(time.monotonic())
             if code is None:
                 continue
-            _say(f"{child.name} ended with {code}: {server.last_line(child.log)}")
+            _say(f"{child.name} ended with {code} and is started again: {server.last_line(child.log)}")
             if code == EXIT_OTHER_INSTANCE:
                 return EXIT_OTHER_INSTANCE
     return 0
 
 
 def _stop(children: list[Child]) -> None:
-    # The batch worker needs no goodbye; the warm worker finishes its tick, both at the same time.
-    running = [(child, child.process) for child in children if child.process is not None]
-    for _, process in running:
+    # The warm worker finishes its tick and reports it, so the server goes last; the batch worker goes at the same
+    # time.
+    running = {child.name: child.process for child in children if child.process is not None}
+    server_process = running.pop("server", None)
+    for process in running.values():
         process.terminate()
-    for child, process in running:
-        server.end(process, STOP_WARM_S if child.name.startswith("warm") else STOP_BATCH_S)
+    for name, process in running.items():
+        server.end(process, STOP_WARM_S if name.startswith("warm") else STOP_BATCH_S)
+    if server_process is not None:
+        server.end(server_process, STOP_SERVER_S)
 
 
 def _announce(plan: Plan, running: server.Server, registered: list[dict[str, object]]) -> None:

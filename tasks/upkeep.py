@@ -1,7 +1,7 @@
 """Retention of tick runs by count, and a small server database.
 
-A tick every 5 s is 17,280 runs a day; nothing in Prefect keeps the newest N of them. Deleting goes through the API, so it
-also suits a server on PostgreSQL; giving pages back to the disk concerns SQLite alone.
+A tick every 5 s is 17,280 runs a day; nothing in Prefect keeps the newest N of them. Deleting goes through the API,
+so it also suits a server on PostgreSQL; giving pages back to the disk concerns SQLite alone.
 """
 
 import asyncio
@@ -26,15 +26,17 @@ KEEP_RESULTS_S = 86_400.0
 
 
 async def delete_old_runs(deployment: str, keep_runs: int = KEEP_RUNS) -> int:
-    """Delete all but the newest `keep_runs` finished runs of a deployment (`flow/name`), with their tasks, states and logs.
+    """Delete all but the newest `keep_runs` finished runs of a deployment (`flow/name`), with their tasks, states and
+    logs.
 
     Returns how many. Raises ValueError for fewer than 100, ObjectNotFound for a deployment that isn't there.
     """
     if keep_runs < KEEP_RUNS_MIN:
-        raise ValueError(f"keep_runs is {keep_runs}; at least {KEEP_RUNS_MIN} stay, so that the UI shows what happened")
+        raise ValueError(f"keep_runs is {keep_runs}; at least {KEEP_RUNS_MIN} stay, for the UI to show what happened")
     async with get_client() as client:
+        deployment_id = (await client.read_deployment_by_name(deployment)).id
         finished = {
-            "deployment_id": {"any_": [str((await client.read_deployment_by_name(deployment)).id)]},
+            "deployment_id": {"any_": [str(deployment_id)]},
             "state": {"type": {"any_": sorted(state.value for state in TERMINAL_STATES)}},
         }
         oldest_kept = await client.read_flow_runs(
@@ -45,14 +47,14 @@ async def delete_old_runs(deployment: str, keep_runs: int = KEEP_RUNS) -> int:
         )
         if not oldest_kept or oldest_kept[0].expected_start_time is None:
             return 0
-        before = (oldest_kept[0].expected_start_time).isoformat()
-        return await _delete_all(client, {**finished, "expected_start_time": {"before_": before}}, str(oldest_kept[0].id))
+        # `before_` includes the instant itself, hence the exception for the oldest run that stays.
+        before = {"before_": oldest_kept[0].expected_start_time.isoformat()}
+        old = {**finished, "expected_start_time": before, "id": {"not_any_": [str(oldest_kept[0].id)]}}
+        return await _delete_all(client, old)
 
 
-async def _delete_all(client: PrefectClient, old: dict[str, object], kept_id: str) -> int:
+async def _delete_all(client: PrefectClient, old_runs: dict[str, object]) -> int:
     count = 0
-    # `before_` includes the instant itself, hence the exception for the oldest run that stays.
-    old_runs = {**old, "id": {"not_any_": [kept_id]}}
     while True:
         answer = await client.request("POST", "/flow_runs/bulk_delete", json={"flow_runs": old_runs, "limit": BATCH})
         deleted = len(answer.json()["deleted"])
@@ -63,9 +65,11 @@ async def _delete_all(client: PrefectClient, old: dict[str, object], kept_id: st
 
 
 async def compact_database() -> int:
-    """Give the free pages of the server's SQLite file back to the disk when they are many. Return the bytes given back.
+    """Give the free pages of the server's SQLite file back to the disk when they are many. Return the bytes given
+    back.
 
-    Zero where the database is elsewhere, where little is free, or where the file stays busy: the next hour tries again.
+    Zero where the database is elsewhere, where little is free, or where the file stays busy: the next hour tries
+    again.
     """
     home = get_current_settings().home
     return await asyncio.to_thread(compact, home / "prefect.db")

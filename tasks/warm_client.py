@@ -1,12 +1,14 @@
 """What Prefect's engine costs beside the work, and how the warm worker spares it.
 
-Around every run the engine reads the run it was just given, notes retry settings that a tick doesn't have, renews a lease of
-the concurrency slot with a thread and a client of its own, and watches for a suspension with another thread, for whose
-connection it waits inside the event loop without a time limit. In a process of its own per run that is little; every few
-seconds in one process it is most of the cost, and two of the threads can stop or cancel a tick because the server is slow.
+Around every run the engine reads the run it was just given, notes retry settings that a tick doesn't have, renews a
+lease of the concurrency slot with a thread and a client of its own, and watches for a suspension with another thread,
+for whose connection it waits inside the event loop without a time limit. In a process of its own per run that is
+little; every few seconds in one process it is most of the cost, and two of the threads can stop or cancel a tick
+because the server is slow.
 
-So the engine gets a copy of the run without deployment and lease (nothing then renews or watches), and its questions about
-this run are answered from memory. The slot itself is taken and released by the server with the run's states, as ever.
+So the engine gets a copy of the run without deployment and lease (nothing then renews or watches), and its questions
+about this run are answered from memory. The slot itself is taken and released by the server with the run's states, as
+ever.
 """
 
 from pathlib import Path

@@ -92,5 +92,3 @@ def _load(entrypoint: str) -> Flow[..., Any]:
         # A sync flow would stop the worker's loop while it runs, and pays a second for its heartbeat thread.
         raise FlowUnusable(f"{entrypoint} is not an async flow; the warm worker runs async flows only")
     return without_lookups(flow, results_folder())
-
-

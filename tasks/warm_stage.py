@@ -11,8 +11,8 @@ from prefect.states import Completed
 
 from tasks.ticking import TickSummary
 
-# The work travels beside the task, not as its parameters: Prefect walks through parameters and results of every type it is
-# given and would record them, and connections or order books have no business there.
+# The work travels beside the task, not as its parameters: Prefect walks through parameters and results of every type
+# it is given and would record them, and connections or order books have no business there.
 _work: ContextVar[Callable[[], Awaitable[Any]]] = ContextVar("gridkeeper-stage")
 
 

@@ -1,7 +1,7 @@
 """Which of the runs that are due is executed and which are skipped, and why. Plain values: no clock, no Prefect.
 
-Rules: one at a time, the newest wins, an old one is nobody's business any more. A tick answers everything that happened
-since the last one, so a thousand missed ticks are one tick.
+Rules: one at a time, the newest wins, an old one is nobody's business any more. A tick answers everything that
+happened since the last one, so a thousand missed ticks are one tick.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,9 @@ def choose(due: list[Due], now: datetime, busy_since: datetime | None) -> Choice
     in_order = sorted(due, key=lambda run: (run.at, str(run.run_id)))
     if busy_since is not None:
         since = f"{(now - busy_since).total_seconds():.1f} s"
-        return Choice(None, tuple(Skip(run.run_id, f"the tick before it still runs, since {since}") for run in in_order))
+        return Choice(
+            None, tuple(Skip(run.run_id, f"the tick before it still runs, since {since}") for run in in_order)
+        )
     newest = in_order[-1]
     skips = [
         Skip(run.run_id, f"{late(run, now)}; the newest of {len(in_order)} due runs stands for all")

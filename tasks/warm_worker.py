@@ -1,10 +1,11 @@
 """A Prefect worker that runs scheduled flow runs inside its own process, so that connections and state stay warm.
 
-A stock worker starts a Python for each run, which costs seconds of CPU and of latency. This one fetches what is planned
-ahead, sleeps until the run's time and hands the run to Prefect's own engine, in place. What it promises:
+A stock worker starts a Python for each run, which costs seconds of CPU and of latency. This one fetches what is
+planned ahead, sleeps until the run's time and hands the run to Prefect's own engine, in place. What it promises:
 
 - Single flight: one run at a time, whatever the server says; one worker per portfolio, by a lock that dies with it.
-- Runs that come due meanwhile, stale ones and bunched ones are cancelled as "Skipped" with the reason (`warm_timetable`).
+- Runs that come due meanwhile, stale ones and bunched ones are cancelled as "Skipped" with the reason
+  (`warm_timetable`).
 - Runs of another portfolio are refused. A run that fails is FAILED with its message; after `kill -9` the next worker
   reports what the last one left behind as CRASHED, so that no ghost holds the concurrency slot.
 """
@@ -34,12 +35,13 @@ from prefect.states import Cancelled, Crashed, Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
 from tasks.warm_client import RunInHand
-from tasks.warm_deployments import Deployments, FlowUnusable
+from tasks.warm_deployments import Deployments, FlowUnusable, Known
 from tasks.warm_timetable import Due, Skip, choose
 
 POLL_S = 5.0
 HORIZON_S = 20.0
-# The concurrency slot is taken this long before a run is due, so that only one call lies between the time and the tick.
+# The concurrency slot is taken this long before a run is due, so that only one call lies between the time and the
+# tick.
 AHEAD = timedelta(seconds=0.5)
 SEEN_FOR = timedelta(minutes=15)
 UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
@@ -53,7 +55,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
     """Worker of type `warm`. `portfolio` is the only value of a run's `portfolio` parameter that it takes."""
 
     type: ClassVar[str] = "warm"
-    _description: ClassVar[str] = "Runs flow runs inside the worker's own process, one at a time, with warm connections."
+    _description: ClassVar[str] = "Runs flow runs in the worker's own process, one at a time, connections warm."
 
     def __init__(self, work_pool_name: str, *, portfolio: str | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("prefetch_seconds", HORIZON_S)
@@ -69,6 +71,8 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         self._in_hand = RunInHand()
         self._arrived = asyncio.Event()
         self._busy_since: datetime | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._draining = False
         self._refused_in_a_row = 0
         self._group: TaskGroup | None = None
@@ -88,8 +92,8 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             }
         ):
             try:
-                # One client of each kind for all runs: the engine takes these instead of building its own, which would
-                # load the certificates of the web for a server on this machine.
+                # One client of each kind for all runs: the engine takes these instead of building its own, which
+                # would load the certificates of the web for a server on this machine.
                 with SyncClientContext.get_or_create():
                     await self._serve(run_once, with_healthcheck, printer)
             finally:
@@ -109,8 +113,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         """Begin no further run and wait for the one in progress. Whether it ended within the time."""
         self._draining = True
         with anyio.move_on_after(timeout_s):
-            while self._busy_since is not None:
-                await anyio.sleep(0.02)
+            await self._idle.wait()
             for run_id in list(self._pending):
                 await self._report(run_id, Cancelled(name="Skipped", message="Skipped: the worker was stopped."))
         return self._busy_since is None
@@ -128,11 +131,11 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             run = response.flow_run
             if run.id in self._seen or run.id in self._timetable or run.deployment_id is None:
                 continue
-            if (interval_s := await self._accepted(run)) is False:
+            if (known := await self._accepted(run)) is None:
                 continue
             planned = run.next_scheduled_start_time or run.expected_start_time or datetime.now(UTC)
             self._fetched[run.id] = run
-            self._timetable[run.id] = Due(run.id, datetime.fromtimestamp(planned.timestamp(), UTC), interval_s)
+            self._timetable[run.id] = Due(run.id, datetime.fromtimestamp(planned.timestamp(), UTC), known.interval_s)
             new.append(run)
         horizon = datetime.now(UTC) - SEEN_FOR
         self._seen = {run_id: at for run_id, at in self._seen.items() if at > horizon}
@@ -142,7 +145,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
     async def run(
         self,
         flow_run: FlowRun,
-        configuration: BaseJobConfiguration | None = None,
+        configuration: BaseJobConfiguration | None = None,  # noqa: ARG002 - there is nothing to configure
         task_status: TaskStatus[int] | None = None,
     ) -> WarmResult:
         """Run a PENDING flow run to its end in this process. Its failure is its state, not an error here."""
@@ -160,22 +163,22 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             self._unreported.add(flow_run.id)
         return WarmResult(identifier=str(flow_run.id), status_code=0)
 
-    async def _accepted(self, run: FlowRun) -> float | None | bool:
-        # The interval of a run that this worker may execute; False where it refused the run.
+    async def _accepted(self, run: FlowRun) -> Known | None:
+        # The deployment of a run that this worker may execute; None where it refused the run.
         try:
             known = await self._deployments.known(self.client, run.deployment_id)
         except ObjectNotFound:
-            return False
+            return None
         except FlowUnusable as unusable:
             self._mark_seen(run.id)
             await self._report(run.id, Crashed(message=str(unusable)))
-            return False
+            return None
         if self._portfolio is not None and run.parameters.get("portfolio", self._portfolio) != self._portfolio:
             self._mark_seen(run.id)
             reason = f"this worker serves the portfolio {self._portfolio} and no other"
             await self._report(run.id, Cancelled(name="Refused", message=reason))
-            return False
-        return known.interval_s
+            return None
+        return known
 
     async def _keep_time(self) -> None:
         while True:
@@ -189,8 +192,11 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         # Until a run is due or, while nothing runs, until its slot can be taken.
         now = datetime.now(UTC)
         ahead = AHEAD if self._busy_since is None else timedelta()
-        times = [due.at - (timedelta() if run_id in self._pending else ahead) for run_id, due in self._timetable.items()]
-        return max(0.0, (min(times) - now).total_seconds()) if times else POLL_S
+        waits = [
+            due.at - now - (timedelta() if run_id in self._pending else ahead)
+            for run_id, due in self._timetable.items()
+        ]
+        return max(0.0, min(waits).total_seconds()) if waits else POLL_S
 
     def _start_due(self) -> None:
         now = datetime.now(UTC)
@@ -204,6 +210,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             return
         if choice.run is not None:
             self._busy_since = now
+            self._idle.clear()
             self._group.start_soon(self._execute, runs[choice.run.run_id])
         if choice.skips:
             self._group.start_soon(self._skip, choice.skips)
@@ -215,8 +222,9 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
     async def _quiet_moment(self) -> None:
         # A poll beside a tick that starts would delay it: both need the server.
         with anyio.move_on_after(POLL_S / 2):
-            while self._timetable and (self._busy_since is not None or self._seconds_to_next() < 0.1):
-                await anyio.sleep(0.05)
+            if self._timetable and self._seconds_to_next() < 0.1:
+                await anyio.sleep(0.15)
+            await self._idle.wait()
 
     async def _execute(self, run: FlowRun) -> None:
         try:
@@ -230,6 +238,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             self._logger.warning("The server could not be told about run %s: %s", run.id, type(error).__name__)
         finally:
             self._busy_since = None
+            self._idle.set()
             # The timetable may now take the slot of the next run.
             self._arrived.set()
 
@@ -295,11 +304,13 @@ class QuietRuns(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is kept."""
         text = str(record.msg)
-        return record.levelno > logging.INFO or not text.startswith(("Beginning flow run", "Finished in state", "View at"))
+        engine_says = ("Beginning flow run", "Finished in state", "View at")
+        return record.levelno > logging.INFO or not text.startswith(engine_says)
 
 
 async def crash_unfinished(client: Any, work_pool_name: str) -> int:
-    """Report runs of this pool that no process executes any more as CRASHED, which frees their slots. Return how many.
+    """Report runs of this pool that no process executes any more as CRASHED, which frees their slots. Return how
+    many.
 
     Only a worker that holds the portfolio's lock may call this.
     """
@@ -314,4 +325,3 @@ async def crash_unfinished(client: Any, work_pool_name: str) -> int:
             await client.set_flow_run_state(run.id, state, force=True)
         count += len(runs)
     return count
-
