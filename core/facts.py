@@ -4,7 +4,8 @@
      ├─ of an order:   Accepted | Refused | Unanswered | Seen | NotFound | CancelRefused | Fill
      ├─ of an account: BalanceRead | PositionRead | Transfer | FundingPaid
      ├─ of a market:   QuoteRead (core.market.Quote)
-     └─ of a person:   Command
+     ├─ of a person:   Command
+     └─ of the shell:   Trouble
 """
 
 from dataclasses import dataclass
@@ -160,6 +161,18 @@ class FundingPaid:
     ts: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that the shell could not do, or can do again (`over`); becomes an incident, raised and resolved once."""
+
+    kind: str
+    bot_id: str
+    subject: str
+    severity: str
+    detail: str
+    over: bool = False
+
+
 class Action(StrEnum):
     """The words of control (RULES)."""
 
@@ -188,4 +201,4 @@ class Command:
 
 OrderFact = Accepted | Refused | Unanswered | Seen | NotFound | CancelRefused | Fill
 AccountFact = BalanceRead | PositionRead | Transfer | FundingPaid
-Fact = OrderFact | AccountFact | Quote | Command
+Fact = OrderFact | AccountFact | Quote | Command | Trouble

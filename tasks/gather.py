@@ -4,11 +4,11 @@ A reading that fails is absent, never empty: the facts it would have brought are
 and nothing is decided from silence (RULES, reliability 0.6).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from core.facts import Accepted, Fact, Fill, Seen, SeenAs
-from core.orders import ClientId
+from core.facts import Accepted, Fact, Fill, Seen, SeenAs, Trouble
+from core.orders import ClientId, Order, Status
 from core.reconcile import changed, ours, to_ask, trades_due, trades_since
 from tasks.session import Session
 from tasks.venue import ReadFailed, Venue
@@ -19,17 +19,22 @@ BALANCES_EVERY_S = 60.0
 
 async def gather(session: Session, now: datetime) -> list[Fact]:
     """Read every venue once; returns facts in the order in which the engine should hear of them."""
-    facts: list[Fact] = [*session.carried(), *session.commands(now)]
+    facts: list[Fact] = [*session.carried(), *session.commands()]
     for venue in session.venues.values():
         symbols = session.symbols[venue.id]
         try:
             facts += await venue.quotes(symbols, now)
             facts += await _orders_and_trades(session, venue, symbols, now)
         except ReadFailed as fault:
-            session.unreadable(venue.id, str(fault), now)
+            facts.append(_unreadable(venue.id, str(fault)))
         else:
-            session.readable(venue.id)
+            if f"venue_unreadable//{venue.id}" in session.world.incidents:
+                facts.append(_unreadable(venue.id, "", over=True))
     return facts
+
+
+def _unreadable(venue: str, reason: str, *, over: bool = False) -> Trouble:
+    return Trouble("venue_unreadable", "", venue, "warning", f"{venue}: {reason}", over)
 
 
 async def answer_reads(session: Session, answers: Iterable[Fact], now: datetime) -> list[Fact]:
@@ -46,7 +51,7 @@ async def answer_reads(session: Session, answers: Iterable[Fact], now: datetime)
             try:
                 facts += await _trades(session, venue, symbol, now)
             except ReadFailed as fault:
-                session.unreadable(venue.id, str(fault), now)
+                facts.append(_unreadable(venue.id, str(fault)))
     return facts
 
 
@@ -73,13 +78,11 @@ async def _orders_and_trades(session: Session, venue: Venue, symbols: list[str],
     return facts
 
 
-def _is_news(known: dict[ClientId, object], one: Seen) -> bool:
+def _is_news(known: Mapping[ClientId, Order], one: Seen) -> bool:
     order = known.get(one.client_id)
     if order is None:
         return False
-    status = getattr(order, "status", None)
-    executed = getattr(order, "filled_qty", one.executed)
-    return one.status is not SeenAs.OPEN or status != "OPEN" or one.executed > executed
+    return one.status is not SeenAs.OPEN or order.status is not Status.OPEN or one.executed > order.filled_qty
 
 
 async def _trades(session: Session, venue: Venue, symbol: str, now: datetime) -> list[Fact]:

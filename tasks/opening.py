@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,13 +22,15 @@ from tasks.assemble import (
     specs_of,
     synthetic_feed,
 )
-from tasks.errors import Refused
+from tasks.errors import Busy, Halted, Refused
 from tasks.feeds import Feed
 from tasks.paper import PaperVenue
 from tasks.session import Session, fresh_world
 from tasks.settings import data_dir as data_dir_of
 from tasks.settings import load_portfolio
+from tasks.migrations import MigrationRefused
 from tasks.store import Store, open_store
+from tasks.store_open import StampMismatch, StoreBusy, StoreDamaged
 from tasks.venue import Venue
 
 # How long `feed: auto` waits for an exchange before it takes synthetic prices.
@@ -60,12 +61,12 @@ async def open_session(file: str | Path) -> Session:
     if portfolio.mode not in {"paper"}:
         raise Refused(f"{portfolio.mode} does not tick", key="mode", accepted="paper")
     kinds = await _choose_feeds(portfolio, folder)
-    stored = _stored_rules(folder)
+    stored = stored_rules(folder)
     rules = instruments_of(portfolio, {v: kind.rules for v, kind in kinds.items()}, stored)
     specs = specs_of(portfolio, rules, paper_token(portfolio.id))
     epoch = _epoch(folder)
     feeds = {v.id: _feeds(portfolio, path, v, kinds[v.id], rules, epoch) for v in portfolio.venues}
-    store = open_store(folder)
+    store = _store(folder)
     try:
         _stamp(store, portfolio)
         _remember_choices(folder, kinds, rules, epoch)
@@ -77,6 +78,17 @@ async def open_session(file: str | Path) -> Session:
         store.close()
         raise
     return Session(portfolio, path, folder, store, venues, world)
+
+
+def _store(folder: Path) -> Store:
+    try:
+        return open_store(folder)
+    except StoreBusy as fault:
+        raise Busy(str(fault), key="data_dir", accepted="one instance per data_dir") from None
+    except MigrationRefused as fault:
+        raise Refused(str(fault), key="data_dir", accepted="the store of this version, or a data_dir of its own") from None
+    except StoreDamaged as fault:
+        raise Halted(str(fault), key="data_dir", accepted="start again: state is rebuilt from the exchange") from None
 
 
 @dataclass(slots=True)
@@ -145,13 +157,20 @@ def _paper_venue(
 
 
 def _stamp(store: Store, portfolio: Portfolio) -> None:
+    try:
+        _check_stamp(store, portfolio)
+    except StampMismatch as fault:
+        raise Refused(str(fault), key="data_dir", accepted="a data_dir of its own for each mode, account and portfolio") from None
+
+
+def _check_stamp(store: Store, portfolio: Portfolio) -> None:
     keys = [v.api_key.get_secret_value() for v in portfolio.venues if v.api_key is not None]
     store.stamp(
         mode=portfolio.mode,
-        exchanges=",".join(f"{v.id}={v.exchange}/{v.market}" for v in portfolio.venues),
+        exchanges=[f"{v.id}={v.exchange}/{v.market}" for v in portfolio.venues],
         account=hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16] if keys and portfolio.mode != "paper" else "",
-        portfolio_id=portfolio.id,
-        token=paper_token(portfolio.id) if portfolio.mode == "paper" else secrets.token_hex(2),
+        portfolio=portfolio.id,
+        token=paper_token(portfolio.id) if portfolio.mode == "paper" else None,
     )
 
 
@@ -165,7 +184,8 @@ def _epoch(folder: Path) -> datetime:
     return datetime.fromisoformat(kept) if kept else datetime.now(UTC).replace(tzinfo=None)
 
 
-def _stored_rules(folder: Path) -> dict[str, dict[str, Instrument]]:
+def stored_rules(folder: Path) -> dict[str, dict[str, Instrument]]:
+    """Read the trading rules that an exchange last told, by venue and symbol."""
     found: dict[str, dict[str, Instrument]] = {}
     for row in _choices(folder).get("instruments", []):
         numbers = {k: Decimal(row[k]) for k in ("tick_size", "lot_step", "min_qty", "min_notional", "maker", "taker", "contract_size")}

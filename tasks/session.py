@@ -1,13 +1,12 @@
 """A portfolio at work in this process: its store, its venues, its world; everything that stays warm between ticks."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.engine import Bot, Cancel, Incident, Place, Step, World
-from core.facts import Command, Fact
+from core.engine import Bot, BotSpec, Cancel, Limits, Place, Step, World
+from core.facts import Command, Fact, Trouble
 from core.portfolio import Portfolio
 from tasks import inbox, publish
 from tasks.feeds import Moment
@@ -37,8 +36,7 @@ class Session:
                 symbols.append(spec.instrument.symbol)
         self.walked: dict[str, dict[str, datetime]] = {venue: {} for venue in venues}
         self.balanced: dict[str, datetime] = {}
-        self.tick_id = store.last_tick_id()
-        self._inbox = inbox.Reader(data_dir)
+        self.tick_id = store.next_tick_id() - 1
         self._carried: list[Fact] = []
         self._applied: list[int] = []
         self._started_at = datetime.min
@@ -103,9 +101,9 @@ class Session:
         times = [at for at in played if at is not None]
         return max(times) if times else clock
 
-    async def commit(self, step: Step, now: datetime) -> None:
-        """Store a step in one transaction; only then does its world become the world."""
-        self.store.commit_step(step, tick_id=self.tick_id, now=now)
+    async def commit(self, step: Step, facts: Sequence[Fact], now: datetime) -> None:
+        """Store a step and the facts it came from in one transaction; only then does its world become the world."""
+        self.store.commit_step(step, tick_id=self.tick_id, now=now, facts=facts)
         self.world = step.world
         self._acknowledge()
 
@@ -126,32 +124,19 @@ class Session:
         facts, self._carried = self._carried, []
         return facts
 
-    def commands(self, now: datetime) -> list[Command]:
+    def commands(self) -> list[Command | Trouble]:
         """Take new words of control from the inbox, in order; they are acknowledged with the step that obeys them."""
-        found = self._inbox.pending(now)
+        found = inbox.pending(self.data_dir)
+        done = self.store.commands_applied([command.command_id for command in found]) if found else frozenset[int]()
         self._applied += [command.command_id for command in found]
-        strangers = [command for command in found if command.bot_id not in self.world.specs]
-        for command in strangers:
-            known = ", ".join(self.world.specs)
-            incident = Incident("unknown_bot", command.bot_id, command.action.value, "warning", f"bots are {known}", now)
-            self.store.raise_incident(incident)
-        if strangers and len(strangers) == len(found):
-            self._acknowledge()
-        return [command for command in found if command.bot_id in self.world.specs]
-
-    def unreadable(self, venue: str, reason: str, now: datetime) -> None:
-        """Note that a venue could not be read: an incident, raised once."""
-        incident = Incident("venue_unreadable", "", venue, "warning", f"{venue}: {reason}", now)
-        if incident.key not in self.world.incidents:
-            self.store.raise_incident(incident)
-            self.world = _with_incident(self.world, incident)
-
-    def readable(self, venue: str) -> None:
-        """Note that a venue was read again."""
-        key = f"venue_unreadable//{venue}"
-        if key in self.world.incidents:
-            self.store.resolve_incident(key, self._now)
-            self.world = _without_incident(self.world, key)
+        found = [command for command in found if command.command_id not in done]
+        known = ", ".join(self.world.specs)
+        return [
+            command
+            if command.bot_id in self.world.specs
+            else Trouble("unknown_bot", command.bot_id, command.action.value, "warning", f"control for an unknown bot; bots are {known}")
+            for command in found
+        ]
 
     def end_tick(self, *, quiet: bool, rounds: int, placed: int, cancelled: int, fills: int) -> None:
         """Write the tick's one row and, every so often, equity and the published copy."""
@@ -160,14 +145,15 @@ class Session:
             TickRow(
                 tick_id=self.tick_id, started_at=self._started_at, ended_at=ended, now=self._now, rounds=rounds,
                 quiet=quiet, orders_placed=placed, orders_cancelled=cancelled, fills=fills,
-            )  # fmt: skip
+            ),  # fmt: skip
+            self.world,
         )
-        self.store.sample_equity(self.world, self._now)
         if ended.timestamp() - self._published_at >= PUBLISH_EVERY_S:
             self.publish()
 
     def publish(self) -> None:
         """Replace the published copy."""
+        self.store.mark(self.world, self._now)
         publish.publish(self.store, self.data_dir)
         self._published_at = self.clock().timestamp()
 
@@ -178,23 +164,14 @@ class Session:
             self.publish()
         for venue in self.venues.values():
             await venue.close()
-        self._inbox.close()
         self.store.close()
 
     def _acknowledge(self) -> None:
         if self._applied:
-            self._inbox.applied(self._applied)
+            inbox.applied(self.data_dir, self._applied)
             self._applied = []
 
 
-def fresh_world(specs: dict, limits: object) -> World:
+def fresh_world(specs: Mapping[str, BotSpec], limits: Limits) -> World:
     """Return the world of a portfolio that has never run."""
     return World(specs=specs, bots={bot_id: Bot(bot_id=bot_id) for bot_id in specs}, limits=limits)
-
-
-def _with_incident(world: World, incident: Incident) -> World:
-    return replace(world, incidents={**world.incidents, incident.key: incident})
-
-
-def _without_incident(world: World, key: str) -> World:
-    return replace(world, incidents={k: v for k, v in world.incidents.items() if k != key})

@@ -76,9 +76,10 @@ async def tick(session: Session, stage: Stage = run_plainly) -> TickSummary:
     while pending:
         moment = pending.pop(0)
         now = session.take(moment, clock)
-        step = await _look(session, await gather(session, now), now, tally)
+        facts = await gather(session, now)
+        step = await _look(session, facts, now, tally)
         if not step.quiet:
-            await stage("commit", session.commit, step, now)
+            await stage("commit", session.commit, step, facts, now)
             answers = await stage("act", session.act, step, now)
             await stage("settle", _settle, session, answers, now, pending, clock, tally)
             break
@@ -104,9 +105,10 @@ async def _settle(
     await _rounds(session, answers, now, tally, ROUNDS_MAX - 1)
     while pending:
         now = session.take(pending.pop(0), clock)
-        step = await _look(session, await gather(session, now), now, tally)
+        facts = await gather(session, now)
+        step = await _look(session, facts, now, tally)
         if not step.quiet:
-            await session.commit(step, now)
+            await session.commit(step, facts, now)
             await _rounds(session, await session.act(step, now), now, tally, ROUNDS_MAX - 1)
 
 
@@ -118,7 +120,7 @@ async def _rounds(session: Session, answers: list[Fact], now: datetime, tally: _
         step = await _look(session, facts, now, tally)
         if step.quiet:
             return
-        await session.commit(step, now)
+        await session.commit(step, facts, now)
         answers = await session.act(step, now)
     # What the last round's answers said must not be lost: they are the first facts of the next tick.
     session.carry(answers)

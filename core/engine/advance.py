@@ -10,7 +10,7 @@ from core.engine.control import obey
 from core.engine.draft import BotDraft, Draft, open_draft, thaw
 from core.engine.reports import take_in
 from core.engine.world import Step, World
-from core.facts import BalanceRead, Command, Fact, Fill, FundingPaid, PositionRead, Transfer
+from core.facts import BalanceRead, Command, Fact, Fill, FundingPaid, PositionRead, Transfer, Trouble
 from core.market import Instrument, Quote
 from core.orders import decode
 from core.values import ONE
@@ -90,6 +90,11 @@ def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
                     if bot is not None:
                         book_funding(draft, bot, fact)
                     break
+        case Trouble(kind=kind, bot_id=bot_id, subject=subject, severity=severity, detail=detail, over=over):
+            if over:
+                draft.all_clear(kind, bot_id, subject)
+            else:
+                draft.alarm(kind, bot_id, subject, severity, detail)
         case Command():
             bot = _open(draft, bots, fact.bot_id)
             if bot is not None:

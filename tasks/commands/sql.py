@@ -1,0 +1,51 @@
+"""`gridkeeper sql`: one read-only query on the published copy."""
+
+import argparse
+from typing import Any
+
+from tasks.commands.places import add_place, find_place
+from tasks.outcome import Outcome, say
+
+ROWS_SHOWN = 200
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = "example: gridkeeper sql \"SELECT bot_id, net_pnl FROM report_bots\" (docs/sql.md lists the views)"
+    parser.add_argument("query", metavar="SQL")
+    add_place(parser)
+
+
+def run(args: argparse.Namespace) -> Outcome:
+    """Run the query; raises `Refused` where it is no query or there is nothing published yet."""
+    from tasks.sql_query import query
+
+    place = find_place(args)
+    found = query(place.data_dir, args.query)
+    columns = list(found.columns)
+    rows = [dict(zip(columns, row, strict=True)) for row in found.rows]
+    data = {"columns": columns, "rows": rows, "age_s": found.age_s}
+    return Outcome(data, lambda: _show(columns, found.rows, found.age_s))
+
+
+def _show(columns: list[str], rows: list[tuple[Any, ...]], age_s: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows[:ROWS_SHOWN]:
+        table.add_row(*(cell(value) for value in row))
+    Console().print(table)
+    more = f", {ROWS_SHOWN} shown" if len(rows) > ROWS_SHOWN else ""
+    say(f"{len(rows)} rows{more}; the copy is {age_s:.0f} s old")
+
+
+def cell(value: Any) -> str:
+    """Write one value for a table: exact decimals without trailing zeros, nothing for NULL."""
+    from decimal import Decimal
+
+    from core.values import plain
+
+    if value is None:
+        return ""
+    return plain(value) if isinstance(value, Decimal) else str(value)
