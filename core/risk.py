@@ -70,9 +70,12 @@ def check(leg: Leg, send: Send, quote: Quote, at: Exposure, caps: Caps, now: dat
         if size > caps.max_position_size:
             return Declined(f"max_position_size {plain(caps.max_position_size)} would be passed")
     if caps.max_exposure_quote is not None:
-        price = send.price if send.price is not None else quote.mid
+        # The dearest that it can get: a purchase its own price, however far behind the touch it is sent.
+        price = max((p for p in (leg.price, send.price) if p is not None), default=quote.mid)
         if at.account_quote + exact_product(price, send.qty) > caps.max_exposure_quote:
-            return Declined(f"max_exposure_quote {plain(caps.max_exposure_quote)} would be passed")
+            # A sale sent above its own price may fit later, without any fill.
+            moving = price != leg.price
+            return Declined(f"max_exposure_quote {plain(caps.max_exposure_quote)} would be passed", passing=moving)
     return Approved(leg, send)
 
 

@@ -22,6 +22,8 @@ def advance_bot(draft: Draft, bot: BotDraft) -> None:
         wake = _ask_machine(draft, bot, quote)
         _tend_unwind(draft, bot, quote)
         wake = wake.meet(_drawdown(draft, bot, quote))
+    if draft.limits.max_exposure_quote is not None:
+        bot.exposure = _exposure(bot)  # what these facts have freed is free for the orders of this step
     wake = wake.meet(_work(draft, bot, quote))
     _show(draft, bot)
     bot.wake = wake

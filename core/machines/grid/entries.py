@@ -154,11 +154,15 @@ def _batch(
     if not start:
         return start, {}, Wake()
     pause = timedelta(seconds=config.order_frequency)
+    # One reason for the whole wait: a look before the next batch is due must change nothing.
+    reason = (
+        f"order_frequency: one batch every {config.order_frequency:g} s"
+        if pause
+        else f"max_orders_per_batch {config.max_orders_per_batch}: waits for the next batch"
+    )
     if pause and last_batch_at is not None and now < last_batch_at + pause:
-        reason = f"order_frequency: one batch every {config.order_frequency:g} s"
         return [], dict.fromkeys(start, reason), Wake(deadline=last_batch_at + pause)
     size = config.max_orders_per_batch
     if size is None or len(start) <= size:
         return start, {}, Wake()
-    reason = f"max_orders_per_batch {size}: waits for the next batch"
     return start[:size], dict.fromkeys(start[size:], reason), Wake(deadline=now + pause)

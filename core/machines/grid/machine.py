@@ -187,19 +187,26 @@ def _phase(plan: GridPlan, state: GridState, draft: _Draft, view: View) -> tuple
                 return state.phase, "", peak
             draft.notes.append(Note("grid", hit.word, hit.reason))
             draft.dirty.update(range(len(draft.levels)))
-            keep = hit.keeps_position
-            return (Closed(hit.word, view.now) if keep else Closing(hit.word, view.now)), "" if keep else hit.word, peak
+            if hit.keeps_position or not _held(plan, view):
+                return Closed(hit.word, view.now), "", peak
+            return Closing(hit.word, view.now), hit.word, peak
         case Closing(word=word):
-            if plan.instrument.sellable(view.quote.last, abs(view.inventory)) > ZERO:
+            if _held(plan, view):
                 return state.phase, word, state.peak
             draft.notes.append(Note("grid", "closed", f"{word}: nothing is held any more"))
             return Closed(word, view.now), "", state.peak
         case Closed(word=word):
-            if word == HOLD or plan.instrument.sellable(view.quote.last, abs(view.inventory)) == ZERO:
+            told = bool(draft.dirty) or draft.strays != dict(state.strays)
+            if word == HOLD or not told or not _held(plan, view):
                 return state.phase, "", state.peak
             # A trade that was reported after all was closed: it is closed as well.
             draft.notes.append(Note("grid", "closing", f"{word}: a late trade left {abs(view.inventory)} held"))
             return Closing(word, view.now), word, state.peak
+
+
+def _held(plan: GridPlan, view: View) -> bool:
+    # Whether anything is held that an order could close; what is below the exchange's minimum stays.
+    return plan.instrument.sellable(view.quote.last, abs(view.inventory)) > ZERO
 
 
 def _choose(plan: GridPlan, state: GridState, draft: _Draft, phase: Any, view: View) -> Choice:
