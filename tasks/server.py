@@ -139,6 +139,7 @@ def probe(port: int, auth: str, timeout_s: float = 3.0) -> bool:
             raise ServerRefused(_taken(port, "it is no Prefect server"))
         _get(f"{api_url(port)}/admin/version", auth, timeout_s)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == 401:
             raise ServerRefused(
                 f"port {port} belongs to a Prefect server with another login: write that server's login into "

@@ -1,0 +1,160 @@
+"""A real Prefect server and real workers for tests: started by the test, on a free port, in a temporary folder."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions, FlowRun
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+from tasks import server
+from tasks.warm_worker import WarmWorker
+
+BEAT = """
+import asyncio, json, time
+from pathlib import Path
+from prefect import flow
+
+@flow(persist_result=False)
+async def beat(file: str, work_s: float = 0.0, fail: bool = False, portfolio: str = ""):
+    began = time.time()
+    await asyncio.sleep(work_s)
+    with Path(file).open("a") as lines:
+        lines.write(json.dumps([began, time.time()]) + "\\n")
+    if fail:
+        raise ValueError("no price for BTC/USDT")
+"""
+
+
+@dataclass
+class Lab:
+    """A server that runs, and a folder."""
+
+    folder: Path
+    home: Path
+    port: int
+
+    def ask(self, question: Callable[[PrefectClient], Awaitable[Any]]) -> Any:
+        """Run one coroutine with a client of this lab's server."""
+
+        async def with_client() -> Any:
+            async with get_client() as client:
+                return await question(client)
+
+        mine = {PREFECT_API_URL: server.api_url(self.port), PREFECT_API_AUTH_STRING: server.login(self.home)}
+        with temporary_settings(mine):
+            return asyncio.run(with_client())
+
+    def deploy(self, name: str, interval_s: float | None = None, **parameters: Any) -> Path:
+        """Deploy `beat` on a pool of its own, `warm-<name>`; return the file that it writes to."""
+        script, file = self.folder / "beat.py", self.folder / f"{name}.jsonl"
+        script.write_text(BEAT, encoding="utf-8")
+        flow = load_flow_from_entrypoint(f"{script}:beat", use_placeholder_flow=False)
+        schedules = []
+        if interval_s is not None:
+            every = IntervalSchedule(interval=timedelta(seconds=interval_s))
+            schedules.append(DeploymentScheduleCreate(schedule=every))
+
+        async def register(client: PrefectClient) -> None:
+            await client.create_work_pool(WorkPoolCreate(name=f"warm-{name}", type=WarmWorker.type))
+            await client.create_deployment(
+                flow_id=await client.create_flow(flow),
+                name=name,
+                work_pool_name=f"warm-{name}",
+                path=str(self.folder),
+                entrypoint="beat.py:beat",
+                parameters={"file": str(file), **parameters},
+                schedules=schedules,
+                concurrency_limit=1,
+                concurrency_options=ConcurrencyOptions(collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+            )
+
+        self.ask(register)
+        return file
+
+    def plan_runs(self, name: str, ages_s: list[float], **parameters: Any) -> None:
+        """Plan one run for each age: seconds before now at which it was due."""
+        from prefect.states import Scheduled
+
+        async def create(client: PrefectClient) -> None:
+            deployment = await client.read_deployment_by_name(f"beat/{name}")
+            for age_s in ages_s:
+                due = datetime.now(UTC) - timedelta(seconds=age_s)
+                state = Scheduled(scheduled_time=due)
+                await client.create_flow_run_from_deployment(deployment.id, state=state, parameters=parameters)
+
+        self.ask(create)
+
+    def runs(self, name: str, flow: str = "beat") -> list[FlowRun]:
+        """All runs of a deployment that are not merely planned, by the time at which they were due."""
+
+        async def read(client: PrefectClient) -> list[FlowRun]:
+            deployment = await client.read_deployment_by_name(f"{flow}/{name}")
+            wanted = {"deployment_id": {"any_": [str(deployment.id)]}, "state": {"type": {"not_any_": ["SCHEDULED"]}}}
+            return await client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted), limit=200)
+
+        return sorted(self.ask(read), key=lambda run: run.expected_start_time)
+
+    def states(self, name: str, flow: str = "beat") -> list[str]:
+        """The names of the states of these runs."""
+        return [run.state.name for run in self.runs(name, flow) if run.state is not None]
+
+    @contextmanager
+    def worker(self, name: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a warm worker for `warm-<name>`, as `gridkeeper up` does; stopped at the end."""
+        command = [sys.executable, "-m", "tasks.warm_process", "--home", str(self.home), "--pool", f"warm-{name}"]
+        process = server.spawn([*command, *more], self.home, self.log(name))
+        try:
+            yield process
+        finally:
+            server.end(process, 10)
+
+    def log(self, name: str) -> Path:
+        """What the worker of `name` wrote."""
+        return self.home / f"{name}.log"
+
+
+@contextmanager
+def lab(folder: Path) -> Iterator[Lab]:
+    """Start a server in a folder and stop it at the end."""
+    home, port = folder / "prefect", free_port()
+    running = server.start_or_join(home, port, say=lambda _: None)
+    try:
+        yield Lab(folder, home, port)
+    finally:
+        server.stop(running)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 40.0) -> float:
+    """Wait for a condition; return how long it took in seconds. Fails with `what` after the time limit."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < timeout_s, f"within {timeout_s:g} s: {what}"
+        time.sleep(0.1)
+    return time.monotonic() - started
+
+
+def beats(file: Path) -> list[tuple[float, float]]:
+    """When each beat began and ended, in seconds since 1970."""
+    return [tuple(json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
