@@ -12,7 +12,7 @@ from decimal import Decimal
 from core.engine import Cancel, Place, Step, World, advance
 from core.facts import Fact
 from core.machine import Wake
-from core.market import Candle, Intrabar, path, path_times
+from core.market import Candle, Intrabar, Quote, path, path_times
 from core.series import CandleSeries
 from core.simulation import Account
 
@@ -90,6 +90,8 @@ def settle(
     quote = account.quote(symbol, now)
     facts: list[Fact] = [*account.news(now)]
     if quote is not None:
+        if not facts and asleep(world, quote):
+            return world
         facts.append(quote)
     for _ in range(ROUNDS_MAX):
         step = advance(world, facts, now)
@@ -139,6 +141,16 @@ def _next(world: World, account: Account, series: CandleSeries, symbol: str, sta
 
 def _time(ts_ms: int) -> datetime:
     return datetime.fromtimestamp(ts_ms / 1000, UTC).replace(tzinfo=None)
+
+
+def asleep(world: World, quote: Quote) -> bool:
+    """Whether, by the wake contract, nothing would come of telling the engine this quote and no other news."""
+    key = (quote.venue, quote.symbol)
+    if key in world.account_wake and world.account_wake[key].due(quote.lowest, quote.highest, quote.ts):
+        return False
+    return all(
+        bot.state is not None and not bot.wake.due(quote.lowest, quote.highest, quote.ts) for bot in world.bots.values()
+    )
 
 
 def marked(world: World, symbol: str) -> Decimal:

@@ -19,15 +19,13 @@ def advance_bot(draft: Draft, bot: BotDraft) -> None:
     quote = draft.quotes.get((bot.spec.instrument.venue, bot.spec.instrument.symbol))
     wake = bot.wake
     if quote is not None and (bot.state is not None or quote.objection(draft.now, draft.limits.max_price_age_s) is None):
-        wake = _ask_machine(draft, bot, quote)
+        if bot.state is None or bot.events or bot.machine_wake.due(quote.lowest, quote.highest, draft.now):
+            bot.machine_wake = _ask_machine(draft, bot, quote)
         _tend_unwind(draft, bot, quote)
-        wake = wake.meet(_drawdown(draft, bot, quote))
-    if draft.limits.max_exposure_quote is not None:
-        bot.exposure = _exposure(bot)  # what these facts have freed is free for the orders of this step
+        wake = bot.machine_wake.meet(_drawdown(draft, bot, quote))
     wake = wake.meet(_work(draft, bot, quote))
     _show(draft, bot)
     bot.wake = wake
-    bot.exposure = _exposure(bot)
 
 
 def view_of(bot: BotDraft, quote: Quote, now: datetime) -> View:
@@ -70,7 +68,7 @@ def _take_wants(bot: BotDraft, outcome: Outcome) -> None:
             if leg is None:
                 bot.dirty.add(name)  # perhaps its place has moved on, and it can be forgotten
             continue
-        bot.works[name] = wanted(work, leg)
+        bot.put(name, wanted(work, leg))
         bot.dirty.add(name)
 
 
@@ -96,7 +94,7 @@ def _tend_unwind(draft: Draft, bot: BotDraft, quote: Quote) -> None:
     left = bot.spec.instrument.sellable(quote.last, abs(held))
     busy = work.order is not None or any(w.order is not None and _stands_in(w.order, unwind) for w in bot.works.values())
     if left == ZERO and not busy:
-        bot.works.pop(name, None)
+        bot.drop(name)
         bot.unwind = None
         bot.dirty.discard(name)
         bot.restless.discard(name)
@@ -105,7 +103,7 @@ def _tend_unwind(draft: Draft, bot: BotDraft, quote: Quote) -> None:
             bot.mode, bot.mode_reason = Mode.HALTED, f"halted after flatten at {draft.now:%Y-%m-%d %H:%M:%S} UTC"
         bot.dirty.update(bot.works)
         return
-    bot.works[name] = wanted(work, _unwind_leg(bot, name, held, left + work.executed, quote, work))
+    bot.put(name, wanted(work, _unwind_leg(bot, name, held, left + work.executed, quote, work)))
     bot.dirty.add(name)
 
 
@@ -113,7 +111,7 @@ def _drop_other_unwinds(bot: BotDraft, name: str) -> None:
     # An unwind that another one replaced must not go on: it would close what is bought after both are over.
     for other, work in list(bot.works.items()):
         if other[0] == Role.UNWIND.value and other != name and work.leg is not None:
-            bot.works[other] = wanted(work, None)
+            bot.put(other, wanted(work, None))
             bot.dirty.add(other)
 
 
@@ -173,10 +171,10 @@ def _work_one(draft: Draft, bot: BotDraft, name: str, work: Work, quote: Quote |
         case Rest(reason=reason, wake=wake):
             if work.order is None and leg is None:
                 if work.next_attempt == 0 or not _may_return(bot, name):
-                    del bot.works[name]
+                    bot.drop(name)
                 return None
             if reason != work.reason and work.order is None:
-                bot.works[name] = _with_reason(work, reason)
+                bot.put(name, _with_reason(work, reason))
             return wake if reason or wake != Wake() or (work.order is not None and leg is None) else None
         case _:
             return Wake()
@@ -196,7 +194,7 @@ def _try_to_place(
         if verdict.passing:
             retry = Wake(deadline=draft.now)
     if reason != work.reason:
-        bot.works[name] = _with_reason(work, reason)
+        bot.put(name, _with_reason(work, reason))
         draft.note(bot.spec.bot_id, name, "DECLINED", reason)
     return retry
 
@@ -210,8 +208,7 @@ def _place(draft: Draft, bot: BotDraft, name: str, work: Work, approved: Approve
         created_at=draft.now, updated_at=draft.now, post_only=send.post_only, reduce_only=leg.reduce_only,
         stop_price=leg.stop_price,
     )  # fmt: skip
-    bot.works[name] = started(work, order)
-    bot.exposure = _exposure(bot) if leg.role is Role.ENTRY and draft.limits.max_exposure_quote is not None else bot.exposure
+    bot.put(name, started(work, order))
     draft.orders[order.client_id] = order
     draft.intents.append(Place(order))
     draft.note(bot.spec.bot_id, name, "PLACE", f"{leg.side.value} {send.qty} at {send.price}")
@@ -222,7 +219,7 @@ def _cancel(draft: Draft, bot: BotDraft, name: str, work: Work, reason: str) -> 
     if order is None:
         return
     after = apply(order, Event.CANCEL_SENT, draft.now, reason=reason)
-    bot.works[name] = with_order(work, after)
+    bot.put(name, with_order(work, after))
     draft.orders[after.client_id] = after
     draft.intents.append(Cancel(after, reason))
     draft.note(bot.spec.bot_id, name, "CANCEL", reason)
@@ -245,33 +242,14 @@ def _caps(draft: Draft, bot: BotDraft) -> Caps:
 
 
 def _at_stake(draft: Draft, bot: BotDraft, leg: Leg) -> Exposure:
-    entries = exits = account = ZERO
-    count = 0
-    if leg.role.reduces or bot.spec.max_position_size is not None or bot.spec.max_open_orders is not None:
-        for work in bot.works.values():
-            order = work.order
-            if order is None:
-                continue
-            if order.role.reduces:
-                exits += order.unbooked
-            else:
-                entries += order.unbooked
-                count += order.live
+    account = ZERO
     if not leg.role.reduces and draft.limits.max_exposure_quote is not None:
         others = sum((b.exposure for b in draft.bots.values() if b.bot_id != bot.spec.bot_id), ZERO)
         account = others + bot.exposure
     return Exposure(
-        inventory=bot.inventory, live_entries=count, live_entry_qty=entries, live_exit_qty=exits, account_quote=account
+        inventory=bot.inventory, live_entries=bot.live.entries, live_entry_qty=bot.live.entry_qty,
+        live_exit_qty=bot.live.exit_qty, account_quote=account,
     )  # fmt: skip
-
-
-def _exposure(bot: BotDraft) -> Decimal:
-    pending = ZERO
-    for work in bot.works.values():
-        order = work.order
-        if order is not None and order.role is Role.ENTRY and order.price is not None:
-            pending += exact_product(order.price, order.unbooked)
-    return bot.cost + pending
 
 
 def _drawdown(draft: Draft, bot: BotDraft, quote: Quote) -> Wake:

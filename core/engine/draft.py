@@ -15,6 +15,7 @@ from core.engine.world import (
     JournalRow,
     LevelRow,
     Limits,
+    Live,
     Mode,
     Step,
     Unwind,
@@ -42,6 +43,7 @@ class BotDraft:
     mode: Mode
     mode_reason: str
     wake: Wake
+    machine_wake: Wake
     started_at: datetime | None
     inventory: Decimal
     cost: Decimal
@@ -54,12 +56,31 @@ class BotDraft:
     unwind: Unwind | None
     episodes: int
     peak: Decimal | None
-    exposure: Decimal
+    live: Live
     shown: dict[int, LevelRow]
     dirty: set[str] = field(default_factory=set[str])
     touched: set[int] = field(default_factory=set[int])
     events: list[MachineEvent] = field(default_factory=list[MachineEvent])
     withdraw_entries: bool = False
+
+    @property
+    def exposure(self) -> Decimal:
+        """Quote at stake, as `Bot.exposure`."""
+        return self.cost + self.live.entry_quote
+
+    def put(self, name: str, work: Work) -> None:
+        """Take a leg's work in, in place of what stood there, and keep the sums over live orders right."""
+        before = self.works.get(name)
+        was = before.order if before is not None else None
+        if was is not work.order:
+            self.live = self.live.changed(was, work.order)
+        self.works[name] = work
+
+    def drop(self, name: str) -> None:
+        """Forget a leg's work, if there is any."""
+        before = self.works.pop(name, None)
+        if before is not None and before.order is not None:
+            self.live = self.live.changed(before.order, None)
 
     def frozen(self) -> Bot:
         """Return the value that goes into the next world."""
@@ -69,7 +90,7 @@ class BotDraft:
             started_at=self.started_at, inventory=self.inventory, cost=self.cost, fees_open=self.fees_open,
             realized=self.realized, grid_profit=self.grid_profit, fees=self.fees, funding=self.funding,
             round_trips=self.round_trips, unwind=self.unwind, episodes=self.episodes, peak=self.peak,
-            exposure=self.exposure, shown=self.shown,
+            live=self.live, shown=self.shown,
         )  # fmt: skip
 
 
@@ -77,9 +98,10 @@ def thaw(bot: Bot, spec: BotSpec) -> BotDraft:
     """Start changing a bot."""
     return BotDraft(
         spec=spec, state=bot.state, works=dict(bot.works), lots=dict(bot.lots), restless=set(bot.restless), mode=bot.mode,
-        mode_reason=bot.mode_reason, wake=bot.wake, started_at=bot.started_at, inventory=bot.inventory, cost=bot.cost,
+        mode_reason=bot.mode_reason, wake=bot.wake,
+        machine_wake=bot.machine_wake, started_at=bot.started_at, inventory=bot.inventory, cost=bot.cost,
         fees_open=bot.fees_open, realized=bot.realized, grid_profit=bot.grid_profit, fees=bot.fees, funding=bot.funding,
-        round_trips=bot.round_trips, unwind=bot.unwind, episodes=bot.episodes, peak=bot.peak, exposure=bot.exposure,
+        round_trips=bot.round_trips, unwind=bot.unwind, episodes=bot.episodes, peak=bot.peak, live=bot.live,
         shown=dict(bot.shown),
     )  # fmt: skip
 

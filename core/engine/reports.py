@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+from core.engine.booking import book_fill
 from core.engine.draft import BotDraft, Draft
 from core.facts import (
     Accepted,
@@ -15,7 +16,6 @@ from core.facts import (
     Unanswered,
 )
 from core.facts import Fill as FillFact
-from core.engine.booking import book_fill
 from core.orders import Decoded, Event, Order, Status, apply
 from core.working import CANCEL_PATIENCE_S, NEW, refused, with_order
 
@@ -50,7 +50,7 @@ def take_in(draft: Draft, bot: BotDraft, fact: OrderFact, who: Decoded) -> None:
     _put(draft, bot, who, after)
     if isinstance(fact, Refused):
         draft.note(bot.spec.bot_id, who.leg_id, "REFUSED", f"{fact.kind.value}: {fact.reason}")
-        bot.works[who.leg_id] = refused(bot.works[who.leg_id], fact.kind, fact.reason, draft.now)
+        bot.put(who.leg_id, refused(bot.works[who.leg_id], fact.kind, fact.reason, draft.now))
 
 
 def _count_late(bot: BotDraft, who: Decoded, fill: FillFact) -> None:
@@ -62,7 +62,7 @@ def _count_late(bot: BotDraft, who: Decoded, fill: FillFact) -> None:
 
 
 def _put(draft: Draft, bot: BotDraft, who: Decoded, order: Order) -> None:
-    bot.works[who.leg_id] = with_order(bot.works[who.leg_id], order)
+    bot.put(who.leg_id, with_order(bot.works[who.leg_id], order))
     draft.orders[order.client_id] = order
     if not order.live:
         draft.room_freed = True

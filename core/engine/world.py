@@ -13,8 +13,8 @@ from core.ledger import Entry, Numbering
 from core.lots import Lot
 from core.machine import Machine, PlaceView, Wake
 from core.market import Instrument, Quote
-from core.orders import ClientId, Order
-from core.values import ZERO
+from core.orders import ClientId, Order, Role
+from core.values import ZERO, exact_product
 from core.working import Work
 
 
@@ -78,6 +78,43 @@ class LevelRow:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Sums over a bot's orders that may still change what it holds: entries counted, base of each kind, entries in quote.
+
+    Kept up to date order by order, so that no limit has to walk all of them; `live_of` is the definition.
+    """
+
+    entries: int = 0
+    entry_qty: Decimal = ZERO
+    exit_qty: Decimal = ZERO
+    entry_quote: Decimal = ZERO
+
+    def changed(self, before: Order | None, after: Order | None) -> "Live":
+        """Return the sums after one order took another's place."""
+        entries, entry_qty, exit_qty, entry_quote = self.entries, self.entry_qty, self.exit_qty, self.entry_quote
+        for order, sign in ((before, -1), (after, 1)):
+            if order is None:
+                continue
+            quantity = order.unbooked * sign
+            if order.role.reduces:
+                exit_qty += quantity
+                continue
+            entries += sign if order.live else 0
+            entry_qty += quantity
+            if order.role is Role.ENTRY and order.price is not None:
+                entry_quote += exact_product(order.price, quantity)
+        return Live(entries, entry_qty, exit_qty, entry_quote)
+
+
+def live_of(works: Mapping[str, Work]) -> Live:
+    """Sum over all orders of a bot."""
+    live = Live()
+    for work in works.values():
+        live = live.changed(None, work.order)
+    return live
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bot:
     """A bot at work. Sums are quote, before fees unless named so; `inventory` is signed base over the open `lots`."""
@@ -90,6 +127,7 @@ class Bot:
     mode: Mode = Mode.RUN
     mode_reason: str = ""
     wake: Wake = Wake()
+    machine_wake: Wake = Wake()
     started_at: datetime | None = None
     inventory: Decimal = ZERO
     cost: Decimal = ZERO
@@ -102,8 +140,13 @@ class Bot:
     unwind: Unwind | None = None
     episodes: int = 0
     peak: Decimal | None = None
-    exposure: Decimal = ZERO
+    live: Live = Live()
     shown: Mapping[int, LevelRow] = field(default_factory=dict[int, LevelRow])
+
+    @property
+    def exposure(self) -> Decimal:
+        """Quote at stake: open lots at cost, and entries that may still fill at their prices."""
+        return self.cost + self.live.entry_quote
 
 
 @dataclass(frozen=True, slots=True)

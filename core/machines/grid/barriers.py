@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from core.machine import View, Wake
 from core.machines.grid.config import GridPlan
-from core.machines.grid.state import GridState, Running
+from core.machines.grid.state import Closing, GridState, Running
 from core.values import ONE, ZERO, exact_product, plain, ratio
 
 # The close type of a grid that ends and keeps what it holds.
@@ -63,6 +63,8 @@ def profit_fraction(view: View, price: Decimal) -> Decimal:
 def barrier_wake(plan: GridPlan, state: GridState, view: View) -> Wake:
     """Return the price band and deadline inside which no barrier can fire, rounded to be rather too narrow."""
     config = plan.config
+    if isinstance(state.phase, Closing):
+        return Wake(deadline=view.now)  # looks every time until nothing is held
     if not isinstance(state.phase, Running):
         return Wake()
     long = config.side == "BUY"

@@ -1,0 +1,248 @@
+"""Builds the world back from the store: the same bots, works, lots and books that the last commit left (DESIGN 4.6)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+
+from core.engine.seen import Seen
+from core.engine.world import Bot, BotSpec, Incident, LevelRow, Limits, Mode, Unwind, World, live_of
+from core.ledger import Numbering
+from core.lots import Lot
+from core.machine import Wake
+from core.orders import TERMINAL, ClientId, Kind, Leg, Order, Role, Status, leg_id
+from core.values import ZERO, Side, total
+from core.working import Work
+from tasks.store_open import StoreInconsistent
+from tasks.store_rows import tidy, tidy_or_none
+
+# Trades are read with an overlap of minutes; this many cover it many times over.
+TRADES_KEPT = 10_000
+_OVER = tuple(status.value for status in TERMINAL)
+
+
+def load_world(con: duckdb.DuckDBPyConnection, specs: Mapping[str, BotSpec], limits: Limits) -> World | None:
+    """Build the world of these bots from the store, or None where nothing was ever stored.
+
+    Every leg is marked to be looked at again in the first advance, and every bot to be woken by its first quote. A bot
+    that the store does not know starts from nothing. Raises `StoreInconsistent` where a bot changed its kind, venue or
+    symbol, or where a leg has two orders that may both trade.
+    """
+    if _is_empty(con):
+        return None
+    bots = {bot_id: _load_bot(con, spec) for bot_id, spec in specs.items()}
+    account = con.execute("SELECT peak, suspects, blocked FROM account_state").fetchone()
+    peak, suspects, blocked = account if account is not None else (None, "[]", "{}")
+    return World(
+        specs=specs,
+        bots=bots,
+        limits=limits,
+        wallet=_wallet(con),
+        trades=Seen().plus(_newest_trades(con)),
+        numbering=_numbering(con),
+        incidents=_standing_incidents(con),
+        suspects={(venue, asset): Decimal(value) for venue, asset, value in json.loads(suspects)},
+        blocked=json.loads(blocked),
+        peak=tidy_or_none(peak),
+    )
+
+
+def forgotten_bots(con: duckdb.DuckDBPyConnection, specs: Iterable[str]) -> tuple[str, ...]:
+    """Name bots that the portfolio does not have any more, though orders of theirs may live or lots are open."""
+    rows = con.execute(
+        "SELECT bot_id FROM orders WHERE NOT list_contains(?, status) "
+        "UNION SELECT bot_id FROM lots WHERE qty > 0 ORDER BY bot_id",
+        [list(_OVER)],
+    ).fetchall()
+    known = set(specs)
+    return tuple(bot_id for (bot_id,) in rows if bot_id not in known)
+
+
+def read_orders(con: duckdb.DuckDBPyConnection, where: str, values: list[Any]) -> list[tuple[Order, Decimal | None]]:
+    """Read orders, oldest attempt first, each with the price that its leg asked for. `where` is SQL of this house."""
+    rows = con.execute(
+        "SELECT client_id, venue, symbol, bot_id, leg_id, attempt, role, side, type, price, qty, filled_qty, traded_qty, "  # noqa: S608
+        "status, exchange_id, reason, created_at, updated_at, post_only, reduce_only, stop_price, asked_price FROM orders "
+        f"WHERE {where} ORDER BY leg_id, attempt",
+        values,
+    ).fetchall()
+    return [(_order(row), tidy_or_none(row[21])) for row in rows]
+
+
+def read_lots(con: duckdb.DuckDBPyConnection, bot_id: str) -> dict[str, Lot]:
+    """Read the open lots of a bot, in the order in which they were opened."""
+    rows = con.execute(
+        "SELECT lot_id, bot_id, venue, symbol, side, opened_at, updated_at, opened_qty, qty, cost, realized, grid_profit, "
+        "fees, exits FROM lots WHERE bot_id = ? AND qty > 0 ORDER BY opened_at, lot_id",
+        [bot_id],
+    ).fetchall()
+    return {
+        row[0]: Lot(
+            lot_id=row[0], bot_id=row[1], venue=row[2], symbol=row[3], side=Side(row[4]), opened_at=row[5],
+            updated_at=row[6], opened_qty=tidy(row[7]), qty=tidy(row[8]), cost=tidy(row[9]), realized=tidy(row[10]),
+            grid_profit=tidy(row[11]), fees=tidy(row[12]), exits=row[13],
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+def _is_empty(con: duckdb.DuckDBPyConnection) -> bool:
+    row = con.execute(
+        "SELECT (SELECT count(*) FROM bot_state) + (SELECT count(*) FROM orders) + (SELECT count(*) FROM ledger)"
+    ).fetchone()
+    return row is None or row[0] == 0
+
+
+def _load_bot(con: duckdb.DuckDBPyConnection, spec: BotSpec) -> Bot:
+    row = con.execute(
+        "SELECT kind, venue, symbol, mode, mode_reason, head, started_at, unwind, episodes, peak, realized, grid_profit, "
+        "fees, funding, round_trips FROM bot_state WHERE bot_id = ?",
+        [spec.bot_id],
+    ).fetchone()
+    lots = read_lots(con, spec.bot_id)
+    if row is not None:
+        _refuse_another(spec, row[0], row[1], row[2])
+    state, shown = _state(con, spec, None if row is None else row[5])
+    unwind = _unwind(None if row is None else row[7])
+    wanted = {} if state is None else spec.machine.wants(spec.plan, state)
+    works = _works(con, spec.bot_id, wanted, unwind)
+    cost = total(lot.cost for lot in lots.values())
+    if row is None:
+        row = (None, None, None, Mode.RUN, "", None, None, None, 0, None, ZERO, ZERO, ZERO, ZERO, 0)
+    return Bot(
+        bot_id=spec.bot_id,
+        state=state,
+        works=works,
+        lots=lots,
+        restless=tuple(sorted(works)),
+        mode=Mode(row[3]),
+        mode_reason=row[4],
+        wake=Wake(deadline=datetime.min),
+        machine_wake=Wake(deadline=datetime.min),
+        started_at=row[6],
+        inventory=total(lot.qty * lot.side.sign for lot in lots.values()),
+        cost=cost,
+        fees_open=total(lot.fees for lot in lots.values()),
+        realized=tidy(row[10]),
+        grid_profit=tidy(row[11]),
+        fees=tidy(row[12]),
+        funding=tidy(row[13]),
+        round_trips=row[14],
+        unwind=unwind,
+        episodes=row[8],
+        peak=tidy_or_none(row[9]),
+        live=live_of(works),
+        shown=shown,
+    )
+
+
+def _refuse_another(spec: BotSpec, kind: str, venue: str, symbol: str) -> None:
+    instrument = spec.instrument
+    for name, stored, given in (
+        ("kind", kind, spec.kind),
+        ("venue", venue, instrument.venue),
+        ("symbol", symbol, instrument.symbol),
+    ):
+        if stored != given:
+            raise StoreInconsistent(
+                f"bot {spec.bot_id!r}: the store knows it with {name} {stored!r}, the portfolio says {given!r}; "
+                "give the changed bot another id"
+            )
+
+
+def _state(con: duckdb.DuckDBPyConnection, spec: BotSpec, head: str | None) -> tuple[Any, dict[int, LevelRow]]:
+    if head is None:
+        return None, {}
+    rows = con.execute("SELECT level, state, reason, data FROM levels WHERE bot_id = ?", [spec.bot_id]).fetchall()
+    places = {level: json.loads(data) for level, _, _, data in rows}
+    try:
+        state = spec.machine.restore(spec.plan, json.loads(head), places)
+    except (KeyError, ValueError) as error:
+        raise StoreInconsistent(f"bot {spec.bot_id!r}: its stored state cannot be read: {error!r}") from error
+    shown = {
+        level: LevelRow(spec.bot_id, spec.machine.place(spec.plan, state, level), name, reason)
+        for level, name, reason, _ in rows
+        if level < spec.places
+    }
+    return state, shown
+
+
+def _unwind(text: str | None) -> Unwind | None:
+    if text is None:
+        return None
+    said = json.loads(text)
+    return Unwind(said["reason"], datetime.fromisoformat(said["since"]), said["episode"], said["lot_id"])
+
+
+def _works(
+    con: duckdb.DuckDBPyConnection, bot_id: str, wanted: Mapping[str, Leg], unwind: Unwind | None
+) -> dict[str, Work]:
+    # An order that may still trade, or whose trades are not all here, is a leg's own; all others only count.
+    kept: dict[str, tuple[Order, Decimal | None]] = {}
+    unsettled = "bot_id = ? AND (NOT list_contains(?, status) OR traded_qty < filled_qty)"
+    for order, asked in read_orders(con, unsettled, [bot_id, list(_OVER)]):
+        if order.leg_id in kept:
+            raise StoreInconsistent(
+                f"leg {order.leg_id} of bot {bot_id!r} has two orders that may trade: {kept[order.leg_id][0].client_id} and "
+                f"{order.client_id}; look at both on the exchange, cancel one, then `gridkeeper rebuild`"
+            )
+        kept[order.leg_id] = (order, asked)
+    names = {**dict.fromkeys(wanted), **dict.fromkeys(kept)}
+    if unwind is not None:
+        names[leg_id(Role.UNWIND, 0, unwind.episode)] = None
+    past = _past_attempts(con, bot_id, list(names))
+    works: dict[str, Work] = {}
+    for name in names:
+        order, asked = kept.get(name, (None, None))
+        done, next_attempt = past.get(name, (ZERO, 0))
+        if name not in wanted and order is None and next_attempt == 0:
+            continue
+        works[name] = Work(wanted.get(name), order, done, next_attempt, asked_price=asked)
+    return works
+
+
+def _past_attempts(con: duckdb.DuckDBPyConnection, bot_id: str, legs: list[str]) -> dict[str, tuple[Decimal, int]]:
+    rows = con.execute(
+        "SELECT leg_id, coalesce(sum(filled_qty) FILTER (list_contains(?, status) AND traded_qty >= filled_qty), 0), "
+        "max(attempt) + 1 FROM orders WHERE bot_id = ? AND list_contains(?, leg_id) GROUP BY leg_id",
+        [list(_OVER), bot_id, legs],
+    ).fetchall()
+    return {name: (tidy(done), next_attempt) for name, done, next_attempt in rows}
+
+
+def _order(row: tuple[Any, ...]) -> Order:
+    return Order(
+        client_id=ClientId(row[0]), venue=row[1], symbol=row[2], bot_id=row[3], leg_id=row[4], attempt=row[5],
+        role=Role[row[6].upper()], side=Side(row[7]), kind=Kind(row[8]), price=tidy_or_none(row[9]), qty=tidy(row[10]),
+        filled_qty=tidy(row[11]), traded_qty=tidy(row[12]), status=Status(row[13]), exchange_id=row[14], reason=row[15],
+        created_at=row[16], updated_at=row[17], post_only=row[18], reduce_only=row[19], stop_price=tidy_or_none(row[20]),
+    )  # fmt: skip
+
+
+def _wallet(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], Decimal]:
+    rows = con.execute(
+        "SELECT venue, asset, sum(amount) FROM ledger WHERE account = 'wallet' GROUP BY venue, asset"
+    ).fetchall()
+    return {(venue, asset): tidy(amount) for venue, asset, amount in rows}
+
+
+def _numbering(con: duckdb.DuckDBPyConnection) -> Numbering:
+    row = con.execute("SELECT coalesce(max(seq), 0) + 1, coalesce(max(txn_id), 0) + 1 FROM ledger").fetchone()
+    return Numbering(row[0], row[1]) if row is not None else Numbering()
+
+
+def _newest_trades(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str, str]]:
+    return con.execute(
+        "SELECT venue, symbol, trade_id, side FROM fills ORDER BY recorded_at DESC LIMIT ?", [TRADES_KEPT]
+    ).fetchall()
+
+
+def _standing_incidents(con: duckdb.DuckDBPyConnection) -> dict[str, Incident]:
+    rows = con.execute(
+        "SELECT kind, bot_id, subject, severity, detail, ts FROM incidents WHERE resolved_at IS NULL ORDER BY id"
+    ).fetchall()
+    found = [Incident(*row) for row in rows]
+    return {one.key: one for one in found}
