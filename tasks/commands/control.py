@@ -29,6 +29,9 @@ def run(args: argparse.Namespace) -> Outcome:
         raise Refused(f"there is no bot {args.bot!r}", key="BOT", accepted=", ".join(place.bots))
     if args.action == "close-lot" and not args.lot:
         raise Refused("close-lot needs a lot", key="--lot", accepted="a lot id such as 12-0")
-    number = inbox.submit(place.data_dir, args.bot, args.action, getpass.getuser(), args.note, args.lot)
+    try:
+        number = inbox.submit(place.data_dir, args.bot, args.action, getpass.getuser(), args.note, args.lot)
+    except inbox.ControlRefused as refused:
+        raise Refused(str(refused), key="control") from None
     data = {"id": number, "bot": args.bot, "action": args.action}
     return Outcome(data, lambda: print(f"{args.action} for {args.bot} is in the inbox (number {number}); the next tick applies it"))

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from tasks.commands.places import add_place, find_place
+from tasks.commands.published import age_words, ask_published
 from tasks.outcome import Outcome, say
 
 ROWS_SHOWN = 200
@@ -18,17 +19,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Run the query; raises `Refused` where it is no query or there is nothing published yet."""
-    from tasks.sql_query import query
-
     place = find_place(args)
-    found = query(place.data_dir, args.query)
-    columns = list(found.columns)
-    rows = [dict(zip(columns, row, strict=True)) for row in found.rows]
-    data = {"columns": columns, "rows": rows, "age_s": found.age_s}
-    return Outcome(data, lambda: _show(columns, found.rows, found.age_s))
+    columns, found, age_s = ask_published(place.data_dir, args.query)
+    rows = [dict(zip(columns, row, strict=True)) for row in found]
+    data = {"columns": columns, "rows": rows, "age_s": age_s}
+    return Outcome(data, lambda: _show(columns, found, age_s))
 
 
-def _show(columns: list[str], rows: list[tuple[Any, ...]], age_s: float) -> None:
+def _show(columns: list[str], rows: list[tuple[Any, ...]], age_s: float | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -37,7 +35,7 @@ def _show(columns: list[str], rows: list[tuple[Any, ...]], age_s: float) -> None
         table.add_row(*(cell(value) for value in row))
     Console().print(table)
     more = f", {ROWS_SHOWN} shown" if len(rows) > ROWS_SHOWN else ""
-    say(f"{len(rows)} rows{more}; the copy is {age_s:.0f} s old")
+    say(f"{len(rows)} rows{more}; the published copy is {age_words(age_s)} old")
 
 
 def cell(value: Any) -> str:
