@@ -20,6 +20,7 @@ from prefect.client.schemas.objects import ConcurrencyLimitStrategy, Concurrency
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from prefect.states import Scheduled
 
 from tasks import server
 from tasks.warm_worker import WarmWorker
@@ -48,6 +49,11 @@ class Lab:
     home: Path
     port: int
 
+    @property
+    def url(self) -> str:
+        """Address of the API."""
+        return server.api_url(self.port)
+
     def ask(self, question: Callable[[PrefectClient], Awaitable[Any]]) -> Any:
         """Run one coroutine with a client of this lab's server."""
 
@@ -55,7 +61,7 @@ class Lab:
             async with get_client() as client:
                 return await question(client)
 
-        mine = {PREFECT_API_URL: server.api_url(self.port), PREFECT_API_AUTH_STRING: server.login(self.home)}
+        mine = {PREFECT_API_URL: self.url, PREFECT_API_AUTH_STRING: server.login(self.home)}
         with temporary_settings(mine):
             return asyncio.run(with_client())
 
@@ -88,7 +94,6 @@ class Lab:
 
     def plan_runs(self, name: str, ages_s: list[float], **parameters: Any) -> None:
         """Plan one run for each age: seconds before now at which it was due."""
-        from prefect.states import Scheduled
 
         async def create(client: PrefectClient) -> None:
             deployment = await client.read_deployment_by_name(f"beat/{name}")

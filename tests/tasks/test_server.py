@@ -5,17 +5,16 @@ import os
 import socket
 import stat
 import threading
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tasks import server
 from tests.tasks.prefect_lab import free_port, lab
 
 
-def test_the_login_is_made_once_and_readable_by_its_owner_alone(tmp_path):
+def test_the_login_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
     """Two calls give the same login; its file and the settings that hold it have mode 0600."""
     first = server.login(tmp_path / "prefect")
     assert server.login(tmp_path / "prefect") == first
@@ -25,7 +24,7 @@ def test_the_login_is_made_once_and_readable_by_its_owner_alone(tmp_path):
     assert server.settings_of(tmp_path / "prefect")["PREFECT_API_AUTH_STRING"] == first
 
 
-def test_nothing_of_the_users_own_prefect_settings_is_used(tmp_path, monkeypatch):
+def test_nothing_of_the_users_own_prefect_settings_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prefect variables of the environment are dropped, everything else is kept."""
     monkeypatch.setenv("PREFECT_API_KEY", "pnu_secret")
     monkeypatch.setenv("LANG", "C.UTF-8")
@@ -35,12 +34,12 @@ def test_nothing_of_the_users_own_prefect_settings_is_used(tmp_path, monkeypatch
     assert environment["PREFECT_HOME"] == str(tmp_path)
 
 
-def test_a_free_port_is_no_server():
+def test_a_free_port_is_no_server() -> None:
     """Where nothing listens there is nothing to join and nothing wrong."""
     assert server.probe(free_port(), "grid:x") is False
 
 
-def test_a_port_of_another_web_server_is_refused_in_one_line(tmp_path):
+def test_a_port_of_another_web_server_is_refused_in_one_line(tmp_path: Path) -> None:
     """Something that speaks HTTP but is no Prefect server is named, and nothing is started."""
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
@@ -51,7 +50,7 @@ def test_a_port_of_another_web_server_is_refused_in_one_line(tmp_path):
     assert not (tmp_path / "prefect" / "server.log").exists()
 
 
-def test_a_port_of_something_without_http_is_refused(tmp_path):
+def test_a_port_of_something_without_http_is_refused(tmp_path: Path) -> None:
     """A listener that answers no request is refused too, within seconds."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -65,7 +64,7 @@ def test_a_port_of_something_without_http_is_refused(tmp_path):
             server.probe(listener.getsockname()[1], "grid:x")
 
 
-def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path):
+def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path: Path) -> None:
     """Empty lines at the end are passed over, a missing file says so."""
     log = tmp_path / "a.log"
     assert server.last_line(log) == "it said nothing"
@@ -75,17 +74,14 @@ def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path):
 
 @pytest.mark.server
 @pytest.mark.xdist_group("server")
-def test_a_running_server_admits_only_its_login(tmp_path):
-    """Joined with the login; refused with another; the API answers nobody else; the secret stands in no command line."""
+def test_a_running_server_admits_only_its_login(tmp_path: Path) -> None:
+    """Joined with the login, refused with another; the API answers nobody else; no command line shows the secret."""
     with lab(tmp_path) as here:
         joined = server.start_or_join(here.home, here.port)
         assert joined.process is None
         with pytest.raises(server.ServerRefused, match="another login"):
             server.start_or_join(tmp_path / "other", here.port)
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{server.api_url(here.port)}/admin/version", timeout=5)
-        assert refused.value.code == 401
-        refused.value.close()
+        assert httpx.get(f"{here.url}/admin/version").status_code == 401
         secret = server.login(here.home).split(":")[1]
         listening = {line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]}
         assert f"0100007F:{here.port:04X}" in listening
@@ -97,16 +93,10 @@ def test_a_running_server_admits_only_its_login(tmp_path):
 
 @pytest.mark.server
 @pytest.mark.xdist_group("server")
-def test_a_changing_request_without_a_csrf_token_is_refused(tmp_path):
+def test_a_changing_request_without_a_csrf_token_is_refused(tmp_path: Path) -> None:
     """Even with the login, a form of a web page can't change anything: it has no CSRF token."""
-    import base64
-
     with lab(tmp_path) as here:
-        request = urllib.request.Request(f"{server.api_url(here.port)}/flows/", data=b'{"name": "x"}', method="POST")
-        word = base64.b64encode(server.login(here.home).encode()).decode()
-        request.add_header("Authorization", f"Basic {word}")
-        request.add_header("Content-Type", "application/json")
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=5)
-        assert refused.value.code == 403
-        refused.value.close()
+        name, word = server.login(here.home).split(":")
+        assert httpx.get(f"{here.url}/admin/version", auth=(name, word)).status_code == 200
+        refused = httpx.post(f"{here.url}/flows/", json={"name": "x"}, auth=(name, word))
+        assert (refused.status_code, "CSRF" in refused.text) == (403, True)

@@ -32,7 +32,9 @@ def due(number: int, age_s: float, interval_s: float | None = 5.0) -> Due:
         pytest.param([11], None, None, None, 1, id="no interval, old"),
     ],
 )
-def test_what_runs_and_what_is_skipped(ages_s, interval_s, busy_s, runs, skips):
+def test_what_runs_and_what_is_skipped(
+    ages_s: list[float], interval_s: float | None, busy_s: float | None, runs: int | None, skips: int
+) -> None:
     """One run at a time, the newest of those due, none that is stale."""
     entries = [due(number, age_s, interval_s) for number, age_s in enumerate(ages_s)]
     busy_since = None if busy_s is None else NOW - timedelta(seconds=busy_s)
@@ -43,7 +45,7 @@ def test_what_runs_and_what_is_skipped(ages_s, interval_s, busy_s, runs, skips):
 
 
 @given(st.lists(st.floats(0, 100_000), max_size=30), st.floats(1, 3_600), st.booleans())
-def test_every_run_is_decided_once(ages_s, interval_s, busy):
+def test_every_run_is_decided_once(ages_s: list[float], interval_s: float, busy: bool) -> None:
     """However many runs are due: each is executed or skipped, at most one is executed, and never a stale one."""
     entries = [due(number, age_s, interval_s) for number, age_s in enumerate(ages_s)]
     choice = choose(entries, NOW, NOW if busy else None)

@@ -4,9 +4,13 @@ import os
 import signal
 import statistics
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.states import Cancelling
 
 from tests.tasks.prefect_lab import Lab, beats, lab, wait_until
@@ -15,12 +19,12 @@ pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory) -> Iterator[Lab]:
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with lab(tmp_path_factory.mktemp("warm")) as started:
         yield started
 
 
-def test_a_schedule_really_produces_completed_runs(here):
+def test_a_schedule_really_produces_completed_runs(here: Lab) -> None:
     """Every second a run is created, executed in the worker's process close to its time, and reported COMPLETED."""
     file = here.deploy("punctual", interval_s=1)
     with here.worker("punctual"):
@@ -32,7 +36,7 @@ def test_a_schedule_really_produces_completed_runs(here):
     assert "Traceback" not in here.log("punctual").read_text()
 
 
-def test_a_slow_tick_is_never_overlapped(here):
+def test_a_slow_tick_is_never_overlapped(here: Lab) -> None:
     """Runs that come due while one runs are cancelled as skipped, and say so; the next one in time runs."""
     file = here.deploy("slow", interval_s=1, work_s=2.3)
     with here.worker("slow"):
@@ -44,7 +48,7 @@ def test_a_slow_tick_is_never_overlapped(here):
     assert any("still runs" in state.message for state in skipped)
 
 
-def test_stale_and_bunched_runs_are_skipped(here):
+def test_stale_and_bunched_runs_are_skipped(here: Lab) -> None:
     """After a pause, what is old is skipped and what is recent is answered by one run."""
     file = here.deploy("late")
     here.plan_runs("late", [3_600, 600, 60, 5, 4, 3])
@@ -55,7 +59,7 @@ def test_stale_and_bunched_runs_are_skipped(here):
     assert len(beats(file)) == 1
 
 
-def test_a_failed_tick_is_visible_with_its_message(here):
+def test_a_failed_tick_is_visible_with_its_message(here: Lab) -> None:
     """A tick that raises is FAILED with what it said, and the worker goes on."""
     here.deploy("failing")
     with here.worker("failing"):
@@ -66,8 +70,8 @@ def test_a_failed_tick_is_visible_with_its_message(here):
     assert "no price for BTC/USDT" in here.runs("failing")[0].state.message
 
 
-def test_after_a_kill_the_next_worker_goes_on(here):
-    """`kill -9` in the middle of a tick: the run is reported as crashed and the next tick is not blocked by its slot."""
+def test_after_a_kill_the_next_worker_goes_on(here: Lab) -> None:
+    """`kill -9` in the middle of a tick: the run is reported as crashed, and its slot does not block the next tick."""
     file = here.deploy("killed")
     here.plan_runs("killed", [0], work_s=60)
     with here.worker("killed") as worker:
@@ -81,7 +85,7 @@ def test_after_a_kill_the_next_worker_goes_on(here):
     assert took_s < 30
 
 
-def test_a_clean_stop_finishes_the_tick(here):
+def test_a_clean_stop_finishes_the_tick(here: Lab) -> None:
     """SIGTERM in the middle of a tick: the tick ends as COMPLETED, the process with 0, well within ten seconds."""
     file = here.deploy("stopped")
     here.plan_runs("stopped", [0], work_s=3)
@@ -93,7 +97,7 @@ def test_a_clean_stop_finishes_the_tick(here):
     assert len(beats(file)) == 1
 
 
-def test_a_run_of_another_portfolio_is_refused(here):
+def test_a_run_of_another_portfolio_is_refused(here: Lab) -> None:
     """A worker takes runs of its own portfolio only, whoever planned them."""
     file = here.deploy("own", portfolio="mine.yaml")
     with here.worker("own", "--portfolio", "mine.yaml"):
@@ -104,24 +108,27 @@ def test_a_run_of_another_portfolio_is_refused(here):
     assert len(beats(file)) == 1
 
 
-def test_a_run_cancelled_while_it_runs_frees_its_slot(here):
+async def cancel(run_id: UUID, client: PrefectClient) -> None:
+    await client.set_flow_run_state(run_id, Cancelling())
+
+
+def test_a_run_cancelled_while_it_runs_frees_its_slot(here: Lab) -> None:
     """Cancelling a running tick in the UI lets the tick end, and the next one starts."""
     here.deploy("cancelled")
     here.plan_runs("cancelled", [0], work_s=2)
     with here.worker("cancelled"):
         wait_until(lambda: here.states("cancelled") == ["Running"], "a run in progress")
         run = here.runs("cancelled")[0]
-        here.ask(lambda client: client.set_flow_run_state(run.id, Cancelling()))
+        here.ask(partial(cancel, run.id))
         wait_until(lambda: here.states("cancelled") == ["Cancelled"], "the run cancelled")
         here.plan_runs("cancelled", [0])
         wait_until(lambda: here.states("cancelled") == ["Cancelled", "Completed"], "the next run")
 
 
-def test_a_ghost_in_the_slot_does_not_stop_the_ticks(here):
+def test_a_ghost_in_the_slot_does_not_stop_the_ticks(here: Lab) -> None:
     """Where the server's concurrency slot is taken although nothing runs, the worker frees it after two refusals."""
-    from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
-    async def haunt(client):
+    async def haunt(client: PrefectClient) -> None:
         deployment = await client.read_deployment_by_name("beat/ghost")
         taken = GlobalConcurrencyLimitUpdate(active_slots=1)
         await client.update_global_concurrency_limit(deployment.global_concurrency_limit.name, taken)
@@ -132,11 +139,11 @@ def test_a_ghost_in_the_slot_does_not_stop_the_ticks(here):
         wait_until(lambda: len(beats(file)) >= 2, "beats in spite of the ghost")
 
 
-def test_a_second_worker_of_a_portfolio_is_turned_away(here):
+def test_a_second_worker_of_a_portfolio_is_turned_away(here: Lab) -> None:
     """The lock of a portfolio admits one worker; the second ends with 4 and names the lock."""
     here.deploy("double")
     with here.worker("double"):
-        wait_until(lambda: (here.home / "warm-double.lock").exists(), "the lock")
+        wait_until((here.home / "warm-double.lock").exists, "the lock")
         wait_until(lambda: "started" in here.log("double").read_text(), "the first worker")
         with here.worker("double") as second:
             assert second.wait(timeout=20) == 4

@@ -1,0 +1,136 @@
+"""`gridkeeper up` as a person starts it: a real server, real workers, a paper portfolio with synthetic prices."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tasks import server, up
+from tests.tasks.prefect_lab import Lab, free_port, wait_until
+
+PORTFOLIO = """
+id: lab
+mode: paper
+data_dir: data
+venues: [{id: spot, exchange: binance}]
+feed: {kind: synthetic, seed: 7}
+bots:
+  - {id: btc1, kind: grid, venue: spot, symbol: BTC/USDT, side: BUY, start_price: 90000, end_price: 130000,
+     total_amount_quote: 2000, levels: 10}
+"""
+COMMAND = "import sys; from tasks.up import up; sys.exit(up(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))"
+
+
+def portfolio(folder: Path) -> Path:
+    """A paper portfolio that needs no network."""
+    file = folder / "lab.yaml"
+    file.write_text(PORTFOLIO, encoding="utf-8")
+    return file
+
+
+@contextmanager
+def started(file: Path, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `up` in a process of its own until the end of the block."""
+    with log.open("wb") as output:
+        command = [sys.executable, "-c", COMMAND, str(file), str(port), "1"]
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=Path(__file__).parents[2])
+    try:
+        yield process
+    finally:
+        server.end(process, 15)
+
+
+def pids_of(home: Path, word: str) -> list[int]:
+    """The processes that work in this folder and have a word in their command."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment, command = (entry / "environ").read_bytes(), (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"PREFECT_HOME={home}".encode() in environment.split(b"\0") and word.encode() in command:
+            found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.server
+@pytest.mark.xdist_group("server")
+def test_up_ticks_survives_a_kill_and_stops_cleanly(tmp_path: Path) -> None:
+    """Ticks are COMPLETED within a minute, again within 30 s of a kill, and everything ends within ten seconds."""
+    file, port, log = portfolio(tmp_path), free_port(), tmp_path / "up.log"
+    here = Lab(tmp_path, tmp_path / "data" / "prefect", port)
+
+    def completed() -> int:
+        return here.states("lab", "tick").count("Completed")
+
+    with started(file, port, log) as process:
+        wait_until(lambda: "Ctrl-C stops" in log.read_text(), f"everything started; {log}", 60)
+        wait_until(lambda: completed() >= 3, "three ticks", 60)
+        (worker,) = pids_of(here.home, "warm_process")
+        before = completed()
+        os.kill(worker, signal.SIGKILL)
+        assert wait_until(lambda: completed() > before + 1, "ticks after the kill", 40) < 30
+        with started(file, free_port(), tmp_path / "second.log") as second:
+            assert second.wait(30) == 4
+        asked = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 0
+        assert time.monotonic() - asked < 10
+    said = log.read_text()
+    assert "orders were left resting" in said
+    assert server.login(here.home).split(":")[1] not in said
+    assert pids_of(here.home, "") == []
+    assert "already runs" in (tmp_path / "second.log").read_text()
+
+
+@pytest.mark.server
+@pytest.mark.xdist_group("server")
+def test_whatever_kills_up_takes_the_others_along(tmp_path: Path) -> None:
+    """After `kill -9` of `up` itself no server and no worker stays behind."""
+    file, port, log = portfolio(tmp_path), free_port(), tmp_path / "up.log"
+    home = tmp_path / "data" / "prefect"
+    with started(file, port, log) as process:
+        wait_until(lambda: "Ctrl-C stops" in log.read_text(), "everything started", 60)
+        process.kill()
+        process.wait()
+        wait_until(lambda: pids_of(home, "") == [], "everything gone", 15)
+
+
+def test_a_port_of_another_program_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A taken port is one line and exit code 2."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        assert up.up(str(portfolio(tmp_path)), listener.getsockname()[1], 5.0) == 2
+    assert "is taken by another program" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("interval_s", [0.0, 0.5, -1.0, float("nan"), 3_601.0])
+def test_an_interval_out_of_bounds_is_refused(
+    interval_s: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An interval that can't be kept is refused before anything is written."""
+    assert up.up(str(portfolio(tmp_path)), 4200, interval_s) == 2
+    assert "1 to 3600 seconds" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_child_that_dies_at_once_is_started_less_and_less_often(tmp_path: Path) -> None:
+    """The pause before a restart grows to ten seconds, so that a broken worker does not fill the disk with logs."""
+    child = up.Child("x", lambda: server.spawn([sys.executable, "-c", ""], tmp_path, tmp_path / "x.log"), tmp_path)
+    pauses_s = []
+    for _ in range(6):
+        child.next_at_s = 0.0
+        child.keep(100.0)
+        assert child.process is not None
+        child.process.wait()
+        assert child.keep(100.0) == 0
+        pauses_s.append(child.next_at_s - 100.0)
+    assert pauses_s == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
