@@ -1,0 +1,92 @@
+"""What is checked of an account before it trades: its keys, what they may do, its position mode, its fees."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from tasks.exchange_client import CallFailed
+from tasks.exchange_clock import utc_now
+from tasks.exchange_errors import ACCOUNT
+from tasks.exchange_parse import number, row_of
+from tasks.exchange_quotes import market_of
+from tasks.exchange_reads import AccountReader
+from tasks.exchange_wire import BadAnswer, Call
+from tasks.venue import ConfigRefused, ReadFailed, VenueHalted
+
+# What a gateway answers where it does not have a route.
+NO_ROUTE = frozenset({404, 405, 501})
+
+
+async def check_account(reader: AccountReader, symbols: Sequence[str], *, live: bool, allow_withdrawals: bool) -> None:
+    """Check that the keys work, may trade, may not withdraw, and that the account is in one-way mode.
+
+    Raises `ConfigRefused` naming the setting, or `ReadFailed` where the account could not be read.
+    """
+    try:
+        await reader.balances(utc_now())
+    except VenueHalted as fault:
+        raise ConfigRefused("api_key", f"the exchange does not accept the keys: {fault}") from None
+    if live and reader.client.binance and not allow_withdrawals:
+        await _refuse_withdrawals(reader)
+    if reader.client.market == "swap":
+        await _check_one_way(reader)
+        await reader.positions(symbols, utc_now())
+
+
+async def _refuse_withdrawals(reader: AccountReader) -> None:
+    try:
+        told = row_of(
+            await reader.client.ask(Call(), reader.client.api.sapiGetAccountApiRestrictions), "the key's rights"
+        )
+    except CallFailed as fault:
+        # A gateway without the wallet's routes can withdraw nothing either.
+        if fault.call.status in NO_ROUTE:
+            return
+        raise ReadFailed(f"{reader.venue}: rights of the key: {fault}") from None
+    except BadAnswer as fault:
+        raise ReadFailed(f"{reader.venue}: rights of the key: {fault}") from None
+    if told.get("enableWithdrawals") is not False:
+        raise ConfigRefused("api_key", "this key may withdraw; make one that may only trade, or set allow_withdrawals")
+
+
+async def _check_one_way(reader: AccountReader) -> None:
+    api = reader.client.api
+    if not api.has["fetchPositionMode"]:
+        return
+    try:
+        told = row_of(await reader.client.ask(Call(), api.fetch_position_mode), "the position mode")
+    except CallFailed as fault:
+        # Where the route is missing, the rows of the positions themselves say it.
+        if fault.call.status in NO_ROUTE:
+            return
+        raise ReadFailed(f"{reader.venue}: position mode: {fault}") from None
+    if told.get("hedged") is not False:
+        raise ConfigRefused("position_mode", "the account is in hedge mode; switch it to one-way at the exchange")
+
+
+async def account_fees(reader: AccountReader, symbols: Sequence[str]) -> dict[str, dict[str, Decimal]]:
+    """Read the account's own maker and taker rates; a symbol for which they are not told keeps the published ones."""
+    found: dict[str, dict[str, Decimal]] = {}
+    if not reader.client.binance:
+        return found
+    for symbol in symbols:
+        try:
+            told = await _rates(reader, symbol)
+            found[symbol] = {"maker": number(told, "maker"), "taker": number(told, "taker")}
+        except BadAnswer:
+            continue
+        except CallFailed as fault:
+            if fault.row is ACCOUNT:
+                raise ConfigRefused("api_key", f"fees of {symbol}: {fault}") from None
+    return found
+
+
+async def _rates(reader: AccountReader, symbol: str) -> dict[str, Any]:
+    api, market = reader.client.api, market_of(reader.client, symbol)
+    if reader.client.market == "swap":
+        told = row_of(
+            await reader.client.ask(Call(), api.fapiPrivateGetCommissionRate, {"symbol": market["id"]}), "fees"
+        )
+        return {"maker": told.get("makerCommissionRate"), "taker": told.get("takerCommissionRate")}
+    told = row_of(await reader.client.ask(Call(), api.privateGetAccountCommission, {"symbol": market["id"]}), "fees")
+    return row_of(told.get("standardCommission"), "the standard commission")
