@@ -5,10 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 from core.engine.world import BotSpec, Unwind
-from core.orders import Leg, Order, Role, leg_id
+from core.orders import ClientId, Leg, Order, Role, leg_id
 from core.values import total
 from core.working import Work
-
 
 
 def legs_to_recall(spec: BotSpec, state: Any, unwind: Unwind | None) -> dict[str, Leg | None]:
@@ -27,11 +26,14 @@ def legs_to_recall(spec: BotSpec, state: Any, unwind: Unwind | None) -> dict[str
     return legs
 
 
-def recall_works(legs: Mapping[str, Leg | None], orders: Iterable[Order]) -> dict[str, Work]:
+def recall_works(
+    legs: Mapping[str, Leg | None], orders: Iterable[Order], asked: Mapping[ClientId, Decimal | None]
+) -> dict[str, Work]:
     """Build the works of one bot from all its stored orders: what was done, which attempt is next, which order lives.
 
     An order that is over and fully booked only counts; one that may still trade, or whose trades are still to come, is
-    its leg's own. Raises `ValueError` where a leg has two of those: nobody could say which one is worked.
+    its leg's own. `asked` is what the leg asked for when that order was sent (`Work.asked_price`). Raises `ValueError`
+    where a leg has two of those: nobody could say which one is worked.
     """
     by_leg: dict[str, list[Order]] = {}
     for order in orders:
@@ -53,7 +55,7 @@ def recall_works(legs: Mapping[str, Leg | None], orders: Iterable[Order]) -> dic
             order=unsettled[0] if unsettled else None,
             done=_done(attempts, unsettled),
             next_attempt=max((order.attempt for order in attempts), default=-1) + 1,
-            asked_price=unsettled[0].price if unsettled else None,
+            asked_price=asked.get(unsettled[0].client_id) if unsettled else None,
         )
     return works
 
