@@ -21,6 +21,8 @@ from tasks.store_rows import tidy, tidy_or_none
 
 # Trades are read with an overlap of minutes; this many cover it many times over.
 TRADES_KEPT = 10_000
+# A deadline long past: the bot is looked at with its first quote.
+_AT_ONCE = Wake(deadline=datetime(1970, 1, 1))
 _OVER = tuple(status.value for status in TERMINAL)
 
 
@@ -64,9 +66,9 @@ def forgotten_bots(con: duckdb.DuckDBPyConnection, specs: Iterable[str]) -> tupl
 def read_orders(con: duckdb.DuckDBPyConnection, where: str, values: list[Any]) -> list[tuple[Order, Decimal | None]]:
     """Read orders, oldest attempt first, each with the price that its leg asked for. `where` is SQL of this house."""
     rows = con.execute(
-        "SELECT client_id, venue, symbol, bot_id, leg_id, attempt, role, side, type, price, qty, filled_qty, traded_qty, "  # noqa: S608
-        "status, exchange_id, reason, created_at, updated_at, post_only, reduce_only, stop_price, asked_price FROM orders "
-        f"WHERE {where} ORDER BY leg_id, attempt",
+        "SELECT client_id, venue, symbol, bot_id, leg_id, attempt, role, side, type, price, qty, "  # noqa: S608
+        "filled_qty, traded_qty, status, exchange_id, reason, created_at, updated_at, post_only, reduce_only, stop_price, "
+        f"asked_price FROM orders WHERE {where} ORDER BY leg_id, attempt",
         values,
     ).fetchall()
     return [(_order(row), tidy_or_none(row[21])) for row in rows]
@@ -75,8 +77,8 @@ def read_orders(con: duckdb.DuckDBPyConnection, where: str, values: list[Any]) -
 def read_lots(con: duckdb.DuckDBPyConnection, bot_id: str) -> dict[str, Lot]:
     """Read the open lots of a bot, in the order in which they were opened."""
     rows = con.execute(
-        "SELECT lot_id, bot_id, venue, symbol, side, opened_at, updated_at, opened_qty, qty, cost, realized, grid_profit, "
-        "fees, exits FROM lots WHERE bot_id = ? AND qty > 0 ORDER BY opened_at, lot_id",
+        "SELECT lot_id, bot_id, venue, symbol, side, opened_at, updated_at, opened_qty, qty, cost, realized, "
+        "grid_profit, fees, exits FROM lots WHERE bot_id = ? AND qty > 0 ORDER BY opened_at, lot_id",
         [bot_id],
     ).fetchall()
     return {
@@ -98,8 +100,8 @@ def _is_empty(con: duckdb.DuckDBPyConnection) -> bool:
 
 def _load_bot(con: duckdb.DuckDBPyConnection, spec: BotSpec) -> Bot:
     row = con.execute(
-        "SELECT kind, venue, symbol, mode, mode_reason, head, started_at, unwind, episodes, peak, realized, grid_profit, "
-        "fees, funding, round_trips FROM bot_state WHERE bot_id = ?",
+        "SELECT kind, venue, symbol, mode, mode_reason, head, started_at, unwind, episodes, peak, realized, "
+        "grid_profit, fees, funding, round_trips FROM bot_state WHERE bot_id = ?",
         [spec.bot_id],
     ).fetchone()
     lots = read_lots(con, spec.bot_id)
@@ -120,8 +122,8 @@ def _load_bot(con: duckdb.DuckDBPyConnection, spec: BotSpec) -> Bot:
         restless=tuple(sorted(works)),
         mode=Mode(row[3]),
         mode_reason=row[4],
-        wake=Wake(deadline=datetime.min),
-        machine_wake=Wake(deadline=datetime.min),
+        wake=_AT_ONCE,
+        machine_wake=_AT_ONCE,
         started_at=row[6],
         inventory=total(lot.qty * lot.side.sign for lot in lots.values()),
         cost=cost,
@@ -186,8 +188,9 @@ def _works(
     for order, asked in read_orders(con, unsettled, [bot_id, list(_OVER)]):
         if order.leg_id in kept:
             raise StoreInconsistent(
-                f"leg {order.leg_id} of bot {bot_id!r} has two orders that may trade: {kept[order.leg_id][0].client_id} and "
-                f"{order.client_id}; look at both on the exchange, cancel one, then `gridkeeper rebuild`"
+                f"leg {order.leg_id} of bot {bot_id!r} has two orders that may trade: "
+                f"{kept[order.leg_id][0].client_id} and {order.client_id}; look at both on the exchange, cancel one, "
+                "then `gridkeeper rebuild`"
             )
         kept[order.leg_id] = (order, asked)
     names = {**dict.fromkeys(wanted), **dict.fromkeys(kept)}
@@ -218,7 +221,8 @@ def _order(row: tuple[Any, ...]) -> Order:
         client_id=ClientId(row[0]), venue=row[1], symbol=row[2], bot_id=row[3], leg_id=row[4], attempt=row[5],
         role=Role[row[6].upper()], side=Side(row[7]), kind=Kind(row[8]), price=tidy_or_none(row[9]), qty=tidy(row[10]),
         filled_qty=tidy(row[11]), traded_qty=tidy(row[12]), status=Status(row[13]), exchange_id=row[14], reason=row[15],
-        created_at=row[16], updated_at=row[17], post_only=row[18], reduce_only=row[19], stop_price=tidy_or_none(row[20]),
+        created_at=row[16], updated_at=row[17], post_only=row[18], reduce_only=row[19],
+        stop_price=tidy_or_none(row[20]),
     )  # fmt: skip
 
 

@@ -1,0 +1,18 @@
+-- What the books say of every account and asset; for wallets beside what the venue last reported. difference must be zero.
+CREATE OR REPLACE VIEW report_ledger_balance AS
+WITH booked AS (
+    SELECT venue, account, asset, sum(amount) AS balance
+    FROM ledger
+    GROUP BY venue, account, asset
+)
+SELECT
+    coalesce(b.venue, a.venue) AS venue,
+    coalesce(b.account, 'wallet') AS account,
+    coalesce(b.asset, a.asset) AS asset,
+    coalesce(b.balance, 0) AS balance,
+    a.total AS reported,
+    a.total - coalesce(b.balance, 0) AS difference,
+    a.ts AS reported_at
+FROM booked AS b
+FULL JOIN account_balance AS a ON a.venue = b.venue AND a.asset = b.asset AND b.account = 'wallet'
+ORDER BY venue, account, asset;

@@ -1,0 +1,185 @@
+"""Publishes a copy of the trading store that anybody may read: small, whole, and never in the writer's way.
+
+    published/gridkeeper.duckdb                        replaced as a whole: small tables, today's rows, views over all
+    published/parquet/<table>/date=YYYY-MM-DD.parquet  a day that is over, written once and never again
+    published/parquet/<other>/...                      what the batch process publishes, shown under its own name
+
+The work grows with the day, not with the history. A day is the day on which a row was recorded, which never goes back,
+so a late trade of yesterday is in today's part and no file ever has to be opened again. The views find the Parquet
+files below the variable `published`, or below the current folder where it is not set: a folder that was moved or copied
+works as it is, for `open_published` and for `cd published && duckdb gridkeeper.duckdb` alike.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from core.orders import TERMINAL
+from tasks.store import Store
+
+FILE_NAME = "gridkeeper.duckdb"
+VIEWS = Path(__file__).parents[1] / "sql" / "views"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_OVER = ", ".join(f"'{status.value}'" for status in sorted(TERMINAL))
+
+
+@dataclass(frozen=True)
+class Daily:
+    """A table that grows with every day. Rows that may change have a `key`, and are archived once `settled` holds."""
+
+    name: str
+    settled: str = "true"
+    key: str = ""
+
+
+DAILY = (
+    Daily("fills"),
+    Daily("ledger"),
+    Daily("journal"),
+    Daily("ticks"),
+    Daily("equity"),
+    Daily("orders", settled=f"(status IN ({_OVER}) AND traded_qty >= filled_qty)", key="client_id"),
+    Daily("lots", settled="qty = 0", key="bot_id, lot_id, opened_txn"),
+)
+SMALL = (
+    "bot_state", "levels", "incidents", "marks", "account_balance", "account_state", "funding_payments", "commands",
+    "store_stamp", "schema_migrations",
+)  # fmt: skip
+
+
+def published_folder(data_dir: Path | str) -> Path:
+    """Where the published copy of a data folder lies."""
+    return Path(data_dir).resolve() / "published"
+
+
+def publish(store: Store, data_dir: Path | str, *, published_at: datetime | None = None) -> Path:
+    """Write the published copy anew and put it in place at once; returns its path.
+
+    `published_at` (UTC, default: the machine's clock) stands in the copy's `meta`, so that its age can be shown.
+    Readers of the old copy keep what they have open. Raises `duckdb.Error` or `OSError`; the old
+    copy is then still in place.
+    """
+    folder = published_folder(data_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    con = store.reader()
+    try:
+        today = (store.recorded_at or datetime.min).date()  # noqa: DTZ901  UTC without zone, as everywhere
+        _archive(con, folder, today)
+        path = folder / FILE_NAME
+        fresh = folder / f".{FILE_NAME}.{os.getpid()}"
+        fresh.unlink(missing_ok=True)
+        _write_copy(
+            con, folder, fresh, today, published_at or datetime.now(UTC).replace(tzinfo=None), store.recorded_at
+        )
+        os.replace(fresh, path)  # noqa: PTH105  the name of what it does
+    finally:
+        con.close()
+    return path
+
+
+def _archive(con: duckdb.DuckDBPyConnection, folder: Path, today: date) -> None:
+    days = [day for (day,) in con.execute("SELECT day FROM days WHERE day < ? ORDER BY day", [today]).fetchall()]
+    for table in DAILY:
+        place = folder / "parquet" / table.name
+        place.mkdir(parents=True, exist_ok=True)
+        there = {path.name for path in place.iterdir()}
+        for day in days:
+            name = f"date={day.isoformat()}.parquet"
+            if name not in there:
+                _write_day(con, table, day, place / name)
+
+
+def _write_day(con: duckdb.DuckDBPyConnection, table: Daily, day: date, path: Path) -> None:
+    fresh = path.with_name(f".{path.name}.part")
+    con.execute(
+        f"COPY (SELECT * FROM {table.name} WHERE recorded_at >= $first AND recorded_at < $after AND {table.settled}) "  # noqa: S608
+        f"TO {_quoted(fresh)} (FORMAT parquet, COMPRESSION zstd)",
+        {"first": day, "after": day + timedelta(days=1)},
+    )
+    os.replace(fresh, path)  # noqa: PTH105
+
+
+def _write_copy(
+    con: duckdb.DuckDBPyConnection, folder: Path, path: Path, today: date, at: datetime, until: datetime | None
+) -> None:
+    home = _one(con, "SELECT current_database()")
+    con.execute(f"ATTACH {_quoted(path)} AS published")
+    try:
+        con.begin()
+        for name in SMALL:
+            con.execute(f"CREATE TABLE published.{name} AS SELECT * FROM {home}.{name}")  # noqa: S608  our own names
+        for table in DAILY:
+            con.execute(
+                f"CREATE TABLE published.{table.name}_today AS SELECT * FROM {home}.{table.name} "  # noqa: S608
+                f"WHERE recorded_at >= ? OR NOT {table.settled}",
+                [today],
+            )
+        con.execute(f"CREATE TABLE published.meta AS SELECT * FROM {home}.meta")  # noqa: S608
+        for key, value in (("published_at", at), ("data_until", until)):
+            con.execute("INSERT INTO published.meta VALUES (?, ?)", [key, value.isoformat() if value else ""])
+        con.commit()
+        con.execute("USE published")
+        con.execute("SET VARIABLE published = ?", [str(folder)])
+        _create_views(con, folder, today)
+    finally:
+        con.execute(f"USE {home}")
+        con.execute("DETACH published")
+
+
+def _create_views(con: duckdb.DuckDBPyConnection, folder: Path, today: date) -> None:
+    for table in DAILY:
+        con.execute(_whole(table, today, archived=_has_files(folder / "parquet" / table.name)))
+    taken = {name for (name,) in con.execute("SELECT table_name FROM information_schema.tables").fetchall()}
+    for place in sorted((folder / "parquet").iterdir()):
+        if place.name not in taken and _NAME.fullmatch(place.name) and _has_files(place):
+            files = _files(f"{place.name}/**/*.parquet")
+            con.execute(f"CREATE VIEW {place.name} AS SELECT * FROM read_parquet({files}, union_by_name = true)")  # noqa: S608
+    create_reports(con)
+
+
+def create_reports(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the report views in a database that has the tables of the trading store."""
+    for path in sorted(VIEWS.glob("report_*.sql")):
+        con.execute(path.read_text())
+
+
+def _whole(table: Daily, today: date, *, archived: bool) -> str:
+    # The bound keeps a day out of sight that was archived after this copy was made: its rows are in the copy too.
+    text = f"CREATE VIEW {table.name} AS SELECT * FROM {table.name}_today"
+    if not archived:
+        return text
+    files = _files(f"{table.name}/*.parquet")
+    past = (
+        f"SELECT * FROM read_parquet({files}, hive_partitioning = false) "  # noqa: S608  names of our own
+        f"WHERE recorded_at < TIMESTAMP '{today.isoformat()}'"
+    )
+    if not table.key:
+        return f"{text} UNION ALL {past}"
+    # A row that changed after its day was archived stands in several parts: the newest counts.
+    return (
+        f"CREATE VIEW {table.name} AS SELECT * "  # noqa: S608  names of our own
+        f"FROM (SELECT * FROM {table.name}_today UNION ALL {past}) "
+        f"QUALIFY row_number() OVER (PARTITION BY {table.key} ORDER BY recorded_at DESC) = 1"
+    )
+
+
+def _files(pattern: str) -> str:
+    return f"coalesce(getvariable('published'), '.') || '/parquet/{pattern}'"
+
+
+def _has_files(place: Path) -> bool:
+    return next(place.glob("**/[!.]*.parquet"), None) is not None
+
+
+def _quoted(path: Path) -> str:
+    # ATTACH and COPY take no bound value for a path.
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _one(con: duckdb.DuckDBPyConnection, statement: str) -> str:
+    row = con.execute(statement).fetchone()
+    return str(row[0]) if row is not None else ""
