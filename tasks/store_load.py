@@ -8,12 +8,13 @@ from typing import Any
 
 import duckdb
 
+from core.engine.recall import legs_to_recall, recall_works
 from core.engine.seen import Seen
 from core.engine.world import Bot, BotSpec, Incident, LevelRow, Limits, Mode, Unwind, World, live_of
 from core.ledger import Numbering
 from core.lots import Lot
 from core.machine import Wake
-from core.orders import TERMINAL, ClientId, Kind, Leg, Order, Role, Status, leg_id
+from core.orders import TERMINAL, ClientId, Kind, Order, Role, Status
 from core.values import ZERO, Side, total
 from core.working import Work
 from tasks.store_open import StoreInconsistent
@@ -67,8 +68,8 @@ def read_orders(con: duckdb.DuckDBPyConnection, where: str, values: list[Any]) -
     """Read orders, oldest attempt first, each with the price that its leg asked for. `where` is SQL of this house."""
     rows = con.execute(
         "SELECT client_id, venue, symbol, bot_id, leg_id, attempt, role, side, type, price, qty, "  # noqa: S608
-        "filled_qty, traded_qty, status, exchange_id, reason, created_at, updated_at, post_only, reduce_only, stop_price, "
-        f"asked_price FROM orders WHERE {where} ORDER BY leg_id, attempt",
+        "filled_qty, traded_qty, status, exchange_id, reason, created_at, updated_at, post_only, reduce_only, "
+        f"stop_price, asked_price FROM orders WHERE {where} ORDER BY leg_id, attempt",
         values,
     ).fetchall()
     return [(_order(row), tidy_or_none(row[21])) for row in rows]
@@ -109,9 +110,7 @@ def _load_bot(con: duckdb.DuckDBPyConnection, spec: BotSpec) -> Bot:
         _refuse_another(spec, row[0], row[1], row[2])
     state, shown = _state(con, spec, None if row is None else row[5])
     unwind = _unwind(None if row is None else row[7])
-    wanted = {} if state is None else spec.machine.wants(spec.plan, state)
-    works = _works(con, spec.bot_id, wanted, unwind)
-    cost = total(lot.cost for lot in lots.values())
+    works = _works(con, spec, state, unwind)
     if row is None:
         row = (None, None, None, Mode.RUN, "", None, None, None, 0, None, ZERO, ZERO, ZERO, ZERO, 0)
     return Bot(
@@ -126,7 +125,7 @@ def _load_bot(con: duckdb.DuckDBPyConnection, spec: BotSpec) -> Bot:
         machine_wake=_AT_ONCE,
         started_at=row[6],
         inventory=total(lot.qty * lot.side.sign for lot in lots.values()),
-        cost=cost,
+        cost=total(lot.cost for lot in lots.values()),
         fees_open=total(lot.fees for lot in lots.values()),
         realized=tidy(row[10]),
         grid_profit=tidy(row[11]),
@@ -179,41 +178,18 @@ def _unwind(text: str | None) -> Unwind | None:
     return Unwind(said["reason"], datetime.fromisoformat(said["since"]), said["episode"], said["lot_id"])
 
 
-def _works(
-    con: duckdb.DuckDBPyConnection, bot_id: str, wanted: Mapping[str, Leg], unwind: Unwind | None
-) -> dict[str, Work]:
-    # An order that may still trade, or whose trades are not all here, is a leg's own; all others only count.
-    kept: dict[str, tuple[Order, Decimal | None]] = {}
-    unsettled = "bot_id = ? AND (NOT list_contains(?, status) OR traded_qty < filled_qty)"
-    for order, asked in read_orders(con, unsettled, [bot_id, list(_OVER)]):
-        if order.leg_id in kept:
-            raise StoreInconsistent(
-                f"leg {order.leg_id} of bot {bot_id!r} has two orders that may trade: "
-                f"{kept[order.leg_id][0].client_id} and {order.client_id}; look at both on the exchange, cancel one, "
-                "then `gridkeeper rebuild`"
-            )
-        kept[order.leg_id] = (order, asked)
-    names = {**dict.fromkeys(wanted), **dict.fromkeys(kept)}
-    if unwind is not None:
-        names[leg_id(Role.UNWIND, 0, unwind.episode)] = None
-    past = _past_attempts(con, bot_id, list(names))
-    works: dict[str, Work] = {}
-    for name in names:
-        order, asked = kept.get(name, (None, None))
-        done, next_attempt = past.get(name, (ZERO, 0))
-        if name not in wanted and order is None and next_attempt == 0:
-            continue
-        works[name] = Work(wanted.get(name), order, done, next_attempt, asked_price=asked)
-    return works
-
-
-def _past_attempts(con: duckdb.DuckDBPyConnection, bot_id: str, legs: list[str]) -> dict[str, tuple[Decimal, int]]:
-    rows = con.execute(
-        "SELECT leg_id, coalesce(sum(filled_qty) FILTER (list_contains(?, status) AND traded_qty >= filled_qty), 0), "
-        "max(attempt) + 1 FROM orders WHERE bot_id = ? AND list_contains(?, leg_id) GROUP BY leg_id",
-        [list(_OVER), bot_id, legs],
-    ).fetchall()
-    return {name: (tidy(done), next_attempt) for name, done, next_attempt in rows}
+def _works(con: duckdb.DuckDBPyConnection, spec: BotSpec, state: Any, unwind: Unwind | None) -> dict[str, Work]:
+    # Orders that may still trade, or whose trades are not all here, and the past of legs that may be worked again.
+    legs = legs_to_recall(spec, state, unwind)
+    found = read_orders(
+        con,
+        "bot_id = ? AND (list_contains(?, leg_id) OR NOT list_contains(?, status) OR traded_qty < filled_qty)",
+        [spec.bot_id, list(legs), list(_OVER)],
+    )
+    try:
+        return recall_works(legs, [order for order, _ in found], {order.client_id: asked for order, asked in found})
+    except ValueError as error:
+        raise StoreInconsistent(f"bot {spec.bot_id!r}: {error}; then `gridkeeper rebuild`") from error
 
 
 def _order(row: tuple[Any, ...]) -> Order:
