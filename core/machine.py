@@ -16,7 +16,7 @@ from core.orders import Leg, Role
 
 @dataclass(frozen=True, slots=True)
 class LegFilled:
-    """Part of a leg traded: `qty` gross, `net` after a fee in base, at `price`; `done` is the leg's total so far."""
+    """Part of a leg traded at `price`: `qty` gross; `net` is by how much the lots of its place changed, base fees included."""
 
     leg_id: str
     role: Role

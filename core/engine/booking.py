@@ -27,28 +27,41 @@ def book_fill(draft: Draft, bot: BotDraft, fill: Fill, who: Decoded) -> bool:
     bot.fees += fee
     net = net_qty(fill, instrument)
     lot_id = who.leg_id[1:]
-    event = LegFilled(who.leg_id, who.role, lot_id, fill.qty, net, fill.price, fill.ts)
     if who.role is Role.ENTRY:
         _store(draft, bot, bot.lots.get(lot_id), enlarge(bot.lots.get(lot_id), lot_id, bot.spec.bot_id, fill, net, fee))
-        bot.events.append(event)
+        bot.events.append(LegFilled(who.leg_id, who.role, lot_id, fill.qty, net, fill.price, fill.ts))
         return True
-    lot = bot.lots.get(lot_id) if who.role is Role.EXIT else None
-    targets = [lot] if lot is not None else list(bot.lots.values())
-    if bot.unwind is not None and bot.unwind.lot_id in bot.lots and who.role is Role.UNWIND:
-        targets = [bot.lots[bot.unwind.lot_id]]
-    parts, over = split_oldest_first([one for one in targets if one.side is not fill.side], net)
+    parts, over = split_oldest_first([one for one in _lots_to_close(bot, who) if one.side is not fill.side], net)
     fee_left = fee
+    own = ZERO
     for index, (one, part) in enumerate(parts):
         share = fee_left if index == len(parts) - 1 else share_of_cost(fee, part, net)
         fee_left -= share
         _store(draft, bot, one, reduce(one, fill.price, part, share, who.role, fill.ts))
-        if who.role is not Role.EXIT or one.lot_id != lot_id:
+        if who.role is Role.EXIT and _place_of(one) == str(who.place):
+            own += part
+        else:
             bot.events.append(LotCut(one.lot_id, part, fill.ts))
     if who.role is Role.EXIT:
-        bot.events.append(event)
+        bot.events.append(LegFilled(who.leg_id, who.role, lot_id, fill.qty, own, fill.price, fill.ts))
     if over > ZERO:
         _over_filled(draft, bot, fill, over)
     return True
+
+
+def _lots_to_close(bot: BotDraft, who: Decoded) -> list[Lot]:
+    # An exit closes the lots of its place: its own cycle's, and what a late fill of an older one left there. With none
+    # of those, as with an unwind, whatever is open is closed.
+    if who.role is Role.EXIT:
+        placed = [lot for lot in bot.lots.values() if _place_of(lot) == str(who.place)]
+        return placed or list(bot.lots.values())
+    if bot.unwind is not None and bot.unwind.lot_id in bot.lots and who.role is Role.UNWIND:
+        return [bot.lots[bot.unwind.lot_id]]
+    return list(bot.lots.values())
+
+
+def _place_of(lot: Lot) -> str:
+    return lot.lot_id.partition("-")[0]
 
 
 def book_trade(draft: Draft, fill: Fill, instrument: Instrument, bot_id: str) -> bool:
@@ -79,19 +92,22 @@ def book_transfer(draft: Draft, moved: Transfer) -> None:
 
 
 def compare_balance(draft: Draft, read: BalanceRead) -> None:
-    """Hold a balance reading against the ledger. The first reading of an asset opens its wallet.
+    """Hold a balance reading against the ledger. A venue's first reading opens its wallets.
 
+    An asset that shows up later was bought, sent or won: without a record it is a difference like any other, for it may
+    belong to a trade that is still to be read.
     A difference must be seen twice, unchanged, before it counts: trades and balances are two readings at two moments.
     """
     key = (read.venue, read.asset)
     booked = draft.wallet.get(key)
-    if booked is None:
+    if booked is None and not any(venue == read.venue for venue, _ in draft.world.wallet):
         if read.total != ZERO:
             postings = transfer_postings(read.asset, read.total)
             draft.post(postings, ts=read.ts, bot_id="", venue=read.venue, kind="opening", ref=f"{read.venue} {read.asset}")
         else:
             draft.wallet[key] = ZERO
         return
+    booked = booked or ZERO
     difference = read.total - booked
     subject = f"{read.venue} {read.asset}"
     if difference == ZERO:

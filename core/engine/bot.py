@@ -52,7 +52,7 @@ def _ask_machine(draft: Draft, bot: BotDraft, quote: Quote) -> Wake:
     bot.touched.update(outcome.touched)
     for note in outcome.notes:
         draft.note(bot.spec.bot_id, note.subject, note.decision, note.reason)
-    if outcome.unwind and bot.unwind is None:
+    if outcome.unwind and (bot.unwind is None or bot.unwind.lot_id):  # all of it includes the one lot
         _start_unwind(draft, bot, outcome.unwind)
     return outcome.wake
 

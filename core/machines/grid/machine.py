@@ -45,7 +45,6 @@ class _Draft:
     """The step under way: a state being changed and what has to be said about it."""
 
     levels: list[Level]
-    strays: dict[str, Decimal]
     dirty: set[int]
     wants: dict[str, Leg | None]
     notes: list[Note]
@@ -54,13 +53,13 @@ class _Draft:
 def begin(plan: GridPlan, view: View) -> Outcome:
     """Lay out the levels; those through the market wait for their first purchase as `initial_inventory` says."""
     levels = tuple(Waiting(0, armed=_clear_of_market(plan, i, view)) for i in range(len(plan.lines)))
-    state = GridState(levels=levels, phase=Running(view.now), last_batch_at=None, peak=None, strays=())
+    state = GridState(levels=levels, phase=Running(view.now), last_batch_at=None, peak=None)
     return step(plan, state, (), view)
 
 
 def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], view: View) -> Outcome:
     """Answer fills, time and price: fold the events, test the barriers, then choose which entries may rest."""
-    draft = _Draft(list(state.levels), dict(state.strays), set(), {}, [])
+    draft = _Draft(list(state.levels), set(), {}, [])
     for event in events:
         _fold(plan, draft, event, view.now)
     phase, unwind, peak = _phase(plan, state, draft, view)
@@ -70,13 +69,11 @@ def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], vie
     for index in choice.stop:
         draft.dirty.add(index)
     _settle(plan, draft, choice, view.now, exits=isinstance(phase, Running))
-    _settle_strays(plan, state, draft, exits=isinstance(phase, Running))
     new = GridState(
         levels=tuple(draft.levels) if draft.dirty else state.levels,
         phase=phase,
         last_batch_at=view.now if choice.start else state.last_batch_at,
         peak=peak,
-        strays=tuple(draft.strays.items()),
     )
     wake = choice.wake.meet(barrier_wake(plan, new, view))
     return Outcome(new, draft.wants, tuple(draft.notes), tuple(sorted(draft.dirty)), wake, unwind)
@@ -88,11 +85,6 @@ def wants(plan: GridPlan, state: GridState) -> dict[str, Leg]:
     legs: dict[str, Leg] = {}
     for index, level in enumerate(state.levels):
         legs.update({name: leg for name, leg in _legs(plan, index, level, exits=exits).items() if leg is not None})
-    for lot, held in state.strays:
-        index, cycle = _place_of(lot)
-        leg = _exit(plan, index, cycle, held)
-        if exits and leg is not None:
-            legs[leg.leg_id] = leg
     return legs
 
 
@@ -115,7 +107,7 @@ def place(plan: GridPlan, state: GridState, index: int) -> PlaceView:
 
 
 def head(state: GridState) -> dict[str, Any]:
-    """Return phase, clocks and strays as plain data."""
+    """Return phase and clocks as plain data."""
     return write_head(state)
 
 
@@ -130,49 +122,40 @@ def _fold(plan: GridPlan, draft: _Draft, event: MachineEvent, now: datetime) -> 
     if index < 0 or index >= len(draft.levels):
         return
     level = draft.levels[index]
-    if cycle != level.cycle:
-        # A late fill of a cycle that was over: its lot is worked by an exit leg of its own, beside the level.
-        change = event.net if isinstance(event, LegFilled) and event.role is Role.ENTRY else -_given(event)
-        left = draft.strays.get(event.lot_id, ZERO) + change
-        draft.strays[event.lot_id] = left
-        if plan.instrument.floor_qty(left) <= ZERO:
-            del draft.strays[event.lot_id]
-        return
     draft.dirty.add(index)
     if isinstance(event, LegFilled) and event.role is Role.ENTRY:
-        draft.levels[index] = _entered(plan, index, level, event, now)
-    else:
-        draft.levels[index] = _reduced(plan, index, level, _given(event), draft, now)
+        # A late fill of a cycle that was over: what it bought is held by the present one, and its exit offers it.
+        bought = event.qty if cycle == level.cycle else ZERO
+        draft.levels[index] = _entered(plan, index, level, bought, event.net, now)
+        return
+    own = isinstance(event, LegFilled) and cycle == level.cycle
+    given, sold = (event.net, event.qty) if isinstance(event, LegFilled) else (event.qty, ZERO)
+    draft.levels[index] = _reduced(plan, index, level, given, sold if own else ZERO, draft)
 
 
-def _given(event: MachineEvent) -> Decimal:
-    return event.net if isinstance(event, LegFilled) else event.qty
-
-
-def _entered(plan: GridPlan, index: int, level: Level, event: LegFilled, now: datetime) -> Level:
+def _entered(plan: GridPlan, index: int, level: Level, bought: Decimal, net: Decimal, now: datetime) -> Level:
     match level:
         case Waiting(cycle=cycle):
             # The fill outran the withdrawal of its order: hold what it bought, want no more.
-            return Holding(cycle, event.net, now)
-        case Entering(cycle=cycle, bought=bought, held=held, since=since, at_market=at_market):
-            bought += event.qty
-            if bought >= plan.lines[index].qty:
-                return Holding(cycle, held + event.net, now)
-            return Entering(cycle, bought, held + event.net, since, at_market=at_market)
-        case Holding(cycle=cycle, held=held, since=since):
-            return Holding(cycle, held + event.net, since)
+            return Holding(cycle, net, ZERO, now)
+        case Entering(cycle=cycle, bought=before, held=held, sold=sold, since=since, at_market=at_market):
+            if before + bought >= plan.lines[index].qty:
+                return Holding(cycle, held + net, sold, now)
+            return Entering(cycle, before + bought, held + net, sold, since, at_market=at_market)
+        case Holding(cycle=cycle, held=held, sold=sold, since=since):
+            return Holding(cycle, held + net, sold, since)
 
 
-def _reduced(plan: GridPlan, index: int, level: Level, qty: Decimal, draft: _Draft, now: datetime) -> Level:
+def _reduced(plan: GridPlan, index: int, level: Level, given: Decimal, sold: Decimal, draft: _Draft) -> Level:
     match level:
         case Waiting():
             return level
-        case Entering(cycle=cycle, bought=bought, held=held, since=since, at_market=at_market):
-            return Entering(cycle, bought, max(held - qty, ZERO), since, at_market=at_market)
-        case Holding(cycle=cycle, held=held, since=since):
-            left = max(held - qty, ZERO)
+        case Entering(cycle=cycle, bought=bought, held=held, sold=before, since=since, at_market=at_market):
+            return Entering(cycle, bought, max(held - given, ZERO), before + sold, since, at_market=at_market)
+        case Holding(cycle=cycle, held=held, sold=before, since=since):
+            left = max(held - given, ZERO)
             if plan.instrument.floor_qty(left) > ZERO:
-                return Holding(cycle, left, since)
+                return Holding(cycle, left, before + sold, since)
             draft.notes.append(Note(f"level {index}", "COMPLETE", f"cycle {cycle} entered and exited"))
             draft.wants[leg_id(Role.EXIT, index, cycle)] = None
             draft.wants[leg_id(Role.ENTRY, index, cycle)] = None
@@ -196,8 +179,7 @@ def _phase(plan: GridPlan, state: GridState, draft: _Draft, view: View) -> tuple
             draft.notes.append(Note("grid", "closed", f"{word}: nothing is held any more"))
             return Closed(word, view.now), "", state.peak
         case Closed(word=word):
-            told = bool(draft.dirty) or draft.strays != dict(state.strays)
-            if word == HOLD or not told or not _held(plan, view):
+            if word == HOLD or not draft.dirty or not _held(plan, view):
                 return state.phase, "", state.peak
             # A trade that was reported after all was closed: it is closed as well.
             draft.notes.append(Note("grid", "closing", f"{word}: a late trade left {abs(view.inventory)} held"))
@@ -223,7 +205,7 @@ def _settle(plan: GridPlan, draft: _Draft, choice: Choice, now: datetime, *, exi
         level = draft.levels[index]
         if index in starting and isinstance(level, Waiting):
             at_market = not level.armed and plan.config.initial_inventory == "market"
-            draft.levels[index] = level = Entering(level.cycle, ZERO, ZERO, now, at_market=at_market)
+            draft.levels[index] = level = Entering(level.cycle, ZERO, ZERO, ZERO, now, at_market=at_market)
         elif index in choice.stop:
             withdrawn = _withdrawn(plan, level, choice.stop[index], now)
             if withdrawn.cycle != level.cycle:
@@ -232,20 +214,13 @@ def _settle(plan: GridPlan, draft: _Draft, choice: Choice, now: datetime, *, exi
         draft.wants.update(_legs(plan, index, level, exits=exits))
 
 
-def _settle_strays(plan: GridPlan, before: GridState, draft: _Draft, *, exits: bool) -> None:
-    for lot in dict(before.strays) | draft.strays:
-        index, cycle = _place_of(lot)
-        leg = _exit(plan, index, cycle, draft.strays.get(lot, ZERO)) if exits else None
-        draft.wants[leg_id(Role.EXIT, index, cycle)] = leg
-
-
 def _withdrawn(plan: GridPlan, level: Level, reason: str, now: datetime) -> Level:
     match level:
         case Waiting(cycle=cycle, armed=armed):
             return Waiting(cycle, armed=armed, reason=reason)
-        case Entering(cycle=cycle, bought=bought, held=held):
+        case Entering(cycle=cycle, bought=bought, held=held, sold=sold):
             if plan.instrument.floor_qty(held) > ZERO:
-                return Holding(cycle, held, now)
+                return Holding(cycle, held, sold, now)
             # What was bought is sold again: the leg has done part of its work and must not be worked from the start.
             return Waiting(cycle + 1 if bought > ZERO else cycle, armed=True, reason=reason)
         case Holding():
@@ -257,11 +232,11 @@ def _legs(plan: GridPlan, index: int, level: Level, *, exits: bool) -> dict[str,
     match level:
         case Waiting():
             return {entry_id: None, exit_id: None}
-        case Entering(cycle=cycle, held=held, at_market=at_market):
+        case Entering(cycle=cycle, held=held, sold=sold, at_market=at_market):
             entry = _entry(plan, index, cycle, at_market=at_market)
-            return {entry_id: entry, exit_id: _exit(plan, index, cycle, held) if exits else None}
-        case Holding(cycle=cycle, held=held):
-            return {entry_id: None, exit_id: _exit(plan, index, cycle, held) if exits else None}
+            return {entry_id: entry, exit_id: _exit(plan, index, cycle, held, sold) if exits else None}
+        case Holding(cycle=cycle, held=held, sold=sold):
+            return {entry_id: None, exit_id: _exit(plan, index, cycle, held, sold) if exits else None}
 
 
 def _entry(plan: GridPlan, index: int, cycle: int, *, at_market: bool) -> Leg:
@@ -274,14 +249,14 @@ def _entry(plan: GridPlan, index: int, cycle: int, *, at_market: bool) -> Leg:
     )  # fmt: skip
 
 
-def _exit(plan: GridPlan, index: int, cycle: int, held: Decimal) -> Leg | None:
+def _exit(plan: GridPlan, index: int, cycle: int, held: Decimal, sold: Decimal) -> Leg | None:
     instrument = plan.instrument
-    qty = instrument.floor_qty(held)
-    if qty <= ZERO:
+    left = instrument.floor_qty(held)
+    if left <= ZERO:
         return None
     return Leg(
         leg_id=leg_id(Role.EXIT, index, cycle), venue=instrument.venue, symbol=instrument.symbol,
-        side=plan.config.entry_side.opposite, role=Role.EXIT, kind=Kind.LIMIT, qty=qty,
+        side=plan.config.entry_side.opposite, role=Role.EXIT, kind=Kind.LIMIT, qty=sold + left,
         price=plan.lines[index].exit_price, post_only=True, reduce_only=instrument.swap, lot_id=lot_name(index, cycle),
     )  # fmt: skip
 

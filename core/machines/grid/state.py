@@ -18,21 +18,23 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Entering:
-    """The entry is wanted: `bought` gross so far, `held` what of it is still to be exited (net of base fees)."""
+    """The entry is wanted: `bought` gross so far, `held` what is still to be exited (net of base fees), `sold` gross."""
 
     cycle: int
     bought: Decimal
     held: Decimal
+    sold: Decimal
     since: datetime
     at_market: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """The entry is over; `held` base units wait for the exit."""
+    """The entry is over; `held` base units wait for the exit, which has `sold` others in this cycle."""
 
     cycle: int
     held: Decimal
+    sold: Decimal
     since: datetime
 
 
@@ -67,16 +69,12 @@ Phase = Running | Closing | Closed
 
 @dataclass(frozen=True, slots=True)
 class GridState:
-    """Levels by ascending price, the phase, when entries last went out, the trailing stop's best profit fraction.
-
-    `strays` are lots of cycles that were over when a late fill re-opened them: (lot id, base held).
-    """
+    """Levels by ascending price, the phase, when entries last went out, the trailing stop's best profit fraction."""
 
     levels: tuple[Level, ...]
     phase: Phase
     last_batch_at: datetime | None
     peak: Decimal | None
-    strays: tuple[tuple[str, Decimal], ...]
 
 
 def lot_name(index: int, cycle: int) -> str:
@@ -89,13 +87,15 @@ def level_data(level: Level) -> dict[str, str]:
     match level:
         case Waiting(cycle=cycle, armed=armed, reason=reason):
             return {"is": "Waiting", "cycle": str(cycle), "armed": str(int(armed)), "reason": reason}
-        case Entering(cycle=cycle, bought=bought, held=held, since=since, at_market=at_market):
+        case Entering(cycle=cycle, bought=bought, held=held, sold=sold, since=since, at_market=at_market):
             return {
-                "is": "Entering", "cycle": str(cycle), "bought": str(bought), "held": str(held),
+                "is": "Entering", "cycle": str(cycle), "bought": str(bought), "held": str(held), "sold": str(sold),
                 "since": since.isoformat(), "at_market": str(int(at_market)),
             }  # fmt: skip
-        case Holding(cycle=cycle, held=held, since=since):
-            return {"is": "Holding", "cycle": str(cycle), "held": str(held), "since": since.isoformat()}
+        case Holding(cycle=cycle, held=held, sold=sold, since=since):
+            return {
+                "is": "Holding", "cycle": str(cycle), "held": str(held), "sold": str(sold), "since": since.isoformat(),
+            }  # fmt: skip
 
 
 def read_level(data: Mapping[str, str]) -> Level:
@@ -107,10 +107,11 @@ def read_level(data: Mapping[str, str]) -> Level:
         case "Entering":
             since = datetime.fromisoformat(data["since"])
             return Entering(
-                cycle, Decimal(data["bought"]), Decimal(data["held"]), since, at_market=data["at_market"] == "1"
-            )
+                cycle, Decimal(data["bought"]), Decimal(data["held"]), Decimal(data["sold"]), since,
+                at_market=data["at_market"] == "1",
+            )  # fmt: skip
         case "Holding":
-            return Holding(cycle, Decimal(data["held"]), datetime.fromisoformat(data["since"]))
+            return Holding(cycle, Decimal(data["held"]), Decimal(data["sold"]), datetime.fromisoformat(data["since"]))
         case other:
             message = f"unknown level state {other!r}"
             raise ValueError(message)
@@ -125,7 +126,6 @@ def write_head(state: GridState) -> dict[str, Any]:
         "since": phase.since.isoformat(),
         "last_batch_at": state.last_batch_at.isoformat() if state.last_batch_at else None,
         "peak": str(state.peak) if state.peak is not None else None,
-        "strays": [[lot, str(held)] for lot, held in state.strays],
     }
 
 
@@ -143,5 +143,4 @@ def read_head(head: Mapping[str, Any], levels: tuple[Level, ...]) -> GridState:
         phase=phases[head["phase"]],
         last_batch_at=datetime.fromisoformat(last) if last else None,
         peak=Decimal(head["peak"]) if head["peak"] is not None else None,
-        strays=tuple((lot, Decimal(held)) for lot, held in head["strays"]),
     )
