@@ -292,6 +292,7 @@ class Account:
             self._fill(order, touch, now, maker=False)
             return None
         self.books.setdefault(order.symbol, Book()).add(order)
+        self.touched[order.client_id] = order
         return None
 
     def _fill(self, order: SimOrder, price: Decimal | None, now: datetime, *, maker: bool) -> None:

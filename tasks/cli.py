@@ -91,3 +91,7 @@ def _fail(fault: GridkeeperError, command: str, *, as_json: bool) -> int:
     else:
         print(f"gridkeeper {command}: {fault}".replace("  ", " "), file=sys.stderr)
     return fault.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
