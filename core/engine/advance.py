@@ -24,7 +24,12 @@ def advance(world: World, facts: Iterable[Fact], now: datetime) -> Step:
     """
     draft = open_draft(world, now)
     bots: dict[str, BotDraft] = {}
-    for fact in facts:
+    told = [*world.held, *facts]
+    for fact in told:
+        if isinstance(fact, Quote):
+            draft.quotes[fact.venue, fact.symbol] = fact
+            draft.fresh.add((fact.venue, fact.symbol))
+    for fact in told:
         _route(draft, bots, fact)
     for bot_id in world.specs:
         bot = bots.get(bot_id)
@@ -74,9 +79,7 @@ def _awake(draft: Draft, bot_id: str) -> bool:
 def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
     match fact:
         case Quote():
-            key = (fact.venue, fact.symbol)
-            draft.quotes[key] = fact
-            draft.fresh.add(key)
+            pass
         case BalanceRead():
             compare_balance(draft, fact)
         case PositionRead():
@@ -101,9 +104,15 @@ def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
                 obey(draft, bot, fact)
         case _:
             who = decode(fact.client_id)
-            bot = _open(draft, bots, who.bot_id) if who is not None else None
-            if bot is not None and who is not None and who.token == bot.spec.token:
-                take_in(draft, bot, fact, who)
+            spec = draft.world.specs.get(who.bot_id) if who is not None else None
+            if spec is not None and who is not None and who.token == spec.token:
+                if (spec.instrument.venue, spec.instrument.symbol) not in draft.quotes:
+                    # A machine answers fills together with the market; booked without it, they would be lost on it.
+                    draft.held.append(fact)
+                    return
+                bot = _open(draft, bots, who.bot_id)
+                if bot is not None:
+                    take_in(draft, bot, fact, who)
             elif isinstance(fact, Fill):
                 _book_stranger(draft, fact)
 

@@ -10,7 +10,7 @@ from core.machine import Outcome, View, Wake
 from core.market import Quote
 from core.orders import Event, Kind, Leg, Order, Role, Status, apply, client_id, leg_id
 from core.risk import Approved, Caps, Exposure, check
-from core.values import ONE, ZERO, Side, exact_product, ratio
+from core.values import ONE, ZERO, Side, exact_product, ratio, total
 from core.working import NEW, Rest, Send, Withdraw, Work, propose, started, wanted, with_order
 
 
@@ -90,7 +90,7 @@ def _tend_unwind(draft: Draft, bot: BotDraft, quote: Quote) -> None:
     held = bot.inventory
     if unwind.lot_id:
         lot = bot.lots.get(unwind.lot_id)
-        held = lot.qty * lot.side.sign if lot is not None else ZERO
+        held = (lot.qty - _promised(bot, unwind)) * lot.side.sign if lot is not None else ZERO
     left = bot.spec.instrument.sellable(quote.last, abs(held))
     busy = work.order is not None or any(w.order is not None and _stands_in(w.order, unwind) for w in bot.works.values())
     if left == ZERO and not busy:
@@ -113,6 +113,12 @@ def _drop_other_unwinds(bot: BotDraft, name: str) -> None:
         if other[0] == Role.UNWIND.value and other != name and work.leg is not None:
             bot.put(other, wanted(work, None))
             bot.dirty.add(other)
+
+
+def _promised(bot: BotDraft, unwind: Unwind) -> Decimal:
+    # What the lot's own exit may still sell of it, or has sold though its trades are still to come.
+    orders = [work.order for work in bot.works.values() if work.order is not None]
+    return total(order.unbooked for order in orders if order.role is Role.EXIT and _stands_in(order, unwind))
 
 
 def _stands_in(order: Order, unwind: Unwind) -> bool:

@@ -21,7 +21,7 @@ from core.engine.world import (
     Unwind,
     World,
 )
-from core.facts import Fill
+from core.facts import Fill, OrderFact
 from core.ledger import Entry, Numbering, Posting, number
 from core.lots import Lot
 from core.machine import MachineEvent, Wake
@@ -134,6 +134,7 @@ class Draft:
     changed: dict[str, Bot] = field(default_factory=dict[str, Bot])
     raised: list[Incident] = field(default_factory=list[Incident])
     resolved: list[str] = field(default_factory=list[str])
+    held: list[OrderFact] = field(default_factory=list[OrderFact])
     room_freed: bool = False
 
     def note(self, bot_id: str, subject: str, decision: str, reason: str) -> None:
@@ -187,7 +188,7 @@ class Draft:
         after = World(
             specs=world.specs, bots=self.bots, limits=self.limits, quotes=self.quotes, wallet=self.wallet, trades=trades,
             numbering=self.numbering, incidents=self.incidents, suspects=self.suspects, blocked=self.blocked,
-            peak=self.peak, account_wake=self.account_wake,
+            peak=self.peak, held=tuple(self.held), account_wake=self.account_wake,
         )  # fmt: skip
         return Step(
             world=after, intents=tuple(self.intents), journal=tuple(self.journal), orders=tuple(self.orders.values()),

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.engine.seen import Seen
-from core.facts import Fill
+from core.facts import Fill, OrderFact
 from core.ledger import Entry, Numbering
 from core.lots import Lot
 from core.machine import Machine, PlaceView, Wake
@@ -168,7 +168,11 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """All that is known between two ticks. `ready` is false until a start has read orders and trades of every venue."""
+    """All that is known between two ticks.
+
+    `held` are reports of orders whose symbol has no price yet, as after a start: they are answered with the first one. They
+    are in no table, so a crash loses them, and the venue tells them again.
+    """
 
     specs: Mapping[str, BotSpec]
     bots: Mapping[str, Bot]
@@ -181,6 +185,7 @@ class World:
     suspects: Mapping[tuple[str, str], Decimal] = field(default_factory=dict[tuple[str, str], Decimal])
     blocked: Mapping[str, str] = field(default_factory=dict[str, str])
     peak: Decimal | None = None
+    held: tuple[OrderFact, ...] = ()
     account_wake: Mapping[tuple[str, str], Wake] = field(default_factory=dict[tuple[str, str], Wake])
 
 
