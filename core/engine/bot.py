@@ -90,7 +90,7 @@ def _tend_unwind(draft: Draft, bot: BotDraft, quote: Quote) -> None:
     held = bot.inventory
     if unwind.lot_id:
         lot = bot.lots.get(unwind.lot_id)
-        held = (lot.qty - _promised(bot, unwind)) * lot.side.sign if lot is not None else ZERO
+        held = max(lot.qty - _promised(bot, unwind), ZERO) * lot.side.sign if lot is not None else ZERO
     left = bot.spec.instrument.sellable(quote.last, abs(held))
     busy = work.order is not None or any(w.order is not None and _stands_in(w.order, unwind) for w in bot.works.values())
     if left == ZERO and not busy:
