@@ -41,7 +41,7 @@ from tasks.exchange_quotes import instruments_of, market_of, read_quotes
 from tasks.exchange_reads import STOPS, AccountReader
 from tasks.exchange_trades import read_trades
 from tasks.exchange_wire import BadAnswer, Call
-from tasks.venue import Answer, CancelAnswer, ConfigRefused, ReadFailed, VenueHalted
+from tasks.venue import Answer, CancelAnswer, ConfigRefused, ReadFailed
 
 # A decision older than this is not sent: the process may have slept (SIGSTOP, a laptop lid) and the world moved on.
 DECISION_AGE_S_MAX = 15.0
@@ -120,9 +120,7 @@ class CcxtVenue:
 
     async def balances(self, now: datetime) -> list[BalanceRead]:
         """Read the total of every asset held (on swaps the wallet, without unrealised profit)."""
-        found = await self.reader.balances(now)
-        self.reader.halted = None
-        return found
+        return await self.reader.balances(now)
 
     async def positions(self, symbols: Sequence[str], now: datetime) -> list[PositionRead]:
         """Read the signed position of every symbol, in base."""
@@ -252,8 +250,7 @@ class CcxtVenue:
     def _note(self, fault: CallFailed) -> None:
         if fault.row is CLOCK:
             self.client.offset = None
-        if fault.row.verdict(Op.PLACE) is Verdict.HALT and fault.call.retry_after_s() is None:
-            self.reader.halted = VenueHalted(f"{self.id}: {fault.reason}", None)
+        self.reader.shut_out(fault, "a write")
 
     @property
     def fees(self) -> Mapping[str, Mapping[str, Decimal]]:

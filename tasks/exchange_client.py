@@ -18,7 +18,7 @@ from tasks.credentials import Credentials, quiet_logger, scrub
 from tasks.exchange_clock import Offset, measure
 from tasks.exchange_errors import Row, row_of
 from tasks.exchange_limiter import BUDGETS, MINUTE_MS, Limiter, Throttled
-from tasks.exchange_wire import CURRENT, BadAnswer, Call, SentTwice, Wire
+from tasks.exchange_wire import CURRENT, BadAnswer, Call, SentTwice, Wire, trust
 from tasks.venue import ConfigRefused
 
 RECV_WINDOW_MS = 5000
@@ -72,6 +72,8 @@ class Client:
         self.offset: Offset | None = None
         self.wire = Wire(self._listen)
         self.api: Any = getattr(ccxt.async_support, exchange)(self._options(market, credentials))
+        # Given at the first question: an object that was never used shall not ask to be closed.
+        self.api.session = None
         self._set_addresses(mode, api_url, testnet=testnet)
         self.budget: Limiter = BUDGETS.weight(self.base)
         self._weight_limit = 2400 if market == "swap" else 6000
@@ -142,6 +144,7 @@ class Client:
     async def ask(self, call: Call, method: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Call a method of ccxt once; raises `CallFailed` with the row of the decision table that the failure fits."""
         token = CURRENT.set(call)
+        self.api.session, self.api.ssl_context = self.wire, trust()
         try:
             # ccxt changes the rounding of the decimal context it finds; ours stays as it is.
             with decimal.localcontext():

@@ -7,7 +7,7 @@ when a second reading says so too.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from core.facts import BalanceRead, NotFound, PositionRead, Seen, SeenAs
 from core.orders import Kind, Order
 from core.values import ZERO
 from tasks.exchange_client import CallFailed, Client
+from tasks.exchange_clock import utc_now
 from tasks.exchange_errors import Verdict
 from tasks.exchange_parse import contract_size, number, row_of, seen_of, text
 from tasks.exchange_quotes import market_of
@@ -24,6 +25,8 @@ from tasks.venue import ReadFailed, VenueHalted
 KNOWN_IDS_MAX = 50_000
 # Above this many symbols one request for all orders weighs less than one each (Binance: 6 each or 80; 1 each or 40).
 ONE_BY_ONE_MAX = {"spot": 13, "swap": 40}
+BAD_KEY = -2015
+STRIKES = 3
 STOPS = frozenset({Kind.STOP_MARKET, Kind.STOP_LIMIT})
 
 
@@ -35,6 +38,8 @@ class AccountReader:
         self.client = client
         self.venue = venue
         self.halted: VenueHalted | None = None
+        self._strikes = 0
+        self._worked = False
         self._client_ids: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._assets: dict[str, Decimal] = {}
         self._positions: dict[str, Decimal] = {}
@@ -56,12 +61,28 @@ class AccountReader:
         """Ask once; raises `ReadFailed`, or `VenueHalted` where the account or this address is shut out."""
         method, *arguments = asked
         try:
-            return await self.client.ask(call, method, *arguments)
+            told = await self.client.ask(call, method, *arguments)
         except CallFailed as fault:
-            if fault.row.read is Verdict.HALT:
-                self.halted = VenueHalted(f"{self.venue}: {what}: {fault}", None)
-                raise self.halted from None
-            raise ReadFailed(f"{self.venue}: {what}: {fault}") from None
+            raise self.shut_out(fault, what) or ReadFailed(f"{self.venue}: {what}: {fault}") from None
+        self.halted, self._strikes, self._worked = None, 0, True
+        return told
+
+    def shut_out(self, fault: CallFailed, what: str) -> VenueHalted | None:
+        """Return the halt that a failure means, and remember it where only a person can end it.
+
+        -2015 says that a key is bad, but also comes during short bans: for a key that worked, the third counts.
+        """
+        if fault.row.read is not Verdict.HALT:
+            return None
+        if fault.call.heard().code == BAD_KEY and self._worked:
+            self._strikes += 1
+            if self._strikes < STRIKES:
+                return None
+        quiet_s = fault.call.retry_after_s()
+        until = None if quiet_s is None else utc_now() + timedelta(seconds=quiet_s)
+        halt = VenueHalted(f"{self.venue}: {what}: {fault}", until)
+        self.halted = halt if until is None else None
+        return halt
 
     async def open_orders(self, symbols: Sequence[str], now: datetime) -> list[Seen]:
         """Read every open order of the symbols."""
@@ -108,10 +129,8 @@ class AccountReader:
         except CallFailed as fault:
             if fault.row.read is Verdict.MISSING:
                 return NotFound(order.client_id, now)
-            if fault.row.read is Verdict.HALT:
-                self.halted = VenueHalted(f"{self.venue}: order {order.client_id}: {fault}", None)
-                raise self.halted from None
-            raise ReadFailed(f"{self.venue}: order {order.client_id}: {fault}") from None
+            what = f"order {order.client_id}"
+            raise self.shut_out(fault, what) or ReadFailed(f"{self.venue}: {what}: {fault}") from None
         if stop:
             self.watches_stops = True
             worked = str((raw.get("info") or {}).get("actualOrderId") or "") if isinstance(raw, dict) else ""

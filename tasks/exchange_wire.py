@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import aiohttp
@@ -144,13 +145,17 @@ class Wire:
             # From the moment a connection is had, bytes may have left: earlier is certain, later is not.
             trace.on_connection_create_end.append(_left_the_machine)
             trace.on_connection_reuseconn.append(_left_the_machine)
-            connector = aiohttp.TCPConnector(
-                ssl=ssl.create_default_context(cafile=certifi.where()), keepalive_timeout=IDLE_S, limit=20
-            )
+            connector = aiohttp.TCPConnector(ssl=trust(), keepalive_timeout=IDLE_S, limit=20)
             self._session = aiohttp.ClientSession(
                 connector=connector, trace_configs=[trace], cookie_jar=aiohttp.DummyCookieJar()
             )
         return self._session
+
+
+@cache
+def trust() -> ssl.SSLContext:
+    """The certificates that are believed: the usual public ones. Reading them takes 30 ms, so it is done once."""
+    return ssl.create_default_context(cafile=certifi.where())
 
 
 async def _left_the_machine(session: Any, context: Any, params: Any) -> None:  # noqa: ARG001  aiohttp's signature

@@ -127,7 +127,9 @@ class Books:
         if crosses and order.kind == "LIMIT_MAKER":
             raise Rejected(-2010, "Order would immediately match and take.")
         if crosses and order.tif == "GTX":
-            raise Rejected(-5022, "Due to the order could not be executed as maker, the Post Only order will be rejected.")
+            raise Rejected(
+                -5022, "Due to the order could not be executed as maker, the Post Only order will be rejected."
+            )
         self._lock(order)
         self.orders.append(order)
         if crosses:
@@ -263,7 +265,7 @@ class Books:
         return order
 
     def move(self, symbol: str, price: Decimal | str, share: Decimal | str = "1") -> None:
-        """Move the market to a price; what it reaches is filled at its own price, wholly or by `share` of what is left."""
+        """Move the market; what it reaches is filled at its own price, wholly or by `share` of what is left."""
         market, price = self.markets[symbol], D(price)
         market.bid, market.ask, market.last = price, price + market.tick, price
         for order in self.open(symbol):
@@ -279,7 +281,12 @@ class Books:
 def public_market(market: Market) -> dict[str, Any]:
     """The symbol as exchangeInfo shows it."""
     filters = [
-        {"filterType": "PRICE_FILTER", "minPrice": str(market.tick), "maxPrice": "1000000", "tickSize": f"{market.tick:f}0"},
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": str(market.tick),
+            "maxPrice": "1000000",
+            "tickSize": f"{market.tick:f}0",
+        },
         {"filterType": "LOT_SIZE", "minQty": str(market.min_qty), "maxQty": "9000", "stepSize": f"{market.step:f}"},
         {"filterType": "MARKET_LOT_SIZE", "minQty": "0", "maxQty": "100", "stepSize": "0"},
     ]

@@ -9,7 +9,7 @@ from aiohttp import web
 
 @dataclass
 class Fault:
-    """Happens to the next `times` requests of this method whose path ends so. `accepted`: the request took effect first."""
+    """Happens to the next `times` requests of this method and path; `accepted`: they took effect first."""
 
     kind: str
     method: str
@@ -33,7 +33,9 @@ def lost(method: str, path: str, *, accepted: bool, times: int = 1) -> Fault:
 
 def answer(method: str, path: str, body: str, *, status: int = 200, accepted: bool = True, **headers: str) -> Fault:
     """Some other body or status than the right one."""
-    return Fault("answer", method, path, accepted, 1, status, body, {k.replace("_", "-"): v for k, v in headers.items()})
+    return Fault(
+        "answer", method, path, accepted, 1, status, body, {k.replace("_", "-"): v for k, v in headers.items()}
+    )
 
 
 def html(method: str, path: str) -> Fault:

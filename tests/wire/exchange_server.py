@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -59,14 +59,19 @@ class ExchangeServer:
     def clock_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self.ahead_ms
 
-    def __enter__(self) -> "ExchangeServer":
+    def __enter__(self) -> Self:
         self._thread.start()
         self._ready.wait(10)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self.stop()
+
+    def stop(self) -> None:
+        """Close the port and end the thread; may be called twice."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(10)
 
     def plant(self, *faults: Fault) -> None:
         with self.lock:
@@ -128,7 +133,7 @@ class ExchangeServer:
 
     def _answer(self, request: web.Request, raw: str, params: dict[str, str]) -> tuple[int, Any]:
         try:
-            name, handler, signed = self._route(request.method, request.path)
+            handler, signed = self._route(request.method, request.path)
             if signed:
                 self._check_signature(request, raw, params)
             return 200, handler(params)
@@ -147,7 +152,7 @@ class ExchangeServer:
         if not (stamp < now + 1000 and now - stamp <= int(params.get("recvWindow", "5000"))):
             raise Rejected(-1021, "Timestamp for this request is outside of the recvWindow.")
 
-    def _route(self, method: str, path: str) -> tuple[str, Handler, bool]:
+    def _route(self, method: str, path: str) -> tuple[Handler, bool]:
         books = self.swap if path.startswith("/fapi") else self.spot
         name = f"{method} {path.partition('/v')[2].partition('/')[2]}"
         public: dict[str, Handler] = {
@@ -170,16 +175,19 @@ class ExchangeServer:
             "GET myTrades": lambda p: self._trades(books, p),
             "GET userTrades": lambda p: self._trades(books, p),
             "GET account": lambda p: self._account(books),
-            "GET account/commission": lambda p: {"symbol": p["symbol"], "standardCommission": _rates(books.market(p["symbol"]))},
+            "GET account/commission": lambda p: {
+                "symbol": p["symbol"],
+                "standardCommission": _rates(books.market(p["symbol"])),
+            },
             "GET commissionRate": lambda p: _futures_rates(books.market(p["symbol"])),
             "GET positionRisk": lambda p: self._positions(books),
             "GET positionSide/dual": lambda p: {"dualSidePosition": self.hedge_mode},
             "GET account/apiRestrictions": lambda p: {"enableWithdrawals": self.may_withdraw, "enableReading": True},
         }
         if name in public:
-            return name, public[name], False
+            return public[name], False
         if name in private:
-            return name, private[name], True
+            return private[name], True
         raise Rejected(-5000, f"Path {path}, Method {method} is invalid", 404)
 
     def _tickers(self, books: Books, params: dict[str, str], row: Callable[[Market, int], dict[str, Any]]) -> Any:
@@ -204,9 +212,18 @@ class ExchangeServer:
 
     def _account(self, books: Books) -> dict[str, Any]:
         if books.swap:
-            return {"assets": [{"asset": a, "walletBalance": str(v), "marginBalance": str(v), "initialMargin": "0"} for a, v in books.free.items()], "positions": []}
+            return {
+                "assets": [
+                    {"asset": a, "walletBalance": str(v), "marginBalance": str(v), "initialMargin": "0"}
+                    for a, v in books.free.items()
+                ],
+                "positions": [],
+            }
         held = {a: (books.free.get(a, D(0)), books.locked.get(a, D(0))) for a in books.free | books.locked}
-        return {"balances": [{"asset": a, "free": str(f), "locked": str(k)} for a, (f, k) in held.items()], "canTrade": True}
+        return {
+            "balances": [{"asset": a, "free": str(f), "locked": str(k)} for a, (f, k) in held.items()],
+            "canTrade": True,
+        }
 
     def _positions(self, books: Books) -> list[dict[str, Any]]:
         return [
@@ -227,7 +244,8 @@ def order_row(o: Resting) -> dict[str, Any]:
     """An order as POST, GET and openOrders show it."""
     average = o.quote_executed / o.executed if o.executed else D(0)
     return {
-        "symbol": o.market.id, "orderId": o.id, "clientOrderId": o.client_id, "price": str(o.price), "origQty": str(o.qty),
+        "symbol": o.market.id, "orderId": o.id, "clientOrderId": o.client_id, "price": str(o.price),
+        "origQty": str(o.qty),
         "executedQty": str(o.executed), "cummulativeQuoteQty": str(o.quote_executed), "cumQuote": str(o.quote_executed),
         "avgPrice": str(average), "status": o.status, "timeInForce": o.tif, "type": o.kind, "side": o.side,
         "stopPrice": str(o.stop_price), "time": o.time_ms, "updateTime": o.update_ms, "transactTime": o.update_ms,
@@ -244,8 +262,10 @@ def cancel_row(o: Resting, *, swap: bool) -> dict[str, Any]:
 def algo_row(o: Resting) -> dict[str, Any]:
     """A conditional order of USD-M."""
     return {
-        "algoId": o.id, "clientAlgoId": o.client_id, "algoType": "CONDITIONAL", "orderType": o.kind, "symbol": o.market.id,
-        "side": o.side, "timeInForce": o.tif, "quantity": str(o.qty), "algoStatus": o.status, "triggerPrice": str(o.stop_price),
+        "algoId": o.id, "clientAlgoId": o.client_id, "algoType": "CONDITIONAL", "orderType": o.kind,
+        "symbol": o.market.id,
+        "side": o.side, "timeInForce": o.tif, "quantity": str(o.qty), "algoStatus": o.status,
+        "triggerPrice": str(o.stop_price),
         "price": str(o.price), "reduceOnly": o.reduce_only, "createTime": o.time_ms, "updateTime": o.update_ms,
         "actualOrderId": "",
     }  # fmt: skip
@@ -259,7 +279,13 @@ def trade_row(t: Trade) -> dict[str, Any]:
     }  # fmt: skip
     buyer = t.order.side == "BUY"
     if t.order.market.swap:
-        return row | {"side": t.order.side, "buyer": buyer, "maker": t.maker, "realizedPnl": str(t.realized), "positionSide": "BOTH"}
+        return row | {
+            "side": t.order.side,
+            "buyer": buyer,
+            "maker": t.maker,
+            "realizedPnl": str(t.realized),
+            "positionSide": "BOTH",
+        }
     return row | {"isBuyer": buyer, "isMaker": t.maker, "isBestMatch": True, "orderListId": -1}
 
 
