@@ -60,6 +60,10 @@ class Deployments:
         """The flow of a deployment that `known` has seen. Raises KeyError otherwise."""
         return self._flows[self._known[deployment_id].entrypoint]
 
+    def interval_s(self, deployment_id: UUID) -> float | None:
+        """The interval of a deployment that `known` has seen, None without one."""
+        return self._known[deployment_id].interval_s
+
     async def free_slot(self, client: PrefectClient, deployment_id: UUID) -> None:
         """Set the deployment's concurrency limit, if it has one, back to nothing in use."""
         known = self._known.get(deployment_id)

@@ -14,12 +14,15 @@ import threading
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import anyio
 
+from tasks import ticking
 from tasks.one_instance import lock_or_none
-from tasks.opening import close_sessions
+from tasks.opening import close_sessions, session_for
+from tasks.warm_alone import SILENCE_S, Alone
 from tasks.warm_worker import WarmWorker
 
 DRAIN_S = 6.0
@@ -71,13 +74,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pool", required=True, help="the work pool, warm-<portfolio id>")
     parser.add_argument("--portfolio", help="the portfolio file whose runs are taken; all when left out")
     parser.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
+    about = "seconds of silence of the server after which ticks go on without it"
+    parser.add_argument("--silence", type=float, default=SILENCE_S, metavar="S", help=about)
     given = parser.parse_args(arguments)
     path = given.home / f"{given.pool}.lock"
     lock = lock_or_none(path)
     if lock is None:
         sys.stderr.write(f"another worker of {given.pool} runs and holds {path}\n")
         return EXIT_OTHER_INSTANCE
-    process = WorkerProcess(WarmWorker(given.pool, portfolio=given.portfolio, name=given.pool))
+    tick = None if given.portfolio is None else partial(tick_without_prefect, given.portfolio)
+    alone = Alone(tick, given.silence)
+    process = WorkerProcess(WarmWorker(given.pool, portfolio=given.portfolio, alone=alone, name=given.pool))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.request_stop())
     if given.watch_stdin:
@@ -92,6 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exception(failure)
         return 1
     return 0
+
+
+async def tick_without_prefect(portfolio: str) -> None:
+    """Tick once in plain Python, with the session that the flow uses as well. Raises what the session refuses."""
+    await ticking.tick(await session_for(portfolio))
 
 
 def _watch_stdin(process: WorkerProcess) -> None:

@@ -8,6 +8,7 @@ planned ahead, sleeps until the run's time and hands the run to Prefect's own en
   (`warm_timetable`).
 - Runs of another portfolio are refused. A run that fails is FAILED with its message; after `kill -9` the next worker
   reports what the last one left behind as CRASHED, so that no ghost holds the concurrency slot.
+- While the server is away, the portfolio is ticked without it (`warm_alone`).
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from uuid import UUID
 import anyio
 import httpx
 from anyio.abc import TaskGroup, TaskStatus
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus
@@ -34,6 +36,8 @@ from prefect.settings import (
 from prefect.states import Cancelled, Crashed, Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
+from tasks.errors import GridkeeperError
+from tasks.warm_alone import Alone
 from tasks.warm_client import RunInHand
 from tasks.warm_deployments import Deployments, FlowUnusable, Known
 from tasks.warm_timetable import Due, Skip, choose
@@ -57,10 +61,13 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
     type: ClassVar[str] = "warm"
     _description: ClassVar[str] = "Runs flow runs in the worker's own process, one at a time, connections warm."
 
-    def __init__(self, work_pool_name: str, *, portfolio: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, work_pool_name: str, *, portfolio: str | None = None, alone: Alone | None = None, **kwargs: Any
+    ) -> None:
         kwargs.setdefault("prefetch_seconds", HORIZON_S)
         super().__init__(work_pool_name, **kwargs)
         self._portfolio = portfolio
+        self._alone = alone if alone is not None else Alone(None)
         self._deployments = Deployments()
         self._timetable: dict[UUID, Due] = {}
         self._fetched: dict[UUID, FlowRun] = {}
@@ -104,8 +111,9 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         async with AsyncClientContext.get_or_create() as context, anyio.create_task_group() as group:
             self._group = group
             self._in_hand.serve(context.client)
-            await crash_unfinished(context.client, self._work_pool_name)
+            await self._report_predecessor(context.client)
             group.start_soon(self._keep_time)
+            group.start_soon(self._keep_watch)
             await super().start(run_once, with_healthcheck, printer)
             group.cancel_scope.cancel()
 
@@ -124,11 +132,17 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         await self._quiet_moment()
         if not self._has_successfully_synced:
             return []
-        for run_id in list(self._unreported):
-            await self._settle(run_id)
+        try:
+            for run_id in list(self._unreported):
+                await self._settle(run_id)
+            planned_runs = await self._get_scheduled_flow_runs()
+        except httpx.TransportError as error:
+            # Not an error of this worker: it asks again, and what is in its timetable goes on.
+            self._logger.warning("The Prefect server does not answer: %s", type(error).__name__)
+            return []
+        self._hear()
         new = []
-        for response in await self._get_scheduled_flow_runs():
-            run = response.flow_run
+        for run in (response.flow_run for response in planned_runs):
             if run.id in self._seen or run.id in self._timetable or run.deployment_id is None:
                 continue
             if (known := await self._accepted(run)) is None:
@@ -141,6 +155,13 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         self._seen = {run_id: at for run_id, at in self._seen.items() if at > horizon}
         self._arrived.set()
         return new
+
+    async def sync_with_backend(self) -> None:
+        """Send the worker's heartbeat; a server that is away for long does not end the worker."""
+        try:
+            await super().sync_with_backend()
+        except httpx.TransportError as error:
+            self._logger.warning("The Prefect server does not take the heartbeat: %s", type(error).__name__)
 
     async def run(
         self,
@@ -188,6 +209,37 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             if not self._draining:
                 self._start_due()
 
+    async def _keep_watch(self) -> None:
+        while self._alone.tick is not None:
+            await anyio.sleep(0.25)
+            now = datetime.now(UTC)
+            if self._busy_since is not None or self._draining or not self._alone.due(now):
+                continue
+            if self._alone.ticked(now):
+                self._logger.warning("The Prefect server is away; ticking without it")
+            self._busy_since = now
+            self._idle.clear()
+            try:
+                await self._alone.tick()
+            except GridkeeperError as refused:
+                self._logger.error("The tick without a server was refused: %s", refused)  # noqa: TRY400 - it says all
+            finally:
+                self._busy_since = None
+                self._idle.set()
+
+    def _hear(self) -> None:
+        if self._alone.heard(datetime.now(UTC)):
+            self._logger.warning("The Prefect server is back")
+
+    async def _report_predecessor(self, client: PrefectClient) -> None:
+        while True:
+            try:
+                await crash_unfinished(client, self._work_pool_name)
+            except httpx.TransportError:
+                await anyio.sleep(1.0)
+            else:
+                return
+
     def _seconds_to_next(self) -> float:
         # Until a run is due or, while nothing runs, until its slot can be taken.
         now = datetime.now(UTC)
@@ -231,6 +283,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             pending = self._pending.pop(run.id, None)
             if await (pending if pending is not None else self._pend(run)):
                 await self.run(run)
+                self._alone.ran(datetime.now(UTC), self._deployments.interval_s(run.deployment_id))
                 if run.id in self._unreported:
                     await self._settle(run.id)
         except (httpx.HTTPError, PrefectException) as error:
@@ -253,6 +306,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             await self._not_accepted(run, answer.state)
             return False
         self._refused_in_a_row = 0
+        self._hear()
         run.state = answer.state
         return True
 
@@ -308,7 +362,7 @@ class QuietRuns(logging.Filter):
         return record.levelno > logging.INFO or not text.startswith(engine_says)
 
 
-async def crash_unfinished(client: Any, work_pool_name: str) -> int:
+async def crash_unfinished(client: PrefectClient, work_pool_name: str) -> int:
     """Report runs of this pool that no process executes any more as CRASHED, which frees their slots. Return how
     many.
 

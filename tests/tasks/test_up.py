@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tasks import server, up
@@ -101,6 +102,38 @@ def test_whatever_kills_up_takes_the_others_along(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         wait_until(lambda: pids_of(home, "") == [], "everything gone", 15)
+
+
+@pytest.mark.server
+@pytest.mark.xdist_group("server")
+def test_ticks_go_on_while_the_server_is_away(tmp_path: Path) -> None:
+    """The server dies for some seconds: the worker ticks without it, and goes back to its schedule afterwards."""
+    file = portfolio(tmp_path)
+    plan = up.Plan(file, "lab", tmp_path / "data", free_port(), 1.0)
+    here, log = Lab(tmp_path, plan.home, plan.port), plan.home / "worker.log"
+    running = server.start_or_join(plan.home, plan.port)
+    command = [sys.executable, "-m", "tasks.warm_process", "--home", str(plan.home), "--pool", "warm-lab"]
+    try:
+        assert up.register(plan) is not None
+        worker = server.spawn([*command, "--portfolio", str(file), "--silence", "2"], plan.home, log)
+        try:
+            wait_until(lambda: "Completed" in here.states("lab", "tick"), "a tick", 60)
+            server.stop(running)
+            wait_until(lambda: "ticking without it" in log.read_text(), "ticks without a server", 30)
+            time.sleep(3)
+            running = server.start_or_join(plan.home, plan.port)
+            wait_until(lambda: "server is back" in log.read_text(), "the server heard again", 30)
+            before = here.states("lab", "tick").count("Completed")
+            wait_until(lambda: here.states("lab", "tick").count("Completed") > before + 2, "scheduled ticks again", 30)
+            assert worker.poll() is None
+        finally:
+            assert server.end(worker, 10) == 0
+    finally:
+        server.stop(running)
+    # Ticks are numbered without a gap, whoever drove them.
+    with duckdb.connect(plan.data_dir / "trading.duckdb", read_only=True) as store:
+        count, last = store.execute("SELECT count(*), max(tick_id) FROM ticks").fetchone() or (0, 0)
+    assert count == last
 
 
 def test_a_port_of_another_program_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

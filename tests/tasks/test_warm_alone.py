@@ -1,0 +1,63 @@
+"""When ticks go on without the server, as values."""
+
+from datetime import UTC, datetime, timedelta
+
+from tasks.warm_alone import Alone
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def tick() -> None:
+    """Tick."""
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def test_a_worker_that_never_ran_does_not_start_by_itself() -> None:
+    """Neither silence from the start nor a server without runs lets it tick."""
+    alone = Alone(tick)
+    assert not alone.due(at(100))
+    alone.heard(at(0))
+    assert not alone.due(at(100))
+
+
+def test_silence_is_bridged_at_the_pace_of_the_schedule() -> None:
+    """After fifteen seconds of silence it ticks once per interval, until the server is heard."""
+    alone = Alone(tick)
+    alone.heard(at(0))
+    alone.ran(at(0), 2.0)
+    assert [second for second in range(30) if alone.due(at(second))] == list(range(15, 30))
+    assert alone.ticked(at(15))
+    assert not alone.due(at(16))
+    assert alone.due(at(17))
+    assert not alone.ticked(at(17))
+    assert alone.heard(at(18))
+    assert not alone.heard(at(19))
+    assert not alone.due(at(20))
+
+
+def test_a_paused_deployment_stays_paused() -> None:
+    """Where the last run was long before the server fell silent, nothing ticks."""
+    alone = Alone(tick)
+    alone.ran(at(0), 2.0)
+    alone.heard(at(100))
+    assert not alone.due(at(1_000))
+
+
+def test_a_long_interval_has_longer_patience() -> None:
+    """Three intervals must pass in silence before the first tick alone."""
+    alone = Alone(tick)
+    alone.heard(at(0))
+    alone.ran(at(0), 60.0)
+    assert not alone.due(at(179))
+    assert alone.due(at(180))
+
+
+def test_a_single_run_without_interval_says_nothing() -> None:
+    """A run started by hand does not make the worker tick by itself later."""
+    alone = Alone(tick)
+    alone.heard(at(0))
+    alone.ran(at(0), None)
+    assert not alone.due(at(60))
