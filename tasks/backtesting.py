@@ -1,7 +1,7 @@
 """Backtests one bot of a portfolio file over candle files, with the same engine that trades, and counts the result."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -54,6 +54,7 @@ class Run:
     fills: list[Fill] = field(default_factory=list[Fill])
     figures: dict[str, Any] = field(default_factory=dict[str, Any])
     remarks: list[str] = field(default_factory=list[str])
+    opening: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
 
 
 def choose_bot(portfolio: Portfolio, bot_id: str | None) -> tuple[int, GridConfig]:
@@ -104,7 +105,7 @@ def run_spec(
         long=bot.side == "BUY", jump=options.jump, keep=lambda step, now: steps.append((now, step)),
     )  # fmt: skip
     elapsed = time.perf_counter() - began
-    made = Run(bot, spec, options, series, timeframe, result, steps)
+    made = Run(bot, spec, options, series, timeframe, result, steps, opening=opening)
     made.fills = [fill for _, step in steps for _, fill in step.fills]
     made.figures = _figures(made, elapsed)
     made.remarks = _remarks(made)

@@ -77,7 +77,9 @@ async def open_session(file: str | Path) -> Session:
     except BaseException:
         store.close()
         raise
-    return Session(portfolio, path, folder, store, venues, world)
+    session = Session(portfolio, path, folder, store, venues, world)
+    store.remember(session.words())
+    return session
 
 
 def _store(folder: Path) -> Store:

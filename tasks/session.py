@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import yaml
 
 from core.engine import Bot, BotSpec, Cancel, Limits, Place, Step, World
 from core.facts import Command, Fact, Trouble
@@ -16,6 +18,10 @@ from tasks.venue import Venue
 
 # RULES 19: the published copy is replaced every 30 s and at stop.
 PUBLISH_EVERY_S = 30.0
+# Rows of `ticks` are history, not state: replayed ticks, hundreds a second, share a commit; a tick of seconds has its own.
+FLUSH_EVERY_S = 1.0
+# Equity is sampled every minute of a clock, and every quarter of an hour of played candles.
+EQUITY_EVERY_S, EQUITY_EVERY_PLAYED_S = 60.0, 900.0
 
 
 class Session:
@@ -42,6 +48,9 @@ class Session:
         self._started_at = datetime.min
         self._now = datetime.min
         self._published_at = 0.0
+        self._flushed_at = 0.0
+        played = any(isinstance(venue, PaperVenue) and venue.in_candle_time for venue in venues.values())
+        self._equity_every = timedelta(seconds=EQUITY_EVERY_PLAYED_S if played else EQUITY_EVERY_S)
         self.ended_at_close = False
 
     @staticmethod
@@ -62,6 +71,21 @@ class Session:
         warning = "SYNTHETIC PRICES. " if any(venue.synthetic for venue in papers) else ""
         bots = ", ".join(self.world.specs)
         return f"{warning}{self.portfolio.mode} portfolio {self.portfolio.id!r}: {bots}; {prices}; data in {self.data_dir}"
+
+    def words(self) -> dict[str, str]:
+        """Return what every published copy says of this portfolio; secrets stay out of it."""
+        papers = [venue for venue in self.venues.values() if isinstance(venue, PaperVenue)]
+        shown = self.portfolio.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"alerts"})
+        for venue in shown["venues"]:
+            for secret in ("api_key", "secret", "password"):
+                venue.pop(secret, None)
+        return {
+            "portfolio": self.portfolio.id,
+            "mode": self.portfolio.mode,
+            "synthetic": "true" if any(venue.synthetic for venue in papers) else "false",
+            "prices": "; ".join(venue.label for venue in papers),
+            "config": yaml.safe_dump(shown, sort_keys=False, allow_unicode=True),
+        }
 
     def ticks_left(self) -> int | None:
         """How many ticks the prices will last, where that is known."""
@@ -141,18 +165,22 @@ class Session:
     def end_tick(self, *, quiet: bool, rounds: int, placed: int, cancelled: int, fills: int) -> None:
         """Write the tick's one row and, every so often, equity and the published copy."""
         ended = self.clock()
-        self.store.commit_tick(
+        self.store.note_tick(
             TickRow(
                 tick_id=self.tick_id, started_at=self._started_at, ended_at=ended, now=self._now, rounds=rounds,
                 quiet=quiet, orders_placed=placed, orders_cancelled=cancelled, fills=fills,
             ),  # fmt: skip
-            self.world,
-        )
+            self.world, equity_every=self._equity_every,
+        )  # fmt: skip
+        if ended.timestamp() - self._flushed_at >= FLUSH_EVERY_S:
+            self.store.flush()
+            self._flushed_at = ended.timestamp()
         if ended.timestamp() - self._published_at >= PUBLISH_EVERY_S:
             self.publish()
 
     def publish(self) -> None:
         """Replace the published copy."""
+        self.store.flush()
         self.store.mark(self.world, self._now)
         publish.publish(self.store, self.data_dir)
         self._published_at = self.clock().timestamp()

@@ -9,9 +9,8 @@ import secrets
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +23,7 @@ from tasks import store_rows as rows_of
 from tasks import store_write as write
 from tasks.migrations import migrate
 from tasks.store_load import forgotten_bots, load_world, read_orders
+from tasks.store_lots import key_of, lot_changes, read_known, realized_by_fill
 from tasks.store_open import StampMismatch, StoreBusy, StoreLost, connect
 
 SCHEMA = Path(__file__).parents[1] / "sql" / "schema" / "trading"
@@ -50,16 +50,14 @@ class TickRow:
     note: str = ""
 
 
-@dataclass(slots=True)
-class _Known:
-    """What the store knows it holds, so that it need not ask: keys of levels and bots, and the open lots.
+@dataclass
+class _Noted:
+    """Rows that wait for the next `flush`, with the world and time of the newest."""
 
-    A lot is known by the transaction that opened it and by what it had realised at the last commit.
-    """
-
-    levels: set[tuple[str, int]]
-    bots: set[str]
-    lots: dict[tuple[str, str], tuple[int, Decimal]]
+    ticks: list[Any] = field(default_factory=list[Any])
+    worth: list[Any] = field(default_factory=list[Any])
+    world: World | None = None
+    now: datetime = datetime.max
 
 
 def open_store(data_dir: Path | str, *, wait_s: float = 10.0) -> "Store":
@@ -91,6 +89,7 @@ class Store:
         self._path = folder / "trading.duckdb"
         self._inode = self._path.stat().st_ino
         self._commits = 0
+        self._noted = _Noted()
         self._read_back()
 
     def __enter__(self) -> Self:
@@ -102,6 +101,7 @@ class Store:
     def close(self) -> None:
         """Write a checkpoint and let the file go."""
         if self.folder in _OPEN:
+            self.flush()
             _OPEN.discard(self.folder)
             self._con.close()
 
@@ -134,6 +134,11 @@ class Store:
         if token is not None and token != row[4]:
             raise StampMismatch("token", row[4], token)
         return row[4]
+
+    def remember(self, words: Mapping[str, str]) -> None:
+        """Keep words that go with every published copy (mode, prices, configuration); no secret may be among them."""
+        with self._transaction():
+            self._con.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [list(pair) for pair in words.items()])
 
     def next_tick_id(self) -> int:
         """The number for the next tick: one more than any tick or decision that was stored."""
@@ -175,56 +180,72 @@ class Store:
         """
         at = self._recording_time(now)
         known = self._known
-        gains = rows_of.realized_by_fill(step, {key: realized for key, (_, realized) in known.lots.items()})
-        # A lot that is not known to be open is a new one, told apart from an older one of its id by the ledger's count.
-        opened = {(lot.bot_id, lot.lot_id): known.lots.get((lot.bot_id, lot.lot_id)) for lot in step.lots}
+        changes = lot_changes(step, known.lots, known.bots)
         count = step.world.numbering.txn_id
-        lots = [rows_of.lot_row(lot, (opened[lot.bot_id, lot.lot_id] or (count,))[0], at) for lot in step.lots]
+        lots = [
+            (
+                rows_of.lot_row(one.after, known.opened[key_of(one.after)] if one.before else count, at),
+                one.before is None,
+            )
+            for one in changes
+        ]
         levels = [rows_of.level_row(row, now) for row in step.levels]
         bots = [rows_of.bot_row(bot, step.world.specs[bot.bot_id], now) for bot in step.bots]
         first = self._decisions_of(tick_id)
         with self._transaction():
             self._begin_day(at)
             self._write_orders(step, at)
-            write.insert(self._con, write.FILLS, rows_of.fill_rows(step, gains, at))
+            write.insert(self._con, write.FILLS, rows_of.fill_rows(step, realized_by_fill(step, changes), at))
             write.insert(self._con, write.LEDGER, [rows_of.entry_row(entry, at) for entry in step.entries])
-            write.insert(self._con, write.LOTS, [row for row in lots if opened[row[:2]] is None])
-            write.update(self._con, write.LOTS, [row for row in lots if opened[row[:2]] is not None])
+            write.update(self._con, write.LOTS, [row for row, new in lots if not new])
+            write.insert(self._con, write.LOTS, [row for row, new in lots if new])
             self._change(write.LEVELS, [(row, row[:2] not in known.levels) for row in levels])
             self._change(write.BOT_STATE, [(row, row[0] not in known.bots) for row in bots])
             write.insert(self._con, write.JOURNAL, rows_of.journal_rows(step.journal, tick_id, first, now, at))
             self._write_incidents(step, now)
             self._write_facts(facts, step, now, at)
             account = self._write_account(step.world, now)
-        known.levels.update(row[:2] for row in levels)
-        known.bots.update(row[0] for row in bots)
-        for lot, row in zip(step.lots, lots, strict=True):
-            known.lots.pop(row[:2], None)
-            if lot.open:
-                known.lots[row[:2]] = (row[2], lot.realized)
+        known.take_in(step, changes, count)
+        # What is stored now of the account is newer than what the ticks that wait had seen.
+        self._noted.world = None
         self._decided = (tick_id, first + len(step.journal))
         self._incident_id += len(step.raised)
         self._stored(at, account)
 
     def commit_tick(self, row: TickRow, world: World | None = None) -> None:
         """Store one row of `ticks`; with `world` also the account's latches where they moved, and equity every 60 s."""
+        self.note_tick(row, world)
+        self.flush()
+
+    def note_tick(self, row: TickRow, world: World | None, *, equity_every: timedelta = EQUITY_EVERY) -> None:
+        """Take a tick's row, to be stored with the next `flush`: nobody trades on it, so it may wait a moment."""
         at = self._recording_time(row.now)
-        values = (
+        self._recorded_at = at
+        self._noted.ticks.append((
             row.tick_id, row.started_at, row.ended_at, row.now, row.rounds, row.quiet, row.orders_placed,
             row.orders_cancelled, row.fills, row.note, at,
-        )  # fmt: skip
-        sample = world is not None and (self._sampled_at is None or row.now - self._sampled_at >= EQUITY_EVERY)
-        worth = rows_of.valuations(world, row.now, at) if world is not None and sample else []
+        ))  # fmt: skip
+        self._noted.world, self._noted.now = world, row.now
+        if world is not None and (self._sampled_at is None or row.now - self._sampled_at >= equity_every):
+            self._noted.worth += rows_of.valuations(world, row.now, at)
+            self._sampled_at = row.now
+
+    def flush(self) -> None:
+        """Store what `note_tick` took, in one transaction."""
+        noted, self._noted = self._noted, _Noted()
+        if not noted.ticks:
+            return
         account = self._account
         with self._transaction():
-            self._begin_day(at)
-            write.insert(self._con, write.TICKS, [values])
-            write.insert(self._con, write.EQUITY, worth)
-            write.upsert(self._con, write.MARKS, [rows_of.mark_of(one) for one in worth])
-            if world is not None:
-                account = self._write_account(world, row.now)
-        self._sampled_at = row.now if worth else self._sampled_at
-        self._stored(at, account)
+            for day in sorted({row[-1].date() for row in noted.ticks} - {self._day}):
+                self._con.execute("INSERT INTO days VALUES (?) ON CONFLICT DO NOTHING", [day])
+            write.insert(self._con, write.TICKS, noted.ticks)
+            write.insert(self._con, write.EQUITY, noted.worth)
+            newest = {mark[0]: mark for mark in map(rows_of.mark_of, noted.worth)}
+            write.upsert(self._con, write.MARKS, list(newest.values()))
+            if noted.world is not None:
+                account = self._write_account(noted.world, noted.now)
+        self._stored(noted.ticks[-1][-1], account)
 
     def mark(self, world: World, now: datetime) -> None:
         """Value every bot at its last price, for the reports; equity is not sampled by this."""
@@ -340,16 +361,7 @@ class Store:
 
     def _read_back(self) -> None:
         con = self._con
-        self._known = _Known(
-            levels=set(con.execute("SELECT bot_id, level FROM levels").fetchall()),
-            bots={bot_id for (bot_id,) in con.execute("SELECT bot_id FROM bot_state").fetchall()},
-            lots={
-                (bot_id, lot_id): (txn, rows_of.tidy(realized))
-                for bot_id, lot_id, txn, realized in con.execute(
-                    "SELECT bot_id, lot_id, opened_txn, realized FROM lots WHERE qty > 0"
-                ).fetchall()
-            },
-        )
+        self._known = read_known(con)
         self._recorded_at: datetime | None = None
         for table in ("ticks", "journal", "orders", "fills", "ledger"):
             newest = _one(con, f"SELECT max(recorded_at) FROM {table}")  # noqa: S608  names from the line above

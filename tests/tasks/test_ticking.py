@@ -70,6 +70,7 @@ def test_a_quiet_tick_writes_one_row_and_nothing_else(portfolio: Path) -> None:
 
     def watch(_: int, session: Session) -> None:
         nonlocal quiet
+        session.store.flush()
         con = session.store.reader()
         tables = ("orders", "fills", "ledger", "lots", "levels", "journal", "incidents", "bot_state", "ticks")
         now = {t: con.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in tables}  # type: ignore[index]

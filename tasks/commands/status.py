@@ -1,0 +1,171 @@
+"""`gridkeeper status`: bots, levels and the reason for each that is not working, lots, PnL, and the age of it all."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from tasks.commands.backtest import seconds
+from tasks.commands.places import add_place, find_place
+from tasks.commands.published import age_words, ask_published
+from tasks.outcome import Outcome
+
+LEVELS_SHOWN = 12
+SIGNS = {
+    "OPEN_ORDER_PLACED": ("entry rests", "cyan"),
+    "CLOSE_ORDER_PLACED": ("exit rests", "green"),
+    "OPEN_ORDER_FILLED": ("holding, no exit", "yellow"),
+    "NOT_ACTIVE": ("not working", "bright_black"),
+}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = "example: gridkeeper status --portfolio examples/paper.yaml --watch"
+    add_place(parser)
+    parser.add_argument("--bot", metavar="ID", help="one bot, with all of its levels")
+    parser.add_argument("--watch", nargs="?", const=2.0, type=seconds, metavar="S", help="show again every S seconds")
+
+
+def run(args: argparse.Namespace) -> Outcome:
+    """Read the published copy; raises `Refused` where nothing was published yet."""
+    folder = find_place(args).data_dir
+    data = read_status(folder, args.bot)
+    if args.watch is None or args.json:
+        return Outcome(data, lambda: _print(data, args.bot))
+    return Outcome(data, lambda: _watch(folder, args.bot, args.watch))
+
+
+def read_status(folder: Path, bot: str | None = None) -> dict[str, Any]:
+    """Read bots, levels, lots and standing incidents as plain data, with the age of the copy in seconds."""
+    meta, age_s = _table(folder, "SELECT key, value FROM meta")
+    words = {row["key"]: row["value"] for row in meta}
+    bots, _ = _table(folder, "SELECT * FROM report_bots")
+    levels, _ = _table(folder, "SELECT * FROM report_levels")
+    lots, _ = _table(folder, "SELECT * FROM report_lots WHERE standing")
+    incidents, _ = _table(folder, "SELECT * FROM report_incidents WHERE standing")
+    last, _ = _table(folder, "SELECT tick_id, ended_at, now, quiet FROM ticks ORDER BY tick_id DESC LIMIT 1")
+    shown = [one for one in bots if bot is None or one["bot_id"] == bot]
+    for one in shown:
+        one["level_list"] = [level for level in levels if level["bot_id"] == one["bot_id"]]
+        one["lots"] = [lot for lot in lots if lot["bot_id"] == one["bot_id"]]
+    return {
+        "age_s": age_s, "portfolio": words.get("portfolio"), "mode": words.get("mode"), "prices": words.get("prices"),
+        "synthetic": words.get("synthetic") == "true", "last_tick": last[0] if last else None, "bots": shown,
+        "incidents": incidents,
+    }  # fmt: skip
+
+
+def _table(folder: Path, sql: str) -> tuple[list[dict[str, Any]], float | None]:
+    columns, rows, age_s = ask_published(folder, sql)
+    return [dict(zip(columns, row, strict=True)) for row in rows], age_s
+
+
+def _watch(folder: Path, bot: str | None, every_s: float) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    try:
+        with Live(_page(read_status(folder, bot), bot), console=Console(), screen=True, auto_refresh=False) as live:
+            while True:
+                time.sleep(every_s)
+                live.update(_page(read_status(folder, bot), bot), refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _print(data: dict[str, Any], bot: str | None) -> None:
+    from rich.console import Console
+
+    Console().print(_page(data, bot))
+
+
+def _page(data: dict[str, Any], bot: str | None) -> Any:
+    from rich.console import Group
+
+    parts = [_head(data), *(_incident(one) for one in data["incidents"])]
+    for one in data["bots"]:
+        parts += ["", _bot(one), _levels(one, everything=bot is not None)]
+    return Group(*parts)
+
+
+def _head(data: dict[str, Any]) -> Any:
+    from rich.text import Text
+
+    text = Text()
+    text.append(f"{data['portfolio'] or 'portfolio'} ", "bold")
+    text.append(f" {data['mode']} ", "black on bright_cyan" if data["mode"] != "live" else "white on red")
+    if data["synthetic"]:
+        text.append(" SYNTHETIC PRICES ", "black on yellow")
+    last = data["last_tick"]
+    text.append(f"  copy {age_words(data['age_s'])} old", "bright_black")
+    if last is not None:
+        text.append(f"; tick {last['tick_id']:,} at {last['now']:%Y-%m-%d %H:%M:%S} UTC", "bright_black")
+    return text
+
+
+def _incident(one: dict[str, Any]) -> Any:
+    from rich.text import Text
+
+    return Text(f"! {one['severity']} {one['kind']}: {one['detail']} (since {one['ts']:%Y-%m-%d %H:%M} UTC)", "bold red")
+
+
+def _bot(one: dict[str, Any]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    quote, base = one["quote_asset"], one["symbol"].partition("/")[0]
+    mode = f"{one['mode']}: {one['mode_reason']}" if one["mode_reason"] else one["mode"]
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title_justify="left")
+    table.title = Text.assemble((one["bot_id"], "bold"), f"  {one['kind']} on {one['symbol']}, {one['venue']}  [{mode}]")
+    rows = [
+        ("net PnL", _money(one["net_pnl"], quote), "grid profit", _money(one["grid_profit"], quote)),
+        ("floating", _money(one["unrealized"], quote), "fees paid", _money(one["fees"], quote, sign=False)),
+        ("held", f"{_number(one['inventory'], 6)} {base}", "at cost", _money(one["exposure_at_cost"], quote, sign=False)),
+        ("capital", _money(one["capital_quote"], quote, sign=False), "round trips", f"{one['round_trips']:,}"),
+        ("price", f"{_number(one['last_price'], 8)} {quote}", "levels", f"{one['levels_working']} working of {one['levels_wanted']} wanted, {one['levels']} in all"),
+    ]  # fmt: skip
+    for row in rows:
+        table.add_row(*(Text(cell, "bright_black" if i % 2 == 0 else "") for i, cell in enumerate(row)))
+    return table
+
+
+def _levels(one: dict[str, Any], *, everything: bool) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bright_black", padding=(0, 2, 0, 0))
+    for name in ("level", "entry", "exit", "quantity", "held"):
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    table.add_column("why not", overflow="fold")
+    levels = one["level_list"]
+    for level in levels if everything else _around(levels, one["last_price"]):
+        words, colour = SIGNS.get(level["state"], (level["state"].lower(), ""))
+        numbers = (str(level["level"]), *(_number(level[k], 8) for k in ("entry_price", "exit_price", "qty", "held")))
+        table.add_row(*numbers, Text(words, colour), Text(level["reason"], "yellow"))
+    if not everything and len(levels) > LEVELS_SHOWN:
+        table.caption = f"the {LEVELS_SHOWN} levels nearest to the price and all that lack an order; --bot {one['bot_id']} shows all {len(levels)}"
+        table.caption_justify = "left"
+    return table
+
+
+def _around(levels: list[dict[str, Any]], price: Any) -> list[dict[str, Any]]:
+    if price is None or len(levels) <= LEVELS_SHOWN:
+        return levels
+    near = sorted(levels, key=lambda level: abs(level["entry_price"] - price))[:LEVELS_SHOWN]
+    chosen = {level["level"] for level in near}
+    return [level for level in levels if level["level"] in chosen or level["reason"]]
+
+
+def _money(value: Any, asset: str, *, sign: bool = True) -> str:
+    if value is None:
+        return "-"
+    return f"{value:+,.2f} {asset}" if sign else f"{value:,.2f} {asset}"
+
+
+def _number(value: Any, places: int) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
