@@ -36,7 +36,10 @@ def load_world(con: duckdb.DuckDBPyConnection, specs: Mapping[str, BotSpec], lim
     """
     if _is_empty(con):
         return None
-    bots = {bot_id: _load_bot(con, spec) for bot_id, spec in specs.items()}
+    lots = read_lots(con)
+    bots = {
+        bot_id: _load_bot(con, spec, [lot for lot in lots if lot.bot_id == bot_id]) for bot_id, spec in specs.items()
+    }
     account = con.execute("SELECT peak, suspects, blocked FROM account_state").fetchone()
     peak, suspects, blocked = account if account is not None else (None, "[]", "{}")
     return World(
@@ -75,21 +78,20 @@ def read_orders(con: duckdb.DuckDBPyConnection, where: str, values: list[Any]) -
     return [(_order(row), tidy_or_none(row[21])) for row in rows]
 
 
-def read_lots(con: duckdb.DuckDBPyConnection, bot_id: str) -> dict[str, Lot]:
-    """Read the open lots of a bot, in the order in which they were opened."""
+def read_lots(con: duckdb.DuckDBPyConnection) -> list[Lot]:
+    """Read all open lots, in the order in which they were opened."""
     rows = con.execute(
         "SELECT lot_id, bot_id, venue, symbol, side, opened_at, updated_at, opened_qty, qty, cost, realized, "
-        "grid_profit, fees, exits FROM lots WHERE bot_id = ? AND qty > 0 ORDER BY opened_at, lot_id",
-        [bot_id],
+        "grid_profit, fees, exits FROM lots WHERE qty > 0 ORDER BY opened_at, lot_id"
     ).fetchall()
-    return {
-        row[0]: Lot(
+    return [
+        Lot(
             lot_id=row[0], bot_id=row[1], venue=row[2], symbol=row[3], side=Side(row[4]), opened_at=row[5],
             updated_at=row[6], opened_qty=tidy(row[7]), qty=tidy(row[8]), cost=tidy(row[9]), realized=tidy(row[10]),
             grid_profit=tidy(row[11]), fees=tidy(row[12]), exits=row[13],
         )
         for row in rows
-    }  # fmt: skip
+    ]  # fmt: skip
 
 
 def _is_empty(con: duckdb.DuckDBPyConnection) -> bool:
@@ -99,13 +101,12 @@ def _is_empty(con: duckdb.DuckDBPyConnection) -> bool:
     return row is None or row[0] == 0
 
 
-def _load_bot(con: duckdb.DuckDBPyConnection, spec: BotSpec) -> Bot:
+def _load_bot(con: duckdb.DuckDBPyConnection, spec: BotSpec, lots: list[Lot]) -> Bot:
     row = con.execute(
         "SELECT kind, venue, symbol, mode, mode_reason, head, started_at, unwind, episodes, peak, realized, "
         "grid_profit, fees, funding, round_trips FROM bot_state WHERE bot_id = ?",
         [spec.bot_id],
     ).fetchone()
-    lots = read_lots(con, spec.bot_id)
     if row is not None:
         _refuse_another(spec, row[0], row[1], row[2])
     state, shown = _state(con, spec, None if row is None else row[5])
@@ -117,16 +118,16 @@ def _load_bot(con: duckdb.DuckDBPyConnection, spec: BotSpec) -> Bot:
         bot_id=spec.bot_id,
         state=state,
         works=works,
-        lots=lots,
+        lots={lot.lot_id: lot for lot in lots},
         restless=tuple(sorted(works)),
         mode=Mode(row[3]),
         mode_reason=row[4],
         wake=_AT_ONCE,
         machine_wake=_AT_ONCE,
         started_at=row[6],
-        inventory=total(lot.qty * lot.side.sign for lot in lots.values()),
-        cost=total(lot.cost for lot in lots.values()),
-        fees_open=total(lot.fees for lot in lots.values()),
+        inventory=total(lot.qty * lot.side.sign for lot in lots),
+        cost=total(lot.cost for lot in lots),
+        fees_open=total(lot.fees for lot in lots),
         realized=tidy(row[10]),
         grid_profit=tidy(row[11]),
         fees=tidy(row[12]),

@@ -15,7 +15,7 @@ from core.facts import BalanceRead, Command, Fill, FundingPaid
 from core.ledger import Entry
 from core.lots import Lot, fee_in_quote, unrealized
 from core.orders import Order, Role, decode
-from core.values import ZERO, exact_product, total
+from core.values import exact_product, total
 from tasks.store_open import AmountRefused
 
 Row = tuple[Any, ...]
@@ -215,38 +215,3 @@ def mark_of(valuation: Row) -> Row:
     """The row of `marks` that goes with a row of `equity`."""
     now, bot_id, equity, price, price_ts, _inventory, _cost, exposure, _realized, floating, *_rest = valuation
     return (bot_id, price, price_ts, floating, equity, exposure, now)
-
-
-def realized_by_fill(step: Step, realized_before: Mapping[tuple[str, str], Decimal]) -> dict[int, Decimal]:
-    """Say what each execution of a step realised before fees, by its position in `step.fills`.
-
-    What a lot realised in this step belongs to the executions that closed it; several of them share it by quantity,
-    the last taking what is left, so that the sum over all fills is the sum over all lots, to the last digit.
-    """
-    shares: dict[int, Decimal] = {}
-    for lot in step.lots:
-        gained = lot.realized - realized_before.get((lot.bot_id, lot.lot_id), ZERO)
-        if gained == ZERO:
-            continue
-        closers = _closers(step, lot)
-        left, weight = gained, total(fill.qty for _, fill in closers)
-        for index, fill in closers[:-1]:
-            part = _WIDE.divide(gained * fill.qty, weight).quantize(Decimal(1).scaleb(-_PLACES), context=_WIDE)
-            shares[index] = shares.get(index, ZERO) + part
-            left -= part
-        if closers:
-            last = closers[-1][0]
-            shares[last] = shares.get(last, ZERO) + left
-    return shares
-
-
-def _closers(step: Step, lot: Lot) -> list[tuple[int, Fill]]:
-    own: list[tuple[int, Fill]] = []
-    others: list[tuple[int, Fill]] = []
-    for index, (bot_id, fill) in enumerate(step.fills):
-        who = decode(fill.client_id) if bot_id == lot.bot_id and fill.side is not lot.side else None
-        if who is None or who.role is Role.ENTRY:
-            continue
-        mine = who.role is Role.EXIT and who.leg_id[1:] == lot.lot_id
-        (own if mine else others).append((index, fill))
-    return own or others
