@@ -105,8 +105,11 @@ def configs(draw: st.DrawFn, rules: Instrument) -> GridConfig:
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     """Runs of up to a hundred candles, on spot and on a swap, with every rule that a venue or an account has."""
-    fees = {"maker": D(draw(st.sampled_from(["0.0002", "0", "-0.0001"]))), "taker": D(draw(st.sampled_from(["0.0005", "0"])))}
-    rules = swap(**fees) if draw(st.booleans()) else instrument(**fees, fee_in_base=draw(st.booleans()))
+    maker, taker = draw(st.sampled_from(["0.0002", "0", "-0.0001"])), draw(st.sampled_from(["0.0005", "0"]))
+    fees = {"maker": D(maker), "taker": D(taker)}
+    # A rebate in base would make a holding larger than the order that bought it.
+    in_base = fees["maker"] >= 0 and draw(st.booleans())
+    rules = swap(**fees) if draw(st.booleans()) else instrument(**fees, fee_in_base=in_base)
     limits = Limits(
         max_exposure_quote=draw(maybe(D(20), D(35), D(55))), max_drawdown=draw(maybe(D("0.005"), D("0.02")))
     )

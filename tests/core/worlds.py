@@ -88,7 +88,7 @@ def account(rules: Instrument, fills: FillRules | None = None, **balances: int) 
 
 
 def candles(ticks: Sequence[int], start: int = 10_000, *, points: int = 4, timeframe_s: int = 60) -> ListSeries:
-    """Candles from a walk: `ticks` are its steps in ticks of 0.01, `points` steps make a bar, `start` is in ticks too."""
+    """Candles from a walk: `ticks` are its steps and `start` its origin in ticks of 0.01; `points` steps make a bar."""
     made: list[Candle] = []
     here = start
     for index in range(len(ticks) // points):
@@ -126,7 +126,9 @@ class Run:
         return [fill for step, _ in self.steps for _, fill in step.fills]
 
 
-def run(before: World, at: Account, series: Any, *, jump: bool = True, intrabar: Intrabar = Intrabar.OHLC, **how: Any) -> Run:
+def run(
+    before: World, at: Account, series: Any, *, jump: bool = True, intrabar: Intrabar = Intrabar.OHLC, **how: Any
+) -> Run:
     """Run candles through the engine and the simulated account, and keep every step that was not quiet."""
     steps: list[tuple[Step, datetime]] = []
     symbol = next(iter(at.instruments))

@@ -1,0 +1,241 @@
+"""An exchange account as it really is: requests get lost or come late, answers too, lists lag, people cancel by hand.
+
+Underneath is `core.simulation.Account`, whose books are the truth; this wrapper adds everything that lies between that
+truth and us. One seeded generator decides all of it, in the order of the calls, so a run repeats exactly.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from random import Random
+
+from core.facts import Accepted, BalanceRead, CancelRefused, Fill, NotFound, Refusal, Refused, Seen, SeenAs, Unanswered
+from core.market import Quote
+from core.orders import ClientId, Order, decode
+from core.simulation import Account, SimOrder
+from core.values import ZERO, Side
+
+Answer = Accepted | Refused | Unanswered
+CancelAnswer = Seen | CancelRefused | Unanswered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """How often things go wrong, as probabilities per request, reading or tick; times in seconds."""
+
+    lost_before: float = 0.05
+    lost_after: float = 0.05
+    late: float = 0.05
+    late_s: float = 5.0
+    refused: float = 0.02
+    read_fails: float = 0.05
+    truncated: float = 0.05
+    lag_s: float = 2.0
+    trade_lag_s: float = 20.0
+    repeated: float = 0.2
+    by_hand: float = 0.02
+    partial: float = 0.3
+    crash: float = 0.01
+
+
+CALM = Faults(
+    lost_before=0, lost_after=0, late=0, refused=0, read_fails=0, truncated=0, lag_s=0, trade_lag_s=0, repeated=0,
+    by_hand=0, partial=0, crash=0,
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class History:
+    """What became of one order at the exchange: its states, each with its moment."""
+
+    order: SimOrder
+    states: list[tuple[datetime, SeenAs, Decimal]]
+
+
+@dataclass(slots=True)
+class HostileVenue:
+    """The account, what is on its way to it, and everything that ever happened there."""
+
+    account: Account
+    rng: Random
+    faults: Faults
+    books: dict[ClientId, History] = field(default_factory=dict[ClientId, History])
+    trades: list[tuple[datetime, Fill]] = field(default_factory=list[tuple[datetime, Fill]])
+    flying: list[tuple[datetime, str, Order]] = field(default_factory=list[tuple[datetime, str, Order]])
+    unknown_to_store: list[str] = field(default_factory=list[str])
+    committed: set[ClientId] = field(default_factory=set[ClientId])
+    problems: list[str] = field(default_factory=list[str])
+    log: list[str] = field(default_factory=list[str])
+    injected: int = 0
+
+    def chance(self, probability: float) -> bool:
+        """Draw whether a fault happens now."""
+        hit = probability > 0 and self.rng.random() < probability
+        self.injected += hit
+        return hit
+
+    def move(self, symbol: str, price: Decimal, now: datetime) -> None:
+        """Let time and price go on: late requests arrive, orders fill whole or in parts, people cancel."""
+        for item in [one for one in self.flying if one[0] <= now]:
+            self.flying.remove(item)
+            _, kind, order = item
+            self._accept(order, now) if kind == "place" else self._end(order.client_id, now)
+        if self.chance(self.faults.partial):
+            self._fill_part_of_nearest(symbol, now)
+        self.account.move(symbol, price, now)
+        self._note(now)
+        if self.chance(self.faults.by_hand):
+            open_ids = [cid for cid, o in self.account.orders.items() if o.status is SeenAs.OPEN]
+            if open_ids:
+                self._end(self.rng.choice(open_ids), now)
+
+    def place(self, order: Order, now: datetime) -> Answer:
+        """Send an order through the weather."""
+        self.log.append(f"{now} place {order.client_id} {order.side} {order.qty} {order.price}")
+        cid = order.client_id
+        if cid not in self.committed:
+            self.problems.append(f"{now} I-05 {cid} was sent before it was committed")
+        if self.chance(self.faults.refused):
+            return Refused(cid, self.rng.choice([Refusal.RATE, Refusal.POST_ONLY, Refusal.OTHER]), "not now", now)
+        if self.chance(self.faults.lost_before):
+            return Unanswered(cid, "connection reset", now)
+        if self.chance(self.faults.late):
+            arrival = now + timedelta(seconds=self.rng.uniform(0, self.faults.late_s))
+            self.flying.append((arrival, "place", order))
+            return Unanswered(cid, "time-out", now)
+        answer = self._accept(order, now)
+        if self.chance(self.faults.lost_after):
+            return Unanswered(cid, "answer cut short", now)
+        return answer
+
+    def cancel(self, order: Order, now: datetime) -> CancelAnswer:
+        """Send a cancel through the weather."""
+        self.log.append(f"{now} cancel {order.client_id}")
+        cid = order.client_id
+        if self.chance(self.faults.lost_before):
+            return Unanswered(cid, "connection reset", now)
+        if self.chance(self.faults.late):
+            arrival = now + timedelta(seconds=self.rng.uniform(0, self.faults.late_s))
+            self.flying.append((arrival, "cancel", order))
+            return Unanswered(cid, "time-out", now)
+        done = self._end(cid, now)
+        if self.chance(self.faults.lost_after):
+            return Unanswered(cid, "answer cut short", now)
+        return done
+
+    def quote(self, symbol: str, now: datetime) -> list[Quote]:
+        """Read the price."""
+        quote = self.account.quote(symbol, now)
+        return [] if quote is None or self.chance(self.faults.read_fails) else [quote]
+
+    def open_orders(self, now: datetime) -> list[Seen] | None:
+        """List open orders as of a moment ago, sometimes cut short; None where the reading fails."""
+        if self.chance(self.faults.read_fails):
+            return None
+        at = self._a_moment_ago(now)
+        found = [seen for cid in self.books if (seen := self._state(cid, at, now)) and seen.status is SeenAs.OPEN]
+        if found and self.chance(self.faults.truncated):
+            found = found[: self.rng.randrange(len(found))]
+        return found
+
+    def order(self, order: Order, now: datetime) -> Seen | NotFound | None:
+        """Answer a query by client id as of a moment ago; None where the reading fails."""
+        if self.chance(self.faults.read_fails):
+            return None
+        return self._state(order.client_id, self._a_moment_ago(now), now) or NotFound(order.client_id, now)
+
+    def trades_since(self, symbol: str, since: datetime, now: datetime) -> list[Fill] | None:
+        """List trades that have shown up by now, some of them twice; None where the reading fails."""
+        if self.chance(self.faults.read_fails):
+            return None
+        found = [f for shown_at, f in self.trades if shown_at <= now and f.ts >= since and f.symbol == symbol]
+        return [fill for fill in found for _ in range(2 if self.chance(self.faults.repeated) else 1)]
+
+    def balances(self, now: datetime) -> list[BalanceRead]:
+        """Read the totals as they are at this moment."""
+        return [BalanceRead(self.account.venue, asset, amount, now) for asset, amount in self.account.balances.items()]
+
+    def open_truth(self) -> Iterable[SimOrder]:
+        """The orders that really rest at this moment."""
+        return [o for o in self.account.orders.values() if o.status is SeenAs.OPEN]
+
+    def _accept(self, order: Order, now: datetime) -> Answer:
+        held = self.books.get(order.client_id)
+        answer = self.account.place(order, now)
+        if isinstance(answer, Accepted):
+            if held is not None:
+                self.problems.append(f"{now} I-04 {order.client_id} was accepted twice")
+            kept = self.account.touched.get(order.client_id) or self.account.orders[order.client_id]
+            self.books[order.client_id] = History(kept, [(now, SeenAs.OPEN, ZERO)])
+            self._check_legs(order, now)
+        self._note(now)
+        return answer
+
+    def _check_legs(self, order: Order, now: datetime) -> None:
+        leg = decode(order.client_id)
+        others = [
+            o.client_id for o in self.open_truth()
+            if (d := decode(o.client_id)) and leg and (d.bot_id, d.leg_id) == (leg.bot_id, leg.leg_id)
+        ]  # fmt: skip
+        if len(others) > 1:
+            self.problems.append(f"{now} I-06 leg {order.leg_id} of {order.bot_id} has {others} open at once")
+
+    def _end(self, cid: ClientId, now: datetime) -> CancelAnswer:
+        answer = self.account.cancel(cid, now)
+        self._note(now)
+        return answer if answer is not None else Unanswered(cid, "still open", now)
+
+    def _note(self, now: datetime) -> None:
+        touched, trades = self.account.drain()
+        for cid, order in touched.items():
+            history = self.books.get(cid)
+            if history is not None and history.states[-1][1:] != (order.status, order.filled):
+                history.states.append((now, order.status, order.filled))
+        for fill in trades:
+            shown_at = now + timedelta(seconds=self.rng.uniform(0, self.faults.trade_lag_s))
+            self.trades.append((shown_at, fill))
+
+    def _state(self, cid: ClientId, at: datetime, now: datetime) -> Seen | None:
+        history = self.books.get(cid)
+        states = [one for one in history.states if one[0] <= at] if history is not None else []
+        if history is None or not states:
+            return None
+        _, status, filled = states[-1]
+        return Seen(cid, history.order.exchange_id, status, filled, now)
+
+    def _a_moment_ago(self, now: datetime) -> datetime:
+        return now - timedelta(seconds=self.rng.uniform(0, self.faults.lag_s))
+
+    def _fill_part_of_nearest(self, symbol: str, now: datetime) -> None:
+        # Somebody takes a part of the order that stands first; a whole lot step at least stays.
+        account, step = self.account, self.account.instruments[symbol].lot_step
+        book = account.books.get(symbol)
+        entries = [side[index] for side, index in ((book.bids, -1), (book.asks, 0)) if side] if book is not None else []
+        if not entries:
+            return
+        order = account.orders[self.rng.choice(entries)[2]]
+        lots = int((order.qty - order.filled) / step)
+        if lots > 1:
+            self._fill_part(order, step * self.rng.randrange(1, lots), now)
+
+    def _fill_part(self, order: SimOrder, part: Decimal, now: datetime) -> None:
+        account = self.account
+        instrument = account.instruments[order.symbol]
+        price = order.price or ZERO
+        share = order.locked * part / (order.qty - order.filled)
+        asset = instrument.quote if instrument.swap or order.side is Side.BUY else instrument.base
+        account.locked[asset] -= share
+        order.locked -= share
+        settled = account._settle(instrument, order.side, price, part)
+        fee, fee_asset = account._fee(instrument, order.side, price, part, maker=True)
+        account.balances[fee_asset] = account.balances.get(fee_asset, ZERO) - fee
+        order.filled += part
+        account.touched[order.client_id] = order
+        fill = Fill(
+            venue=account.venue, symbol=order.symbol, trade_id=str(account.next_id), client_id=order.client_id,
+            side=order.side, price=price, qty=part, fee=fee, fee_asset=fee_asset, ts=now, maker=True, settled=settled,
+        )  # fmt: skip
+        account.trades.append(fill)
+        account.next_id += 1
+        self._note(now)
