@@ -28,6 +28,8 @@ from tasks.warm_worker import WarmWorker, crash_unfinished
 
 ROOT = Path(__file__).parents[1]
 WARM, BATCH = "warm", "batch"
+# The work queue of flows that take long and write the market store: one at a time, while control and report go on.
+HEAVY = "heavy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Plan:
     name: str
     entrypoint: str
     pool: str
+    queue: str | None
     description: str
     tags: tuple[str, ...]
     parameters: Mapping[str, Any]
@@ -89,8 +92,18 @@ async def register(client: PrefectClient, place: Place) -> list[Registered]:
             base_job_template=worker.get_default_base_job_template(),
         )
         await client.create_work_pool(pool, overwrite=True)
+    await _one_heavy_at_a_time(client, pool_name(BATCH, place.portfolio_id))
     await crash_unfinished(client, pool_name(BATCH, place.portfolio_id))
     return [await _register(client, plan) for plan in plans(place)]
+
+
+async def _one_heavy_at_a_time(client: PrefectClient, pool: str) -> None:
+    try:
+        queue = await client.read_work_queue_by_name(HEAVY, work_pool_name=pool)
+    except ObjectNotFound:
+        await client.create_work_queue(HEAVY, concurrency_limit=1, work_pool_name=pool)
+    else:
+        await client.update_work_queue(queue.id, concurrency_limit=1)
 
 
 async def _register(client: PrefectClient, plan: Plan) -> Registered:
@@ -108,6 +121,7 @@ async def _register(client: PrefectClient, plan: Plan) -> Registered:
         path=str(ROOT),
         pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
         work_pool_name=plan.pool,
+        work_queue_name=plan.queue,
         description=plan.description,
         tags=list(plan.tags),
         parameters=dict(plan.parameters),
@@ -136,8 +150,9 @@ def _plan(entry: Mapping[str, Any], place: Place) -> Plan:
         name=place.portfolio_id,
         entrypoint=entry["entrypoint"],
         pool=pool_name(pool, place.portfolio_id),
+        queue=entry["work_pool"].get("work_queue_name"),
         description=entry.get("description", ""),
-        tags=(*entry.get("tags", ()), f"portfolio:{place.portfolio_id}"),
+        tags=tuple(entry.get("tags", ())),
         parameters={name: own.get(name, value) for name, value in given.items()},
         schedules=tuple(_schedule(schedule, pool, place) for schedule in entry.get("schedules", ())),
         concurrency=entry.get("concurrency_limit"),

@@ -30,7 +30,7 @@ PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 # Measured for ticks of 1-5 s. The scheduler plans at most 100 runs (100 s at 1 s) and looks every 20 s, so that a
-# slow loop leaves no hole. Events are most of a tick's bytes in the server's database and are kept for hours, not
+# slow loop leaves no hole. Events are most of a tick's bytes in the server's database and are kept for an hour, not
 # days.
 SERVER_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -40,9 +40,9 @@ SERVER_SETTINGS = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "20",
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT2M",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events",
-    "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "600",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "300",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_BATCH_SIZE": "1000",
-    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "PT4H",
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "PT1H",
 }
 
 # Heartbeats of flow runs would add a thread and an event to every tick; the worker answers for its runs itself.
@@ -51,6 +51,7 @@ CLIENT_SETTINGS = {
     "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
     "PREFECT_WORKER_ENABLE_CANCELLATION": "true",
+    "PREFECT_WORKER_QUERY_SECONDS": "5",
 }
 
 

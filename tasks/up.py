@@ -26,6 +26,7 @@ STOP_WARM_S, STOP_BATCH_S, STOP_SERVER_S = 7.5, 1.0, 1.0
 RESTART_AFTER_MAX_S = 10.0
 LIVED_WELL_S = 60.0
 REGISTER_TIMEOUT_S = 120.0
+BATCH_LIMIT = "4"
 
 
 @dataclass(slots=True)
@@ -148,7 +149,8 @@ def workers(plan: Plan) -> list[Child]:
     tick = [sys.executable, "-m", "tasks.warm_process", "--home", str(plan.home), "--pool", warm]
     tick += ["--portfolio", str(plan.file), "--watch-stdin"]
     heavy = [sys.executable, "-m", "prefect", "worker", "start", "--pool", batch, "--type", "process"]
-    heavy += ["--name", batch, "--limit", "1"]
+    # What is long waits in its queue (prefect.yaml); a word of control never waits for it.
+    heavy += ["--name", batch, "--limit", BATCH_LIMIT]
     logs = {name: plan.home / f"{name}.log" for name in (warm, batch)}
     return [
         Child(warm, lambda: server.spawn(tick, plan.home, logs[warm], watched=True), logs[warm]),
