@@ -6,7 +6,8 @@ The modules of this room, from the wire up:
     exchange_wire    one sending, whole JSON or nothing      exchange_errors   the decision table
     exchange_limiter the budget of requests                  exchange_clock    the exchange's clock
     exchange_client  the ccxt object                         exchange_parse    answers to facts
-    exchange_quotes, exchange_reads, exchange_trades         what is read
+    exchange_quotes, exchange_reads, exchange_trades, exchange_income    what is read
+    exchange_account what is checked and set before trading
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,22 +20,25 @@ from core.facts import (
     BalanceRead,
     CancelRefused,
     Fill,
+    FundingPaid,
     NotFound,
     PositionRead,
     Refusal,
     Refused,
     Seen,
     SeenAs,
+    Transfer,
     Unanswered,
 )
 from core.market import Instrument, Quote
 from core.orders import Kind, Order
 from core.values import ZERO, on_grid, plain
 from tasks.credentials import Credentials
-from tasks.exchange_account import account_fees, check_account
+from tasks.exchange_account import account_fees, check_account, settle_terms
 from tasks.exchange_client import CallFailed, Client
 from tasks.exchange_clock import utc_now
 from tasks.exchange_errors import CLOCK, Op, Verdict
+from tasks.exchange_income import read_income
 from tasks.exchange_limiter import BUDGETS, Throttled
 from tasks.exchange_parse import contract_size, number, row_of, seen_of, text
 from tasks.exchange_quotes import instruments_of, market_of, read_quotes
@@ -62,10 +66,15 @@ class CcxtVenue:
         credentials: Credentials | None = None,
         *,
         position_mode: str = "one_way",
+        margin_mode: str = "isolated",
+        leverage: Mapping[str, int] | None = None,
         testnet: bool = False,
         allow_withdrawals: bool = False,
     ) -> None:
-        """Check the configuration; raises `ConfigRefused`. Nothing is sent before `start`."""
+        """Check the configuration; raises `ConfigRefused`. Nothing is sent before `start`.
+
+        `leverage` by symbol is set at the start, with the margin mode, where nothing is open; None leaves both alone.
+        """
         if mode not in {"demo", "live"}:
             raise ConfigRefused("mode", f"a real account has mode demo or live, not {mode!r}")
         if market not in {"spot", "swap"}:
@@ -74,9 +83,13 @@ class CcxtVenue:
             raise ConfigRefused("api_key", f"{mode} mode needs api_key and secret of venue {venue_id}")
         if position_mode != "one_way":
             raise ConfigRefused("position_mode", "only one_way is traded: one net position per symbol")
+        if margin_mode not in {"isolated", "cross"}:
+            raise ConfigRefused("margin_mode", f"{margin_mode!r} is neither isolated nor cross")
         self.id = venue_id
         self.mode = mode
         self.allow_withdrawals = allow_withdrawals
+        self.margin_mode = margin_mode
+        self.leverage = leverage
         self.client = Client(exchange, market, mode=mode, api_url=api_url, credentials=credentials, testnet=testnet)
         self.reader = AccountReader(self.client, venue_id)
         self._fees: dict[str, dict[str, Decimal]] = {}
@@ -95,6 +108,9 @@ class CcxtVenue:
             if market_of(self.client, symbol).get("active") is False:
                 raise ConfigRefused("symbol", f"{symbol} is not open for trading at {self.client.exchange}")
         await check_account(self.reader, symbols, live=self.mode == "live", allow_withdrawals=self.allow_withdrawals)
+        if self.leverage is not None and self.client.binance and self.client.market == "swap":
+            for symbol in symbols:
+                await settle_terms(self.reader, symbol, self.leverage.get(symbol, 1), self.margin_mode)
         self._fees = await account_fees(self.reader, symbols)
 
     async def instruments(self, symbols: Sequence[str]) -> dict[str, Instrument]:
@@ -125,6 +141,10 @@ class CcxtVenue:
     async def positions(self, symbols: Sequence[str], now: datetime) -> list[PositionRead]:
         """Read the signed position of every symbol, in base."""
         return await self.reader.positions(symbols, now)
+
+    async def income(self, symbols: Sequence[str], since: datetime, now: datetime) -> list[FundingPaid | Transfer]:
+        """Read funding payments and transfers of a swap account since a time (Binance USD-M; elsewhere nothing)."""
+        return await read_income(self.reader, symbols, since, now)
 
     async def place(self, order: Order, now: datetime) -> Answer:
         """Send one order, once. A decision of long ago, or one that a filter would refuse, is refused here."""

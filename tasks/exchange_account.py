@@ -1,4 +1,4 @@
-"""What is checked of an account before it trades: its keys, what they may do, its position mode, its fees."""
+"""What is checked of an account before it trades: its keys, what they may do, position mode, leverage, fees."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -62,6 +62,48 @@ async def _check_one_way(reader: AccountReader) -> None:
         raise ReadFailed(f"{reader.venue}: position mode: {fault}") from None
     if told.get("hedged") is not False:
         raise ConfigRefused("position_mode", "the account is in hedge mode; switch it to one-way at the exchange")
+
+
+async def settle_terms(reader: AccountReader, symbol: str, leverage: int, margin_mode: str) -> None:
+    """Make leverage and margin mode of a symbol what the configuration says, where nothing is open there (RULES 8).
+
+    Raises `ConfigRefused` where a position or an order stands in the way, `ReadFailed` where it was not done.
+    """
+    api, wanted = reader.client.api, (leverage, {"isolated": "ISOLATED", "cross": "CROSSED"}[margin_mode])
+    found = await _terms(reader, symbol)
+    if found in {None, wanted}:
+        return
+    now = utc_now()
+    held = [read.qty for read in await reader.positions([symbol], now)]
+    if held != [0] or await reader.open_orders([symbol], now):
+        raise ConfigRefused(
+            "leverage",
+            f"{symbol} is at {found[0]} times, {found[1]}; wanted is {wanted[0]} times, {wanted[1]}, but a position or "
+            "an order is open there; close it, or configure what the account has",
+        )
+    market_id = market_of(reader.client, symbol)["id"]
+    if found[1] != wanted[1]:
+        await reader.read(
+            Call(), "margin mode", api.fapiPrivatePostMarginType, {"symbol": market_id, "marginType": wanted[1]}
+        )
+    if found[0] != wanted[0]:
+        await reader.read(Call(), "leverage", api.fapiPrivatePostLeverage, {"symbol": market_id, "leverage": leverage})
+    if (after := await _terms(reader, symbol)) != wanted:
+        raise ReadFailed(f"{reader.venue}: {symbol} was set to {wanted}, yet the exchange says {after}")
+
+
+async def _terms(reader: AccountReader, symbol: str) -> tuple[int, str] | None:
+    api, market_id = reader.client.api, market_of(reader.client, symbol)["id"]
+    try:
+        rows = await reader.client.ask(Call(), api.fapiPrivateGetSymbolConfig, {"symbol": market_id})
+        row = row_of(rows[0] if isinstance(rows, list) and len(rows) == 1 else None, "the symbol's configuration")
+        return int(number(row, "leverage")), str(row.get("marginType")).upper()
+    except CallFailed as fault:
+        if fault.call.status in NO_ROUTE:
+            return None
+        raise ReadFailed(f"{reader.venue}: leverage of {symbol}: {fault}") from None
+    except BadAnswer as fault:
+        raise ReadFailed(f"{reader.venue}: leverage of {symbol}: {fault}") from None
 
 
 async def account_fees(reader: AccountReader, symbols: Sequence[str]) -> dict[str, dict[str, Decimal]]:

@@ -1,6 +1,7 @@
 """A real `CcxtVenue` against the loopback exchange, and orders to send through it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -51,6 +52,19 @@ async def account(server: ExchangeServer, kind: MarketKind, **how: Any) -> Async
         yield venue
     finally:
         await venue.close()
+
+
+def play(
+    server: ExchangeServer, kind: MarketKind, scene: Callable[[CcxtVenue], Awaitable[None]], timeout_ms: int = 3000
+) -> None:
+    """Run a scene with a started venue; `timeout_ms` bounds each answer."""
+
+    async def run() -> None:
+        async with account(server, kind) as venue:
+            venue.client.api.timeout = timeout_ms
+            await scene(venue)
+
+    asyncio.run(run())
 
 
 def order(at: MarketKind, client_id: str, side: str, price: str | None, qty: str = "0.01", **changes: Any) -> Order:

@@ -50,6 +50,9 @@ class ExchangeServer:
         self.log: list[Asked] = []
         self.weight = 0
         self.hedge_mode = False
+        self.terms: dict[str, Any] = {"leverage": 20, "marginType": "CROSSED"}
+        self.incomes: list[dict[str, Any]] = []
+        self.rates: list[dict[str, Any]] = []
         self.may_withdraw = False
         self.url = ""
         self._loop = asyncio.new_event_loop()
@@ -161,6 +164,7 @@ class ExchangeServer:
             "GET ticker/24hr": lambda p: self._tickers(books, p, _day),
             "GET ticker/bookTicker": lambda p: self._tickers(books, p, _touch),
             "GET ticker/price": lambda p: self._tickers(books, p, _price),
+            "GET fundingRate": lambda p: [r for r in self.rates if r["fundingTime"] >= int(p["startTime"])],
             "GET depth": lambda p: _depth(books.market(p["symbol"])),
         }
         private: dict[str, Handler] = {
@@ -182,6 +186,10 @@ class ExchangeServer:
             "GET commissionRate": lambda p: _futures_rates(books.market(p["symbol"])),
             "GET positionRisk": lambda p: self._positions(books),
             "GET positionSide/dual": lambda p: {"dualSidePosition": self.hedge_mode},
+            "GET symbolConfig": lambda p: [{"symbol": p["symbol"]} | self.terms],
+            "POST leverage": lambda p: self._set(leverage=int(p["leverage"])),
+            "POST marginType": lambda p: self._set(marginType=p["marginType"]),
+            "GET income": self._income,
             "GET account/apiRestrictions": lambda p: {"enableWithdrawals": self.may_withdraw, "enableReading": True},
         }
         if name in public:
@@ -209,6 +217,16 @@ class ExchangeServer:
             if t.order.market is symbol and start <= t.time_ms <= end and t.id >= int(params.get("fromId", "0"))
         ]  # fmt: skip
         return rows[: int(params.get("limit", "500"))]
+
+    def _set(self, **terms: Any) -> dict[str, Any]:
+        self.terms |= terms
+        return {"code": 200, "msg": "success"} | terms
+
+    def _income(self, params: dict[str, str]) -> list[dict[str, Any]]:
+        start, end = int(params["startTime"]), int(params["endTime"])
+        if end - start > 7 * 86_400_000:
+            raise Rejected(-4166, "Search window is restricted to recent 7 days.")
+        return [row for row in self.incomes if start <= row["time"] <= end][: int(params["limit"])]
 
     def _account(self, books: Books) -> dict[str, Any]:
         if books.swap:
