@@ -87,6 +87,7 @@ class BotDraft:
         return Bot(
             bot_id=self.spec.bot_id, state=self.state, works=self.works, lots=self.lots,
             restless=tuple(sorted(self.restless)), mode=self.mode, mode_reason=self.mode_reason, wake=self.wake,
+            machine_wake=self.machine_wake,
             started_at=self.started_at, inventory=self.inventory, cost=self.cost, fees_open=self.fees_open,
             realized=self.realized, grid_profit=self.grid_profit, fees=self.fees, funding=self.funding,
             round_trips=self.round_trips, unwind=self.unwind, episodes=self.episodes, peak=self.peak,
@@ -141,7 +142,9 @@ class Draft:
         """Write one line of the journal."""
         self.journal.append(JournalRow(bot_id, subject, decision, reason))
 
-    def post(self, postings: tuple[Posting, ...], *, ts: datetime, bot_id: str, venue: str, kind: str, ref: str) -> None:
+    def post(
+        self, postings: tuple[Posting, ...], *, ts: datetime, bot_id: str, venue: str, kind: str, ref: str
+    ) -> None:
         """Book one transaction and move the wallet with it."""
         entries, self.numbering = number(
             postings, self.numbering, ts=ts, bot_id=bot_id, venue=venue, kind=kind, ref=ref
