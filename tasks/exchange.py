@@ -151,7 +151,7 @@ class CcxtVenue:
         call = self._write_call(order, now)
         try:
             how = self._request(order)
-        except BadAnswer as fault:
+        except (BadAnswer, ConfigRefused, ReadFailed) as fault:
             return Refused(order.client_id, Refusal.FILTER, str(fault), now)
         if self.reader.halted is not None:
             return Refused(order.client_id, Refusal.CLOSED, str(self.reader.halted), now)
@@ -271,8 +271,3 @@ class CcxtVenue:
         if fault.row is CLOCK:
             self.client.offset = None
         self.reader.shut_out(fault, "a write")
-
-    @property
-    def fees(self) -> Mapping[str, Mapping[str, Decimal]]:
-        """The account's own maker and taker rates by symbol, where the exchange told them."""
-        return self._fees

@@ -13,8 +13,10 @@ from tasks.exchange_reads import AccountReader
 from tasks.exchange_wire import BadAnswer, Call
 from tasks.venue import ConfigRefused, ReadFailed, VenueHalted
 
-# What a gateway answers where it does not have a route.
-NO_ROUTE = frozenset({404, 405, 501})
+
+def no_route(fault: CallFailed) -> bool:
+    """Whether the address has no such route: a gateway need not have all that the exchange has."""
+    return fault.call.status in {404, 405, 501} or (fault.call.status == 400 and fault.call.heard().code is None)
 
 
 async def check_account(reader: AccountReader, symbols: Sequence[str], *, live: bool, allow_withdrawals: bool) -> None:
@@ -40,7 +42,7 @@ async def _refuse_withdrawals(reader: AccountReader) -> None:
         )
     except CallFailed as fault:
         # A gateway without the wallet's routes can withdraw nothing either.
-        if fault.call.status in NO_ROUTE:
+        if no_route(fault):
             return
         raise ReadFailed(f"{reader.venue}: rights of the key: {fault}") from None
     except BadAnswer as fault:
@@ -57,7 +59,7 @@ async def _check_one_way(reader: AccountReader) -> None:
         told = row_of(await reader.client.ask(Call(), api.fetch_position_mode), "the position mode")
     except CallFailed as fault:
         # Where the route is missing, the rows of the positions themselves say it.
-        if fault.call.status in NO_ROUTE:
+        if no_route(fault):
             return
         raise ReadFailed(f"{reader.venue}: position mode: {fault}") from None
     if told.get("hedged") is not False:
@@ -99,7 +101,7 @@ async def _terms(reader: AccountReader, symbol: str) -> tuple[int, str] | None:
         row = row_of(rows[0] if isinstance(rows, list) and len(rows) == 1 else None, "the symbol's configuration")
         return int(number(row, "leverage")), str(row.get("marginType")).upper()
     except CallFailed as fault:
-        if fault.call.status in NO_ROUTE:
+        if no_route(fault):
             return None
         raise ReadFailed(f"{reader.venue}: leverage of {symbol}: {fault}") from None
     except BadAnswer as fault:

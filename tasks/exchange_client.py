@@ -23,6 +23,8 @@ from tasks.venue import ConfigRefused
 
 RECV_WINDOW_MS = 5000
 TIMEOUT_MS = 10_000
+# Binance's limits per address (exchangeInfo, rateLimits), against which its own count is read.
+WEIGHT_PER_MINUTE = {"spot": 6000, "swap": 2400}
 BINANCE = frozenset({"binance", "binanceusdm"})
 
 # Everything that a call through ccxt has been seen to raise: its own errors, those of the connection, and the errors of
@@ -76,7 +78,7 @@ class Client:
         self.api.session = None
         self._set_addresses(mode, api_url, testnet=testnet)
         self.budget: Limiter = BUDGETS.weight(self.base)
-        self._weight_limit = 2400 if market == "swap" else 6000
+        self._weight_limit = WEIGHT_PER_MINUTE[market]
         self.api.throttler = _Gate(self)
 
     def _options(self, market: str, credentials: Credentials | None) -> dict[str, Any]:
@@ -172,10 +174,6 @@ class Client:
         used = call.headers.get("X-MBX-USED-WEIGHT-1M")
         if used is not None and used.isdecimal():
             self.budget.told(int(used) / self._weight_limit)
-
-    def weight_limit(self, limit: int) -> None:
-        """Take the request weight per minute that the exchange states, for reading its own counts."""
-        self._weight_limit = limit
 
 
 class _Gate:

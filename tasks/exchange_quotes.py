@@ -65,7 +65,15 @@ async def _spot_rows(client: Client, symbols: Sequence[str]) -> dict[str, dict[s
     ids = [client.api.market(symbol)["id"] for symbol in symbols]
     units = next((cost for most, cost in _SPOT_24HR_UNITS.items() if len(ids) <= most), 16.0)
     asked = json.dumps(ids, separators=(",", ":"))
-    told = await client.ask(Call(units=units), client.api.publicGetTicker24hr, {"symbols": asked})
+    try:
+        told = await client.ask(Call(units=units), client.api.publicGetTicker24hr, {"symbols": asked})
+    except CallFailed as fault:
+        # A gateway may not know the list of symbols; the prices of all say the same.
+        if fault.call.status not in {400, 404}:
+            raise
+        return await _rows_of_all(
+            client, symbols, client.api.publicGetTickerBookTicker, client.api.publicGetTickerPrice
+        )
     return {
         symbol: {
             "bid": row.get("bidPrice"),
@@ -78,8 +86,21 @@ async def _spot_rows(client: Client, symbols: Sequence[str]) -> dict[str, dict[s
 
 
 async def _futures_rows(client: Client, symbols: Sequence[str]) -> dict[str, dict[str, Any]]:
-    books = _by_symbol(client, symbols, await client.ask(Call(), client.api.fapiPublicGetTickerBookTicker))
-    prices = _by_symbol(client, symbols, await _futures_prices(client))
+    api = client.api
+    try:
+        return await _rows_of_all(client, symbols, api.fapiPublicGetTickerBookTicker, api.fapiPublicV2GetTickerPrice)
+    except CallFailed as fault:
+        # A gateway may know only the older route, which gives the same.
+        if fault.call.status != 404:
+            raise
+        return await _rows_of_all(client, symbols, api.fapiPublicGetTickerBookTicker, api.fapiPublicGetTickerPrice)
+
+
+async def _rows_of_all(
+    client: Client, symbols: Sequence[str], books_of: Any, prices_of: Any
+) -> dict[str, dict[str, Any]]:
+    books = _by_symbol(client, symbols, await client.ask(Call(), books_of))
+    prices = _by_symbol(client, symbols, await client.ask(Call(), prices_of))
     return {
         symbol: {
             "bid": row.get("bidPrice"), "ask": row.get("askPrice"), "last": prices.get(symbol, {}).get("price"),
@@ -87,16 +108,6 @@ async def _futures_rows(client: Client, symbols: Sequence[str]) -> dict[str, dic
         }
         for symbol, row in books.items()
     }  # fmt: skip
-
-
-async def _futures_prices(client: Client) -> Any:
-    try:
-        return await client.ask(Call(), client.api.fapiPublicV2GetTickerPrice)
-    except CallFailed as fault:
-        # A gateway may know only the older route, which gives the same.
-        if fault.call.status != 404:
-            raise
-        return await client.ask(Call(), client.api.fapiPublicGetTickerPrice)
 
 
 def _by_symbol(client: Client, symbols: Sequence[str], told: Any) -> dict[str, dict[str, Any]]:

@@ -222,6 +222,19 @@ def test_a_quote_that_is_no_market_is_left_out(server: ExchangeServer, change: d
     play(server, SPOT, scene, 200)
 
 
+@pytest.mark.parametrize(("kind", "path"), [(SPOT, "24hr"), (SWAP, "v2/ticker/price")])
+def test_a_gateway_without_the_usual_route_still_gives_quotes(
+    server: ExchangeServer, kind: MarketKind, path: str
+) -> None:
+    """The older or longer way to the same prices is taken where the short one is missing."""
+
+    async def scene(venue: CcxtVenue) -> None:
+        server.plant(answer("GET", path, "<html>no such page</html>", status=404, content_type="text/html"))
+        assert [quote.last for quote in await venue.quotes([kind.symbol], utc_now())] == [60000]
+
+    play(server, kind, scene, 200)
+
+
 def test_an_old_quote_shows_its_age(server: ExchangeServer) -> None:
     """A frozen ticker is not dressed up as fresh."""
 
