@@ -57,7 +57,7 @@ class _Noted:
     ticks: list[Any] = field(default_factory=list[Any])
     worth: list[Any] = field(default_factory=list[Any])
     world: World | None = None
-    now: datetime = datetime.max
+    now: datetime = datetime(1970, 1, 1)
 
 
 def open_store(data_dir: Path | str, *, wait_s: float = 10.0) -> "Store":
