@@ -54,13 +54,13 @@ def _choose_by_price(plan: GridPlan, levels: list[Level], last_batch_at: datetim
     for index, level in enumerate(levels):
         if isinstance(level, Holding):
             continue
-        reason = _unarmed(plan, index, level, view) or _out_of_bounds(plan, index, mid)
+        reason = _unarmed(plan.config, level) or _out_of_bounds(plan, index, mid)
         if reason is not None:
             stop[index] = reason
         else:
             able.append(index)
     wake = wake.meet(_arming_wake(plan, levels, view)).meet(_bounds_wake(plan, levels, view))
-    able, capped, cap_wake = _cap(plan, levels, able, mid, view)
+    able, capped, cap_wake = _cap(plan, levels, able, mid)
     for index in capped:
         stop[index] = f"max_open_orders {config.max_open_orders} is reached by nearer levels"
     start = [i for i in able if isinstance(levels[i], Waiting)]
@@ -76,13 +76,11 @@ def _waits_so(level: Level, reason: str) -> bool:
     return isinstance(level, Waiting) and level.reason == reason
 
 
-def _unarmed(plan: GridPlan, index: int, level: Level, view: View) -> str | None:
-    if plan.config.initial_inventory != "none" or not isinstance(level, Waiting) or level.armed:
+def _unarmed(config: GridConfig, level: Level) -> str | None:
+    if config.initial_inventory != "none" or not isinstance(level, Waiting) or level.armed:
         return None
-    price = plan.lines[index].entry_price
-    if plan.config.side == "BUY":
-        return None if price < view.quote.ask else "waits for the price to rise above the level"
-    return None if price > view.quote.bid else "waits for the price to fall below the level"
+    way = "rise above" if config.side == "BUY" else "fall below"
+    return f"waits for the price to {way} the level"
 
 
 def _arming_wake(plan: GridPlan, levels: list[Level], view: View) -> Wake:
@@ -116,7 +114,9 @@ def _bounds_wake(plan: GridPlan, levels: list[Level], view: View) -> Wake:
         return Wake()
     long = plan.config.side == "BUY"
     factor = ONE - bound if long else ONE + bound
-    edges = [ratio(plan.lines[i].entry_price, factor) for i, level in enumerate(levels) if not isinstance(level, Holding)]
+    edges = [
+        ratio(plan.lines[i].entry_price, factor) for i, level in enumerate(levels) if not isinstance(level, Holding)
+    ]
     return _between(edges, view.quote.mid)
 
 
@@ -129,7 +129,7 @@ def _between(edges: list[Decimal], mid: Decimal) -> Wake:
 
 
 def _cap(
-    plan: GridPlan, levels: list[Level], able: list[int], mid: Decimal, view: View
+    plan: GridPlan, levels: list[Level], able: list[int], mid: Decimal
 ) -> tuple[list[int], list[int], Wake]:
     most = plan.config.max_open_orders
     ranked = sorted(able, key=lambda i: (not _started(levels[i]), abs(plan.lines[i].entry_price - mid), i))

@@ -62,6 +62,7 @@ def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], vie
     draft = _Draft(list(state.levels), set(), {}, [])
     for event in events:
         _fold(plan, draft, event, view.now)
+    _arm(plan, draft, view)
     phase, unwind, peak = _phase(plan, state, draft, view)
     choice = _choose(plan, state, draft, phase, view)
     for index in choice.start:
@@ -259,6 +260,16 @@ def _exit(plan: GridPlan, index: int, cycle: int, held: Decimal, sold: Decimal) 
         side=plan.config.entry_side.opposite, role=Role.EXIT, kind=Kind.LIMIT, qty=sold + left,
         price=plan.lines[index].exit_price, post_only=True, reduce_only=instrument.swap, lot_id=lot_name(index, cycle),
     )  # fmt: skip
+
+
+def _arm(plan: GridPlan, draft: _Draft, view: View) -> None:
+    # Latched: a level that the price has passed may enter later, wherever the price is by then.
+    if plan.config.initial_inventory != "none":
+        return
+    for index, level in enumerate(draft.levels):
+        if isinstance(level, Waiting) and not level.armed and _clear_of_market(plan, index, view):
+            draft.levels[index] = Waiting(level.cycle, armed=True, reason=level.reason)
+            draft.dirty.add(index)
 
 
 def _place_of(lot_id: str) -> tuple[int, int]:
