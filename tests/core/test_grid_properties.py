@@ -1,6 +1,7 @@
 """What holds for every grid on every path: nothing is lost, made up, worked twice, or changed by looking less often."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from core.engine import Bot, Place, Step, advance
 from core.engine.world import live_of
 from core.facts import Fact, Fill, Seen
+from core.machine import Wake
 from core.machines.grid import machine
 from core.market import path, path_times
 from core.orders import Order, Role, decode
@@ -17,6 +19,7 @@ from core.values import ZERO, exact_product, total
 from tests.core.grids import Scenario, scenarios
 from tests.core.worlds import Run, floating, spec, world
 
+AT_ONCE = Wake(deadline=datetime(1970, 1, 1))
 EXAMPLES = settings(max_examples=150)
 
 
@@ -143,8 +146,11 @@ def test_what_is_wanted_is_the_sum_of_all_changes(scenario: Scenario) -> None:
         assert machine.restore(ready.plan, machine.head(bot.state), places) == bot.state
 
 
-def walk(scenario: Scenario, *, echo: bool) -> tuple[Run, Account]:
-    """Run a scenario point by point; with `echo` every fact is told twice, and old trades and lists again and again."""
+def walk(scenario: Scenario, *, echo: bool = False, awake: bool = False) -> tuple[Run, Account]:
+    """Run a scenario point by point.
+
+    With `echo` every fact is told twice, and old trades and lists again; with `awake` every machine is asked every time.
+    """
     at, now_world = scenario.account(), world(spec(scenario.config, scenario.rules), limits=scenario.limits)
     symbol, series = scenario.rules.symbol, scenario.series
     steps: list[tuple[Step, datetime]] = []
@@ -158,6 +164,9 @@ def walk(scenario: Scenario, *, echo: bool) -> tuple[Run, Account]:
             facts: list[Fact] = [*at.news(now), *([quote] if quote is not None else [])]
             for _ in range(64):
                 heard = [*old[-6:], *facts, *facts] if echo else facts
+                if awake:
+                    bots = {n: replace(b, wake=AT_ONCE, machine_wake=AT_ONCE) for n, b in now_world.bots.items()}
+                    now_world = replace(now_world, bots=bots)
                 step = advance(now_world, heard, now)
                 now_world = step.world
                 old += [fact for fact in facts if isinstance(fact, Fill | Seen)]
@@ -176,13 +185,22 @@ def walk(scenario: Scenario, *, echo: bool) -> tuple[Run, Account]:
 @given(scenarios())
 def test_facts_that_repeat_change_nothing(scenario: Scenario) -> None:
     """Every fact told twice, and old trades and reports told again, make no difference to anything that is stored."""
-    told, once = walk(scenario, echo=True)[0].record, walk(scenario, echo=False)[0].record
+    told, once = walk(scenario, echo=True)[0].record, walk(scenario)[0].record
     for kind, rows in once.items():
         assert told[kind] == rows, kind
+
+
+@EXAMPLES
+@given(scenarios())
+def test_whoever_is_asked_in_vain_does_nothing(scenario: Scenario) -> None:
+    """The wake contract at its root: asking every machine at every price finds nothing that its band had hidden."""
+    always, when_due = walk(scenario, awake=True)[0].record, walk(scenario)[0].record
+    for kind, rows in when_due.items():
+        assert always[kind] == rows, kind
 
 
 @settings(max_examples=60)
 @given(scenarios())
 def test_a_driver_of_ones_own_gives_the_same_run(scenario: Scenario) -> None:
     """The backtest adds nothing to the engine: point by point by hand, the rows are the same."""
-    assert walk(scenario, echo=False)[0].record == scenario.run(jump=False).record
+    assert walk(scenario)[0].record == scenario.run(jump=False).record
