@@ -18,6 +18,7 @@ from core.market import Instrument, Quote
 from core.values import ZERO
 from tasks.exchange_client import CallFailed, Client
 from tasks.exchange_clock import from_ms
+from tasks.exchange_errors import FILTER
 from tasks.exchange_parse import instrument_of, number, row_of, text, time_ms
 from tasks.exchange_wire import BadAnswer, Call
 from tasks.venue import ConfigRefused, ReadFailed
@@ -69,7 +70,7 @@ async def _spot_rows(client: Client, symbols: Sequence[str]) -> dict[str, dict[s
         told = await client.ask(Call(units=units), client.api.publicGetTicker24hr, {"symbols": asked})
     except CallFailed as fault:
         # A gateway may not know the list of symbols; the prices of all say the same.
-        if fault.call.status not in {400, 404}:
+        if fault.call.status != 404 and fault.row is not FILTER:
             raise
         return await _rows_of_all(
             client, symbols, client.api.publicGetTickerBookTicker, client.api.publicGetTickerPrice

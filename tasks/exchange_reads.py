@@ -5,6 +5,7 @@ reading that lost a row looks like an order that is gone. Holdings that vanish f
 when a second reading says so too.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -89,12 +90,18 @@ class AccountReader:
         together = self.client.binance and len(symbols) > ONE_BY_ONE_MAX[self.client.market]
         scopes: list[str | None] = [None] if together else list(symbols)
         kinds = [{}, {"trigger": True}] if self.watches_stops and self.client.market == "swap" else [{}]
+        asked = [(scope, params) for scope in scopes for params in kinds]
+        # At once, for one symbol's list need not wait for another's; all are awaited, so that none is left behind.
+        lists = await asyncio.gather(*(self._open_list(*one) for one in asked), return_exceptions=True)
         found: list[Seen] = []
-        for scope in scopes:
-            for params in kinds:
-                rows = await self.list_of("open orders", self.client.api.fetch_open_orders, scope, None, None, params)
-                found += self._open_rows(rows, symbols, now)
+        for rows in lists:
+            if isinstance(rows, BaseException):
+                raise rows
+            found += self._open_rows(rows, symbols, now)
         return found
+
+    async def _open_list(self, scope: str | None, params: dict[str, Any]) -> list[Any]:
+        return await self.list_of("open orders", self.client.api.fetch_open_orders, scope, None, None, params)
 
     def _open_rows(self, rows: list[Any], symbols: Sequence[str], now: datetime) -> list[Seen]:
         found: list[Seen] = []
