@@ -33,7 +33,7 @@ ALIVE_S = (0.3, 4.0)
 def start(file: Path) -> subprocess.Popen[bytes]:
     """Start `gridkeeper run` over the candles."""
     return subprocess.Popen(
-        [sys.executable, "-c", "import sys; from tasks.cli import main; sys.exit(main())", "run", "--portfolio", str(file), "--json"],
+        [sys.executable, "-m", "tasks.cli", "run", "--portfolio", str(file), "--json"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -71,7 +71,9 @@ def disagreement(data: Path) -> list[str]:
     """Compare the paper venue's own books with the bot's store: balances, trades, client ids."""
     con = duckdb.connect(str(data / "trading.duckdb"), read_only=True)
     said: list[str] = []
-    wallet = dict(con.execute("SELECT asset, sum(amount) FROM ledger WHERE account = 'wallet' GROUP BY asset").fetchall())
+    wallet = dict(
+        con.execute("SELECT asset, sum(amount) FROM ledger WHERE account = 'wallet' GROUP BY asset").fetchall()
+    )
     stored = {t for (t,) in con.execute("SELECT trade_id FROM fills").fetchall()}
     ids = {c for (c,) in con.execute("SELECT client_id FROM orders").fetchall()}
     con.close()
@@ -98,16 +100,25 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="gridkeeper-kills-"))
     write_candles(folder / "candles.parquet", CANDLES_PER_KILL * args.kills + 2_000)
     file = write_portfolio(folder, folder / "candles.parquet")
-    hit = kill_often(file, args.kills, random.Random(args.seed))  # noqa: S311  chance of a test, not of a secret
-    out, said = (last := start(file)).communicate()
+    hit = kill_often(file, args.kills, random.Random(args.seed))
+    _, said = (last := start(file)).communicate()
     if last.returncode != 0:
         raise RuntimeError(f"the last run ended with {last.returncode}: {said.decode()[-2000:]}")
     found, differs = violations(folder / "data"), disagreement(folder / "data")
     con = duckdb.connect(str(folder / "data" / "trading.duckdb"), read_only=True)
-    row = con.execute("SELECT (SELECT count(*) FROM fills), (SELECT count(*) FROM orders), (SELECT count(*) FROM ticks)").fetchone()
+    row = con.execute(
+        "SELECT (SELECT count(*) FROM fills), (SELECT count(*) FROM orders), (SELECT count(*) FROM ticks)"
+    ).fetchone()
     con.close()
     fills, orders, ticks = row or (0, 0, 0)
-    figures = {"kills": hit, "ticks": ticks, "orders": orders, "fills": fills, "violations": len(found), "disagreements": len(differs)}
+    figures = {
+        "kills": hit,
+        "ticks": ticks,
+        "orders": orders,
+        "fills": fills,
+        "violations": len(found),
+        "disagreements": len(differs),
+    }
     for name, value in figures.items():
         print(f"{name:<14} {value:>8,}")
     for name, rows in found.items():

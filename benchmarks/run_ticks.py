@@ -30,7 +30,11 @@ def write_candles(path: Path, count: int) -> None:
     bars = brownian_bars(count)
     stamps = FIRST_MS + MINUTE_MS * np.arange(count, dtype=np.int64)
     columns = {name: pa.array(row / 100.0) for name, row in zip(("open", "high", "low", "close"), bars, strict=True)}
-    table = {"timestamp": pa.array(stamps, type=pa.timestamp("ms", "UTC")), **columns, "volume": pa.array(np.ones(count))}
+    table = {
+        "timestamp": pa.array(stamps, type=pa.timestamp("ms", "UTC")),
+        **columns,
+        "volume": pa.array(np.ones(count)),
+    }
     pq.write_table(pa.table(table), path)
 
 

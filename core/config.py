@@ -17,7 +17,7 @@ def to_decimal(value: Any) -> Any:
     """Turn text, int or float into a finite `Decimal`; anything else is left for pydantic to refuse."""
     if isinstance(value, bool):
         message = "a number is wanted, not true or false"
-        raise ValueError(message)  # noqa: TRY004  pydantic reports ValueError alone as a refusal of the field
+        raise ValueError(message)
     if isinstance(value, int | float | str):
         try:
             value = Decimal(str(value))

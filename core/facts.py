@@ -1,11 +1,11 @@
 """Facts: what was observed at a venue, or decided by a person. The engine takes them in and never makes one.
 
-    Fact
-     ├─ of an order:   Accepted | Refused | Unanswered | Seen | NotFound | CancelRefused | Fill
-     ├─ of an account: BalanceRead | PositionRead | Transfer | FundingPaid
-     ├─ of a market:   QuoteRead (core.market.Quote)
-     ├─ of a person:   Command
-     └─ of the shell:   Trouble
+Fact
+ ├─ of an order:   Accepted | Refused | Unanswered | Seen | NotFound | CancelRefused | Fill
+ ├─ of an account: BalanceRead | PositionRead | Transfer | FundingPaid
+ ├─ of a market:   QuoteRead (core.market.Quote)
+ ├─ of a person:   Command
+ └─ of the shell:   Trouble
 """
 
 from dataclasses import dataclass

@@ -68,7 +68,12 @@ def enlarge(lot: Lot | None, lot_id: str, bot_id: str, fill: Fill, qty: Decimal,
             updated_at=fill.ts, opened_qty=qty, qty=qty, cost=cost, realized=ZERO, grid_profit=ZERO, fees=fee, exits=0,
         )  # fmt: skip
     return replace(
-        lot, opened_qty=lot.opened_qty + qty, qty=lot.qty + qty, cost=lot.cost + cost, fees=lot.fees + fee, updated_at=fill.ts
+        lot,
+        opened_qty=lot.opened_qty + qty,
+        qty=lot.qty + qty,
+        cost=lot.cost + cost,
+        fees=lot.fees + fee,
+        updated_at=fill.ts,
     )
 
 

@@ -79,7 +79,9 @@ class Wake:
     def meet(self, other: "Wake") -> "Wake":
         """The narrower of two bands on each side: wakes when either would."""
         return Wake(
-            _pick(self.low, other.low, max), _pick(self.high, other.high, min), _pick(self.deadline, other.deadline, min)
+            _pick(self.low, other.low, max),
+            _pick(self.high, other.high, min),
+            _pick(self.deadline, other.deadline, min),
         )
 
 

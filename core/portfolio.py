@@ -59,11 +59,11 @@ class FeedConfig(Strict):
 
     kind: Literal["auto", "live", "candles", "synthetic"] = "auto"
     paths: dict[str, str] = Field(default_factory=dict[str, str])
-    speed: Literal["candle"] | Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = 1.0
+    speed: Literal["candle"] | Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = 1
     seed: int = 1
     intrabar: Literal["adaptive", "ohlc", "olhc", "worst"] = "adaptive"
     fill: Literal["cross", "touch"] = "cross"
-    latency_s: Seconds = 6.0
+    latency_s: Seconds = 6
     spread_bps: Annotated[Number, Field(ge=0, le=500)] = Decimal(0)
     slippage_bps: Annotated[Number, Field(ge=0, le=500)] = Decimal(0)
 
@@ -81,8 +81,8 @@ class FeedConfig(Strict):
 class AccountRisk(RiskLimits):
     """Limits over all bots, and what makes a price fit to open risk on."""
 
-    max_price_age_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 15.0
-    unknown_quarantine_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 30.0
+    max_price_age_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 15
+    unknown_quarantine_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 30
 
 
 class Portfolio(Strict):

@@ -56,7 +56,9 @@ class Caps:
     max_price_age_s: float
 
 
-def check(leg: Leg, send: Send, quote: Quote, at: Exposure, caps: Caps, now: datetime, *, swap: bool) -> Approved | Declined:
+def check(
+    leg: Leg, send: Send, quote: Quote, at: Exposure, caps: Caps, now: datetime, *, swap: bool
+) -> Approved | Declined:
     """Approve or decline one order."""
     if leg.role.reduces:
         return _check_reducing(leg, send, at, swap=swap)

@@ -19,64 +19,8 @@ from decimal import Decimal
 from core.facts import Accepted, CancelRefused, Fill, Refusal, Refused, Seen, SeenAs
 from core.market import Instrument, Quote
 from core.orders import ClientId, Kind, Order
+from core.simbook import Book, FillRules, SimOrder, Swap
 from core.values import ONE, ZERO, Side, exact_product, ratio, round_fee, share_of_cost
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillRules:
-    """How honest the simulated venue is. Fractions of price for `spread` (whole) and `slippage`; seconds for latency."""
-
-    cross: bool = True
-    latency_s: float = 0.0
-    spread: Decimal = ZERO
-    slippage: Decimal = ZERO
-
-
-@dataclass(slots=True)
-class SimOrder:
-    """An order as the venue keeps it. `active_at` is when it reaches the book."""
-
-    client_id: ClientId
-    exchange_id: str
-    symbol: str
-    side: Side
-    kind: Kind
-    price: Decimal | None
-    qty: Decimal
-    filled: Decimal
-    post_only: bool
-    reduce_only: bool
-    status: SeenAs
-    created_at: datetime
-    active_at: datetime
-    locked: Decimal = ZERO
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class Book:
-    """Our resting orders of one symbol, as sorted (price, arrival, client id)."""
-
-    bids: list[tuple[Decimal, int, ClientId]] = field(default_factory=list[tuple[Decimal, int, ClientId]])
-    asks: list[tuple[Decimal, int, ClientId]] = field(default_factory=list[tuple[Decimal, int, ClientId]])
-
-    def add(self, order: SimOrder) -> None:
-        """Rest an order. At one price the earlier one fills first: bids are taken from the end, so they count back."""
-        if order.price is None:
-            return
-        arrival = int(order.exchange_id)
-        if order.side is Side.BUY:
-            insort(self.bids, (order.price, -arrival, order.client_id))
-        else:
-            insort(self.asks, (order.price, arrival, order.client_id))
-
-
-@dataclass(slots=True)
-class Swap:
-    """An open swap position: signed base quantity and its cost in quote (always positive)."""
-
-    qty: Decimal = ZERO
-    cost: Decimal = ZERO
 
 
 @dataclass(slots=True)
@@ -134,7 +78,9 @@ class Account:
             status=SeenAs.OPEN, created_at=now, active_at=now + timedelta(seconds=self.rules.latency_s),
         )  # fmt: skip
         if not self._lock(made, last):
-            return Refused(order.client_id, Refusal.FUNDS, f"not enough free balance for {order.qty} {order.symbol}", now)
+            return Refused(
+                order.client_id, Refusal.FUNDS, f"not enough free balance for {order.qty} {order.symbol}", now
+            )
         self.next_id += 1
         self.orders[made.client_id] = made
         self.touched[made.client_id] = made
@@ -170,7 +116,9 @@ class Account:
     def open_orders(self, now: datetime) -> list[Seen]:
         """List all open orders, in order of arrival."""
         return [
-            Seen(cid, o.exchange_id, o.status, o.filled, now) for cid, o in self.orders.items() if o.status is SeenAs.OPEN
+            Seen(cid, o.exchange_id, o.status, o.filled, now)
+            for cid, o in self.orders.items()
+            if o.status is SeenAs.OPEN
         ]
 
     def jump(self, symbol: str, price: Decimal, now: datetime) -> None:
@@ -215,7 +163,9 @@ class Account:
         high = book.asks[0][0] + tick if book.asks else None
         return low, high
 
-    def last_prices_at(self, symbol: str, low: Decimal | None, high: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
+    def last_prices_at(
+        self, symbol: str, low: Decimal | None, high: Decimal | None
+    ) -> tuple[Decimal | None, Decimal | None]:
         """Return the last prices at which bid or ask reach `low` or `high`: the inverse of `quote`, rather too near."""
         half = self.rules.spread / 2
         if not half:
@@ -308,13 +258,25 @@ class Account:
         self.touched[order.client_id] = order
         self.trades.append(
             Fill(
-                venue=self.venue, symbol=order.symbol, trade_id=str(self.next_id), client_id=order.client_id,
-                side=order.side, price=at, qty=qty, fee=fee, fee_asset=fee_asset, ts=now, maker=maker, settled=settled,
-            )  # fmt: skip
-        )
+                venue=self.venue,
+                symbol=order.symbol,
+                trade_id=str(self.next_id),
+                client_id=order.client_id,
+                side=order.side,
+                price=at,
+                qty=qty,
+                fee=fee,
+                fee_asset=fee_asset,
+                ts=now,
+                maker=maker,
+                settled=settled,
+            )
+        )  # fmt: skip
         self.next_id += 1
 
-    def _fee(self, instrument: Instrument, side: Side, price: Decimal, qty: Decimal, *, maker: bool) -> tuple[Decimal, str]:
+    def _fee(
+        self, instrument: Instrument, side: Side, price: Decimal, qty: Decimal, *, maker: bool
+    ) -> tuple[Decimal, str]:
         rate = instrument.maker if maker else instrument.taker
         if instrument.fee_in_base and side is Side.BUY and not instrument.swap:
             return round_fee(exact_product(qty, rate)), instrument.base
@@ -355,7 +317,10 @@ class Account:
             need, asset = ratio(exact_product(price, opening), Decimal(self.leverage)), instrument.quote
             free = self.balances.get(asset, ZERO) - self.locked.get(asset, ZERO) - self._margin(asset)
         elif order.side is Side.BUY:
-            need, asset = exact_product(price, order.qty, ONE if instrument.fee_in_base else ONE + fee), instrument.quote
+            need, asset = (
+                exact_product(price, order.qty, ONE if instrument.fee_in_base else ONE + fee),
+                instrument.quote,
+            )
             free = self.balances.get(asset, ZERO) - self.locked.get(asset, ZERO)
         else:
             need, asset = order.qty, instrument.base
@@ -368,7 +333,11 @@ class Account:
 
     def _margin(self, asset: str) -> Decimal:
         return sum(
-            (ratio(s.cost, Decimal(self.leverage)) for n, s in self.swaps.items() if self.instruments[n].quote == asset),
+            (
+                ratio(s.cost, Decimal(self.leverage))
+                for n, s in self.swaps.items()
+                if self.instruments[n].quote == asset
+            ),
             ZERO,
         )
 
@@ -381,7 +350,9 @@ class Account:
     def _end(self, order: SimOrder, status: SeenAs, reason: str) -> None:
         book = self.books.get(order.symbol)
         if book is not None and order.price is not None:
-            side, arrival = (book.bids, -int(order.exchange_id)) if order.side is Side.BUY else (book.asks, int(order.exchange_id))
+            side, arrival = (
+                (book.bids, -int(order.exchange_id)) if order.side is Side.BUY else (book.asks, int(order.exchange_id))
+            )
             entry = (order.price, arrival, order.client_id)
             if entry in side:
                 side.remove(entry)

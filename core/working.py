@@ -87,7 +87,7 @@ def propose(work: Work, quote: Quote | None, instrument: Instrument, now: dateti
     """Say what to do about a leg now. `safe_spread` is the extra distance a post-only price keeps (fraction)."""
     leg, order = work.leg, work.order
     if order is not None:
-        return _tend(leg, order, work, quote, now)
+        return _tend(leg, order, work, quote)
     if leg is None:
         return _IDLE
     left = leg.qty - work.done
@@ -104,7 +104,7 @@ def propose(work: Work, quote: Quote | None, instrument: Instrument, now: dateti
     return Send(price, left, leg.post_only)
 
 
-def _tend(leg: Leg | None, order: Order, work: Work, quote: Quote | None, now: datetime) -> Proposal:
+def _tend(leg: Leg | None, order: Order, work: Work, quote: Quote | None) -> Proposal:
     if order.status is Status.CANCELING:
         patience = order.updated_at + timedelta(seconds=CANCEL_PATIENCE_S)
         return Rest("cancel is under way", Wake(deadline=patience))

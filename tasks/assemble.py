@@ -12,7 +12,7 @@ from core.machines.grid import machine as grid_machine
 from core.machines.grid.config import GridConfig, GridRefused, make_plan
 from core.market import Instrument, Intrabar
 from core.portfolio import FeedConfig, Portfolio, VenueConfig
-from core.simulation import FillRules
+from core.simbook import FillRules
 from core.values import ZERO
 from tasks.errors import Refused
 from tasks.feeds import CandleFeed, Feed, LiveFeed, PriceSource, SyntheticFeed

@@ -12,12 +12,13 @@ from core.backtest import Result, run
 from core.engine import Bot, BotSpec, Step, World
 from core.facts import BalanceRead, Fill
 from core.lots import fee_in_quote, unrealized
-from core.market import TIMEFRAME_S, Intrabar
 from core.machines.grid.config import GridConfig
+from core.market import TIMEFRAME_S, Intrabar
 from core.orders import decode
 from core.portfolio import Portfolio
 from core.series import CandleSeries
-from core.simulation import Account, FillRules
+from core.simbook import FillRules
+from core.simulation import Account
 from core.values import ZERO, Side, plain, total
 from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
 from tasks.errors import Refused
@@ -137,7 +138,9 @@ def _read(
         raise Refused(str(refused), key="--candles") from None
     remarks = [f"repaired: {text}" for text in report.repairs]
     if report.missing:
-        remarks.append(f"{report.missing} candles are missing in {len(report.gaps)} gaps; nothing was invented for them")
+        remarks.append(
+            f"{report.missing} candles are missing in {len(report.gaps)} gaps; nothing was invented for them"
+        )
     return series, report.timeframe, remarks
 
 
@@ -187,9 +190,7 @@ def is_initial(fill: Fill) -> bool:
 
 def closed_profits(made: Run) -> list[Decimal]:
     """Net profit of every lot that was closed, after the fees paid on it."""
-    return [
-        lot.realized - lot.fees for _, step in made.steps for lot in step.lots if not lot.open
-    ]
+    return [lot.realized - lot.fees for _, step in made.steps for lot in step.lots if not lot.open]
 
 
 def curve_of(made: Run) -> Any:

@@ -1,9 +1,9 @@
 """What stops a command, and the exit code it stops with (CONTRACT).
 
-    GridkeeperError           1  anything else
-     ├─ Refused               2  the configuration or input is refused; names the key, the reason, what is accepted
-     ├─ Halted                3  a safety rule forbids going on
-     └─ Busy                  4  another instance owns the store
+GridkeeperError           1  anything else
+ ├─ Refused               2  the configuration or input is refused; names the key, the reason, what is accepted
+ ├─ Halted                3  a safety rule forbids going on
+ └─ Busy                  4  another instance owns the store
 """
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,11 +25,11 @@ from tasks.assemble import (
 )
 from tasks.errors import Busy, Halted, Refused
 from tasks.feeds import Feed
+from tasks.migrations import MigrationRefused
 from tasks.paper import PaperVenue
 from tasks.session import Session, fresh_world
 from tasks.settings import data_dir as data_dir_of
 from tasks.settings import load_portfolio
-from tasks.migrations import MigrationRefused
 from tasks.store import Store, open_store
 from tasks.store_open import StampMismatch, StoreBusy, StoreDamaged
 from tasks.venue import Venue
@@ -41,7 +42,7 @@ _open: dict[str, Session] = {}
 
 async def session_for(file: str | Path) -> Session:
     """Return this process' session of a portfolio, opened on first use; raises `Refused`, `Busy`, `Halted`."""
-    key = str(Path(file).resolve())
+    key = str(_real(file))
     if key not in _open:
         _open[key] = await open_session(key)
     return _open[key]
@@ -56,9 +57,9 @@ async def close_sessions() -> None:
 async def open_session(file: str | Path) -> Session:
     """Open a portfolio. Nothing is written before everything that can be refused has passed."""
     portfolio = load_portfolio(file)
-    path = Path(file).resolve()
+    path = _real(file)
     folder = data_dir_of(portfolio, path)
-    if portfolio.mode not in {"paper"}:
+    if portfolio.mode != "paper":
         raise Refused(f"{portfolio.mode} does not tick", key="mode", accepted="paper")
     kinds = await _choose_feeds(portfolio, folder)
     stored = stored_rules(folder)
@@ -66,20 +67,26 @@ async def open_session(file: str | Path) -> Session:
     specs = specs_of(portfolio, rules, paper_token(portfolio.id))
     epoch = _epoch(folder)
     feeds = {v.id: _feeds(portfolio, path, v, kinds[v.id], rules, epoch) for v in portfolio.venues}
-    store = _store(folder)
-    try:
+    with ExitStack() as undo:
+        store = _store(folder)
+        undo.callback(store.close)
         _stamp(store, portfolio)
         _remember_choices(folder, kinds, rules, epoch)
         venues: dict[str, Venue] = {
-            v.id: _paper_venue(portfolio, v, folder, specs, feeds[v.id], kinds[v.id].kind) for v in portfolio.venues if feeds[v.id]
+            v.id: _paper_venue(portfolio, v, folder, specs, feeds[v.id], kinds[v.id].kind)
+            for v in portfolio.venues
+            if feeds[v.id]
         }
-        world: World = store.load_world(specs, limits_of(portfolio)) or fresh_world(specs, limits_of(portfolio))
-    except BaseException:
-        store.close()
-        raise
+        limits = limits_of(portfolio)
+        world: World = store.load_world(specs, limits) or fresh_world(specs, limits)
+        undo.pop_all()
     session = Session(portfolio, path, folder, store, venues, world)
     store.remember(session.words())
     return session
+
+
+def _real(file: str | Path) -> Path:
+    return Path(file).resolve()
 
 
 def _store(folder: Path) -> Store:
@@ -88,7 +95,9 @@ def _store(folder: Path) -> Store:
     except StoreBusy as fault:
         raise Busy(str(fault), key="data_dir", accepted="one instance per data_dir") from None
     except MigrationRefused as fault:
-        raise Refused(str(fault), key="data_dir", accepted="the store of this version, or a data_dir of its own") from None
+        raise Refused(
+            str(fault), key="data_dir", accepted="the store of this version, or a data_dir of its own"
+        ) from None
     except StoreDamaged as fault:
         raise Halted(str(fault), key="data_dir", accepted="start again: state is rebuilt from the exchange") from None
 
@@ -132,7 +141,12 @@ async def _choose_feed(portfolio: Portfolio, venue: VenueConfig, wanted: str) ->
 
 
 def _feeds(
-    portfolio: Portfolio, path: Path, venue: VenueConfig, choice: FeedChoice, rules: Mapping[tuple[str, str], Instrument], epoch: datetime
+    portfolio: Portfolio,
+    path: Path,
+    venue: VenueConfig,
+    choice: FeedChoice,
+    rules: Mapping[tuple[str, str], Instrument],
+    epoch: datetime,
 ) -> dict[str, Feed]:
     feeds: dict[str, Feed] = {}
     for bot in portfolio.bots:
@@ -148,7 +162,12 @@ def _feeds(
 
 
 def _paper_venue(
-    portfolio: Portfolio, venue: VenueConfig, folder: Path, specs: Mapping[str, BotSpec], feeds: dict[str, Feed], kind: str
+    portfolio: Portfolio,
+    venue: VenueConfig,
+    folder: Path,
+    specs: Mapping[str, BotSpec],
+    feeds: dict[str, Feed],
+    kind: str,
 ) -> PaperVenue:
     mine = [spec for spec in specs.values() if spec.instrument.venue == venue.id]
     leverage = max((bot.leverage for bot in portfolio.bots if bot.venue == venue.id), default=1)
@@ -162,7 +181,9 @@ def _stamp(store: Store, portfolio: Portfolio) -> None:
     try:
         _check_stamp(store, portfolio)
     except StampMismatch as fault:
-        raise Refused(str(fault), key="data_dir", accepted="a data_dir of its own for each mode, account and portfolio") from None
+        raise Refused(
+            str(fault), key="data_dir", accepted="a data_dir of its own for each mode, account and portfolio"
+        ) from None
 
 
 def _check_stamp(store: Store, portfolio: Portfolio) -> None:
@@ -190,7 +211,10 @@ def stored_rules(folder: Path) -> dict[str, dict[str, Instrument]]:
     """Read the trading rules that an exchange last told, by venue and symbol."""
     found: dict[str, dict[str, Instrument]] = {}
     for row in _choices(folder).get("instruments", []):
-        numbers = {k: Decimal(row[k]) for k in ("tick_size", "lot_step", "min_qty", "min_notional", "maker", "taker", "contract_size")}
+        numbers = {
+            k: Decimal(row[k])
+            for k in ("tick_size", "lot_step", "min_qty", "min_notional", "maker", "taker", "contract_size")
+        }
         one = Instrument(**{**row, **numbers, "source": "the last rules stored"})
         found.setdefault(one.venue, {})[one.symbol] = one
     return found

@@ -9,7 +9,8 @@ from pathlib import Path
 from core.facts import Accepted, BalanceRead, CancelRefused, Fill, NotFound, PositionRead, Refusal, Refused, Seen
 from core.market import Instrument, Quote
 from core.orders import Order
-from core.simulation import Account, FillRules
+from core.simbook import FillRules
+from core.simulation import Account
 from core.values import ZERO
 from tasks.feeds import Feed, Moment
 from tasks.paper_books import RECENT_TRADES, FeedState, PaperBooks
@@ -91,12 +92,12 @@ class PaperVenue:
         self._states[moment.symbol] = FeedState(moment.cursor, moment.price, moment.at)
         self._save({moment.symbol: self._states[moment.symbol]})
 
-    async def quotes(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
+    async def quotes(self, symbols: Sequence[str], now: datetime) -> list[Quote]:  # noqa: ARG002  the port's signature
         """Return the simulated touch; stamped when the feed last moved, so that a stalled feed grows old."""
         found = (self._quote(symbol) for symbol in symbols)
         return [quote for quote in found if quote is not None]
 
-    async def open_orders(self, symbols: Sequence[str], now: datetime) -> list[Seen]:
+    async def open_orders(self, symbols: Sequence[str], now: datetime) -> list[Seen]:  # noqa: ARG002  the port's signature
         """List every open order."""
         return self.account.open_orders(now)
 
@@ -108,7 +109,7 @@ class PaperVenue:
         exchange_id, status, filled = found
         return Seen(order.client_id, exchange_id, status, filled, now)
 
-    async def trades(self, symbol: str, since: datetime, now: datetime) -> list[Fill]:
+    async def trades(self, symbol: str, since: datetime, now: datetime) -> list[Fill]:  # noqa: ARG002  the port's signature
         """Read own trades from `since` on."""
         if len(self._recent) < RECENT_TRADES or self._recent[0].ts < since:
             return [fill for fill in self._recent if fill.symbol == symbol and fill.ts >= since]
@@ -121,7 +122,8 @@ class PaperVenue:
     async def positions(self, symbols: Sequence[str], now: datetime) -> list[PositionRead]:
         """Read the signed position of every swap."""
         return [
-            PositionRead(self.id, s, self.account.swaps[s].qty if s in self.account.swaps else ZERO, now) for s in symbols
+            PositionRead(self.id, s, self.account.swaps[s].qty if s in self.account.swaps else ZERO, now)
+            for s in symbols
         ]
 
     async def place(self, order: Order, now: datetime) -> Accepted | Refused:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from core.facts import Fill, SeenAs
 from core.orders import ClientId, Kind
-from core.simulation import Account, Book, SimOrder, Swap
+from core.simbook import Book, SimOrder, Swap
+from core.simulation import Account
 from core.values import ZERO, Side
 
 _SCHEMA = """
@@ -95,25 +96,20 @@ class PaperBooks:
     def save(self, account: Account, feeds: dict[str, FeedState]) -> list[Fill]:
         """Write what changed since the last call, in one transaction, and hand its trades over."""
         orders, trades = account.drain()
-        self._db.execute("BEGIN")
-        try:
-            self._db.executemany("INSERT OR REPLACE INTO feeds VALUES (?,?,?,?)", [
-                (symbol, s.cursor, str(s.price), s.at.isoformat()) for symbol, s in feeds.items()
-            ])  # fmt: skip
+        with self._db:
+            self._db.execute("BEGIN")
+            stands = [(symbol, s.cursor, str(s.price), s.at.isoformat()) for symbol, s in feeds.items()]
+            self._db.executemany("INSERT OR REPLACE INTO feeds VALUES (?,?,?,?)", stands)
             if orders or trades:
                 self._save_changes(account, orders, trades)
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
         return trades
 
     def open_account(self, account: Account) -> None:
         """Write a new account's opening balances."""
-        self._db.execute("BEGIN")
-        self._save_changes(account, {}, [])
-        self.put("opened", "1")
-        self._db.execute("COMMIT")
+        with self._db:
+            self._db.execute("BEGIN")
+            self._save_changes(account, {}, [])
+            self.put("opened", "1")
 
     def order(self, client_id: ClientId) -> tuple[str, SeenAs, Decimal] | None:
         """Look an order up, over or not: exchange id, status, filled quantity."""
@@ -137,10 +133,15 @@ class PaperBooks:
     def _save_changes(self, account: Account, orders: dict[ClientId, SimOrder], trades: list[Fill]) -> None:
         write = self._db.executemany
         write("INSERT OR REPLACE INTO balances VALUES (?,?)", [(a, str(v)) for a, v in account.balances.items()])
-        write("INSERT OR REPLACE INTO swaps VALUES (?,?,?)", [(s, str(w.qty), str(w.cost)) for s, w in account.swaps.items()])
+        write(
+            "INSERT OR REPLACE INTO swaps VALUES (?,?,?)",
+            [(s, str(w.qty), str(w.cost)) for s, w in account.swaps.items()],
+        )
         self.put("next_id", str(account.next_id))
         self.put("due", json.dumps([[at.isoformat(), number, kind, cid] for at, number, kind, cid in account.due]))
-        resting = {entry[2] for book in account.books.values() for entry in (*book.bids, *book.asks)} if orders else set()
+        resting = (
+            {entry[2] for book in account.books.values() for entry in (*book.bids, *book.asks)} if orders else set()
+        )
         write("INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", [
             (o.client_id, o.exchange_id, o.symbol, o.side.value, o.kind.value, None if o.price is None else str(o.price),
              str(o.qty), str(o.filled), int(o.post_only), int(o.reduce_only), o.status.value, o.created_at.isoformat(),

@@ -58,8 +58,8 @@ class _Span:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, from_: datetime | None, to: datetime | None) -> None:
         self.con = con
-        self.first = from_ or datetime(1970, 1, 1)  # noqa: DTZ001  naive UTC, as stored
-        self.end = to or datetime(9999, 1, 1)  # noqa: DTZ001
+        self.first = from_ or datetime(1970, 1, 1)
+        self.end = to or datetime(9999, 1, 1)
 
     def table(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         cursor = self.con.execute(sql, list(values))
@@ -142,14 +142,13 @@ def _equity(samples: pd.DataFrame, capital: Decimal) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _summary(
-    span: _Span, state: dict[str, Any], fills: list[dict[str, Any]], samples: pd.DataFrame
-) -> BotSummary:
+def _summary(span: _Span, state: dict[str, Any], fills: list[dict[str, Any]], samples: pd.DataFrame) -> BotSummary:
     bot_id = state["bot_id"]
     closed = [
         row["realized"] - row["fees"]
         for row in span.of_bot(
-            "SELECT realized, fees FROM lots WHERE bot_id = ? AND qty = 0 AND updated_at >= ? AND updated_at < ?", bot_id
+            "SELECT realized, fees FROM lots WHERE bot_id = ? AND qty = 0 AND updated_at >= ? AND updated_at < ?",
+            bot_id,
         )
     ]
     marks = span.table("SELECT unrealized FROM marks WHERE bot_id = ?", [bot_id])

@@ -27,7 +27,9 @@ EQUITY_EVERY_S, EQUITY_EVERY_PLAYED_S = 60.0, 900.0
 class Session:
     """One portfolio, opened. Made by `tasks.opening`; the tick alone changes it, and never two at a time."""
 
-    def __init__(self, portfolio: Portfolio, file: Path, data_dir: Path, store: Store, venues: dict[str, Venue], world: World):
+    def __init__(
+        self, portfolio: Portfolio, file: Path, data_dir: Path, store: Store, venues: dict[str, Venue], world: World
+    ) -> None:
         """Take over an opened store and venues with the world that was loaded."""
         self.portfolio = portfolio
         self.file = file
@@ -45,8 +47,7 @@ class Session:
         self.tick_id = store.next_tick_id() - 1
         self._carried: list[Fact] = []
         self._applied: list[int] = []
-        self._started_at = datetime.min
-        self._now = datetime.min
+        self._started_at = self._now = self.clock()
         self._published_at = 0.0
         self._flushed_at = 0.0
         played = any(isinstance(venue, PaperVenue) and venue.in_candle_time for venue in venues.values())
@@ -70,7 +71,9 @@ class Session:
         prices = "; ".join(venue.label for venue in papers)
         warning = "SYNTHETIC PRICES. " if any(venue.synthetic for venue in papers) else ""
         bots = ", ".join(self.world.specs)
-        return f"{warning}{self.portfolio.mode} portfolio {self.portfolio.id!r}: {bots}; {prices}; data in {self.data_dir}"
+        return (
+            f"{warning}{self.portfolio.mode} portfolio {self.portfolio.id!r}: {bots}; {prices}; data in {self.data_dir}"
+        )
 
     def words(self) -> dict[str, str]:
         """Return what every published copy says of this portfolio; secrets stay out of it."""
@@ -158,7 +161,13 @@ class Session:
         return [
             command
             if command.bot_id in self.world.specs
-            else Trouble("unknown_bot", command.bot_id, command.action.value, "warning", f"control for an unknown bot; bots are {known}")
+            else Trouble(
+                "unknown_bot",
+                command.bot_id,
+                command.action.value,
+                "warning",
+                f"control for an unknown bot; bots are {known}",
+            )
             for command in found
         ]
 
@@ -167,11 +176,19 @@ class Session:
         ended = self.clock()
         self.store.note_tick(
             TickRow(
-                tick_id=self.tick_id, started_at=self._started_at, ended_at=ended, now=self._now, rounds=rounds,
-                quiet=quiet, orders_placed=placed, orders_cancelled=cancelled, fills=fills,
-            ),  # fmt: skip
-            self.world, equity_every=self._equity_every,
-        )  # fmt: skip
+                tick_id=self.tick_id,
+                started_at=self._started_at,
+                ended_at=ended,
+                now=self._now,
+                rounds=rounds,
+                quiet=quiet,
+                orders_placed=placed,
+                orders_cancelled=cancelled,
+                fills=fills,
+            ),
+            self.world,
+            equity_every=self._equity_every,
+        )
         if ended.timestamp() - self._flushed_at >= FLUSH_EVERY_S:
             self.store.flush()
             self._flushed_at = ended.timestamp()

@@ -72,7 +72,9 @@ def _substitute(value: Any, environ: Mapping[str, str], key: str, *, keyless: bo
     if missing and keyless and key.rsplit(".", 1)[-1] in _SECRET_KEYS:
         return None  # paper and backtest need no keys; the same file may serve both
     if missing:
-        raise Refused(f"the environment has no {missing[0]}", key=key, accepted=f"{missing[0]} set, or a value in the file")
+        raise Refused(
+            f"the environment has no {missing[0]}", key=key, accepted=f"{missing[0]} set, or a value in the file"
+        )
     return _VARIABLE.sub(lambda found: environ[found[1]], value)
 
 
@@ -193,7 +195,9 @@ def _check_netting(portfolio: Portfolio) -> None:
 def _check_real_money(portfolio: Portfolio) -> None:
     for name in ("max_exposure_quote", "max_drawdown"):
         if getattr(portfolio.risk, name) is None:
-            raise Refused(f"{portfolio.mode} mode needs it", key=f"risk.{name}", accepted="a limit, for example 5000 or 0.10")
+            raise Refused(
+                f"{portfolio.mode} mode needs it", key=f"risk.{name}", accepted="a limit, for example 5000 or 0.10"
+            )
     for index, venue in enumerate(portfolio.venues):
         if venue.api_key is None or venue.secret is None:
             missing = "api_key" if venue.api_key is None else "secret"

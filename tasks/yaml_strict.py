@@ -18,7 +18,7 @@ _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 class _Loader(yaml.SafeLoader):
     """A loader with a mapping and scalar rule of its own; everything is safe YAML underneath."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  the base class' signature
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build a mapping; raises `Refused` on a key that stands twice."""
         seen: set[str] = set()
         for key_node, _ in node.value:

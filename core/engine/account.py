@@ -60,7 +60,8 @@ def _set_bands(draft: Draft, slack: Decimal, at_stake: Decimal) -> None:
         return
     share = ratio(max(slack, ZERO), at_stake)
     draft.account_wake = {
-        key: Wake(low=quote.last * (ONE - share), high=quote.last * (ONE + share)) for key, quote in draft.quotes.items()
+        key: Wake(low=quote.last * (ONE - share), high=quote.last * (ONE + share))
+        for key, quote in draft.quotes.items()
     }
 
 

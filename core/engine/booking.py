@@ -87,7 +87,12 @@ def book_funding(draft: Draft, bot: BotDraft, paid: FundingPaid) -> None:
 def book_transfer(draft: Draft, moved: Transfer) -> None:
     """Book a deposit or withdrawal that the venue's own records show."""
     draft.post(
-        transfer_postings(moved.asset, moved.amount), ts=moved.ts, bot_id="", venue=moved.venue, kind="transfer", ref=moved.ref
+        transfer_postings(moved.asset, moved.amount),
+        ts=moved.ts,
+        bot_id="",
+        venue=moved.venue,
+        kind="transfer",
+        ref=moved.ref,
     )
 
 
@@ -103,7 +108,9 @@ def compare_balance(draft: Draft, read: BalanceRead) -> None:
     if booked is None and not any(venue == read.venue for venue, _ in draft.world.wallet):
         if read.total != ZERO:
             postings = transfer_postings(read.asset, read.total)
-            draft.post(postings, ts=read.ts, bot_id="", venue=read.venue, kind="opening", ref=f"{read.venue} {read.asset}")
+            draft.post(
+                postings, ts=read.ts, bot_id="", venue=read.venue, kind="opening", ref=f"{read.venue} {read.asset}"
+            )
         else:
             draft.wallet[key] = ZERO
         return

@@ -18,7 +18,9 @@ def advance_bot(draft: Draft, bot: BotDraft) -> None:
     """Run one bot's step after its facts were taken in; appends to the draft what is to be stored and sent."""
     quote = draft.quotes.get((bot.spec.instrument.venue, bot.spec.instrument.symbol))
     wake = bot.wake
-    if quote is not None and (bot.state is not None or quote.objection(draft.now, draft.limits.max_price_age_s) is None):
+    if quote is not None and (
+        bot.state is not None or quote.objection(draft.now, draft.limits.max_price_age_s) is None
+    ):
         if bot.state is None or bot.events or bot.machine_wake.due(quote.lowest, quote.highest, draft.now):
             bot.machine_wake = _ask_machine(draft, bot, quote)
         _tend_unwind(draft, bot, quote)
@@ -92,7 +94,9 @@ def _tend_unwind(draft: Draft, bot: BotDraft, quote: Quote) -> None:
         lot = bot.lots.get(unwind.lot_id)
         held = max(lot.qty - _promised(bot, unwind), ZERO) * lot.side.sign if lot is not None else ZERO
     left = bot.spec.instrument.sellable(quote.last, abs(held))
-    busy = work.order is not None or any(w.order is not None and _stands_in(w.order, unwind) for w in bot.works.values())
+    busy = work.order is not None or any(
+        w.order is not None and _stands_in(w.order, unwind) for w in bot.works.values()
+    )
     if left == ZERO and not busy:
         bot.drop(name)
         bot.unwind = None
@@ -192,7 +196,9 @@ def _try_to_place(
     retry = Wake()
     reason = may_place(draft, bot, leg)
     if reason is None:
-        verdict = check(leg, send, quote, _at_stake(draft, bot, leg), _caps(draft, bot), draft.now, swap=bot.spec.instrument.swap)
+        verdict = check(
+            leg, send, quote, _at_stake(draft, bot, leg), _caps(draft, bot), draft.now, swap=bot.spec.instrument.swap
+        )
         if isinstance(verdict, Approved):
             _place(draft, bot, name, work, verdict)
             return Wake()

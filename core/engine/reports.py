@@ -106,6 +106,8 @@ def _not_found(draft: Draft, order: Order, fact: NotFound) -> Order | None:
             return None
         return apply(order, Event.NEVER_ARRIVED, fact.ts, reason="never reached the venue")
     if order.live and fact.ts >= order.updated_at + quarantine:
-        draft.alarm("order_vanished", order.bot_id, order.client_id, "warning", f"{order.client_id} is unknown to the venue")
+        draft.alarm(
+            "order_vanished", order.bot_id, order.client_id, "warning", f"{order.client_id} is unknown to the venue"
+        )
         return apply(order, Event.SEEN_CANCELED, fact.ts, reason="vanished from the venue")
     return None

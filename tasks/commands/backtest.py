@@ -19,7 +19,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", type=moment, metavar="DATE", help="first candle not to use, UTC")
     parser.add_argument("--intrabar", choices=["adaptive", "ohlc", "olhc", "worst"], default="adaptive")
     parser.add_argument("--fill", choices=["cross", "touch"], default="cross")
-    parser.add_argument("--latency", type=seconds, default=6.0, metavar="S", help="seconds from a price to an order on the book")
+    parser.add_argument(
+        "--latency", type=seconds, default=6.0, metavar="S", help="seconds from a price to an order on the book"
+    )
     parser.add_argument("--engine", choices=["core"], default="core")
     parser.add_argument("--out", metavar="DIR", help="write fills, equity, report and pictures there")
 

@@ -13,7 +13,9 @@ from tasks.outcome import Outcome
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = "example: gridkeeper candles import btc.csv --symbol BTC/USDT --timeframe 1m --portfolio examples/paper.yaml"
+    parser.epilog = (
+        "example: gridkeeper candles import btc.csv --symbol BTC/USDT --timeframe 1m --portfolio examples/paper.yaml"
+    )
     inside = parser.add_subparsers(dest="action", required=True, metavar="import|check")
     one = inside.add_parser("import", help="read a CSV, Parquet, feather or JSON file into the market store")
     one.add_argument("path", metavar="PATH")

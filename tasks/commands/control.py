@@ -34,4 +34,6 @@ def run(args: argparse.Namespace) -> Outcome:
     except inbox.ControlRefused as refused:
         raise Refused(str(refused), key="control") from None
     data = {"id": number, "bot": args.bot, "action": args.action}
-    return Outcome(data, lambda: print(f"{args.action} for {args.bot} is in the inbox (number {number}); the next tick applies it"))
+    return Outcome(
+        data, lambda: print(f"{args.action} for {args.bot} is in the inbox (number {number}); the next tick applies it")
+    )

@@ -54,7 +54,12 @@ def _pins() -> list[Finding]:
     if not problems:
         return [Finding("packages", "ok", f"as pinned in {CONSTRAINTS.name}")]
     return [
-        Finding("packages", "failed" if one.breaks else "warning", str(one), f"pip install -c {CONSTRAINTS.name} {one.package}")
+        Finding(
+            "packages",
+            "failed" if one.breaks else "warning",
+            str(one),
+            f"pip install -c {CONSTRAINTS.name} {one.package}",
+        )
         for one in problems
     ]
 
@@ -74,10 +79,11 @@ def _portfolio(portfolio: Portfolio, file: Path) -> list[Finding]:
         rule = spec.instrument
         findings.append(
             Finding(
-                f"bot {spec.bot_id}", "ok",
+                f"bot {spec.bot_id}",
+                "ok",
                 f"{spec.places} levels on {rule.symbol}, capital {spec.capital_quote:.2f} {rule.quote}; "
                 f"tick {rule.tick_size}, lot {rule.lot_step}, minimum {rule.min_notional} {rule.quote} ({rule.source})",
-            )  # fmt: skip
+            )
         )
     return [*findings, _disk(folder), _clock(folder)]
 
@@ -101,7 +107,9 @@ def _clock(folder: Path) -> Finding:
     written = datetime.fromtimestamp(store.stat().st_mtime, UTC)
     ahead_s = (written - datetime.now(UTC)).total_seconds()
     if ahead_s > 2:
-        return Finding("clock", "failed", f"the store was written {ahead_s:.0f} s in the future", "synchronise the clock (NTP)")
+        return Finding(
+            "clock", "failed", f"the store was written {ahead_s:.0f} s in the future", "synchronise the clock (NTP)"
+        )
     return Finding("clock", "ok", f"the store was last written {-ahead_s:.0f} s ago")
 
 

@@ -30,7 +30,9 @@ def find_place(args: argparse.Namespace) -> Place:
     if args.data_dir is not None:
         folder = Path(args.data_dir)
         if not folder.is_dir():
-            raise Refused(f"no directory {folder}", key="--data-dir", accepted="the data_dir of a portfolio that has run")
+            raise Refused(
+                f"no directory {folder}", key="--data-dir", accepted="the data_dir of a portfolio that has run"
+            )
         return Place(folder.resolve(), None, None)
     file = Path(args.portfolio) if args.portfolio is not None else BUILT_IN
     portfolio = load_portfolio(file)

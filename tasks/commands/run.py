@@ -67,7 +67,12 @@ async def _loop(file: str, interval_s: float | None, most: int | None) -> dict[s
         progress.end()
         await session.close()
     elapsed = time.perf_counter() - began
-    return {**counts, "elapsed_s": round(elapsed, 3), "ticks_per_s": round(counts["ticks"] / elapsed, 1), "ended": session.ended_at_close}
+    return {
+        **counts,
+        "elapsed_s": round(elapsed, 3),
+        "ticks_per_s": round(counts["ticks"] / elapsed, 1),
+        "ended": session.ended_at_close,
+    }
 
 
 async def _sleep(stop: asyncio.Event, wait_s: float, *, last: bool) -> None:

@@ -12,7 +12,7 @@ ROWS_SHOWN = 200
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = "example: gridkeeper sql \"SELECT bot_id, net_pnl FROM report_bots\" (docs/sql.md lists the views)"
+    parser.epilog = 'example: gridkeeper sql "SELECT bot_id, net_pnl FROM report_bots" (docs/sql.md lists the views)'
     parser.add_argument("query", metavar="SQL")
     add_place(parser)
 

@@ -107,7 +107,9 @@ def _head(data: dict[str, Any]) -> Any:
 def _incident(one: dict[str, Any]) -> Any:
     from rich.text import Text
 
-    return Text(f"! {one['severity']} {one['kind']}: {one['detail']} (since {one['ts']:%Y-%m-%d %H:%M} UTC)", "bold red")
+    return Text(
+        f"! {one['severity']} {one['kind']}: {one['detail']} (since {one['ts']:%Y-%m-%d %H:%M} UTC)", "bold red"
+    )
 
 
 def _bot(one: dict[str, Any]) -> Any:
@@ -117,13 +119,16 @@ def _bot(one: dict[str, Any]) -> Any:
     quote, base = one["quote_asset"], one["symbol"].partition("/")[0]
     mode = f"{one['mode']}: {one['mode_reason']}" if one["mode_reason"] else one["mode"]
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title_justify="left")
-    table.title = Text.assemble((one["bot_id"], "bold"), f"  {one['kind']} on {one['symbol']}, {one['venue']}  [{mode}]")
+    table.title = Text.assemble(
+        (one["bot_id"], "bold"), f"  {one['kind']} on {one['symbol']}, {one['venue']}  [{mode}]"
+    )
+    counts = f"{one['levels_working']} working of {one['levels_wanted']} wanted, {one['levels']} in all"
     rows = [
         ("net PnL", _money(one["net_pnl"], quote), "grid profit", _money(one["grid_profit"], quote)),
         ("floating", _money(one["unrealized"], quote), "fees paid", _money(one["fees"], quote, sign=False)),
         ("held", f"{_number(one['inventory'], 6)} {base}", "at cost", _money(one["exposure_at_cost"], quote, sign=False)),
         ("capital", _money(one["capital_quote"], quote, sign=False), "round trips", f"{one['round_trips']:,}"),
-        ("price", f"{_number(one['last_price'], 8)} {quote}", "levels", f"{one['levels_working']} working of {one['levels_wanted']} wanted, {one['levels']} in all"),
+        ("price", f"{_number(one['last_price'], 8)} {quote}", "levels", counts),
     ]  # fmt: skip
     for row in rows:
         table.add_row(*(Text(cell, "bright_black" if i % 2 == 0 else "") for i, cell in enumerate(row)))
@@ -145,7 +150,10 @@ def _levels(one: dict[str, Any], *, everything: bool) -> Any:
         numbers = (str(level["level"]), *(_number(level[k], 8) for k in ("entry_price", "exit_price", "qty", "held")))
         table.add_row(*numbers, Text(words, colour), Text(level["reason"], "yellow"))
     if not everything and len(levels) > LEVELS_SHOWN:
-        table.caption = f"the {LEVELS_SHOWN} levels nearest to the price and all that lack an order; --bot {one['bot_id']} shows all {len(levels)}"
+        table.caption = (
+            f"the {LEVELS_SHOWN} levels nearest to the price and all that lack an order; "
+            f"--bot {one['bot_id']} shows all {len(levels)}"
+        )
         table.caption_justify = "left"
     return table
 

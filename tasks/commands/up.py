@@ -10,7 +10,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = "example: gridkeeper up --portfolio examples/paper.yaml --interval 5"
     parser.add_argument("--portfolio", metavar="F", help="without it: the built-in paper portfolio")
-    parser.add_argument("--port", type=int, default=4200, metavar="N", help="where the server and its UI listen on 127.0.0.1")
+    parser.add_argument(
+        "--port", type=int, default=4200, metavar="N", help="where the server and its UI listen on 127.0.0.1"
+    )
     parser.add_argument("--interval", type=seconds, default=5.0, metavar="S", help="seconds between ticks, at least 1")
 
 

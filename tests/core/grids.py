@@ -9,7 +9,8 @@ from core.engine import Limits
 from core.machines.grid.config import GridConfig
 from core.market import Instrument, Intrabar
 from core.series import ListSeries
-from core.simulation import Account, FillRules
+from core.simbook import FillRules
+from core.simulation import Account
 from tests.core.worlds import D, Run, account, candles, grid, instrument, random_steps, run, spec, swap, world
 
 

@@ -14,7 +14,8 @@ from core.machines.grid import machine
 from core.machines.grid.config import GridConfig, make_plan
 from core.market import Candle, Instrument, Intrabar, Quote
 from core.series import ListSeries
-from core.simulation import Account, FillRules
+from core.simbook import FillRules
+from core.simulation import Account
 from core.values import ZERO, total
 
 D = Decimal

@@ -13,7 +13,8 @@ from random import Random
 from core.facts import Accepted, BalanceRead, CancelRefused, Fill, NotFound, Refusal, Refused, Seen, SeenAs, Unanswered
 from core.market import Quote
 from core.orders import ClientId, Order, decode
-from core.simulation import Account, SimOrder
+from core.simbook import SimOrder
+from core.simulation import Account
 from core.values import ZERO, Side
 
 Answer = Accepted | Refused | Unanswered

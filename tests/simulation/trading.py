@@ -12,7 +12,8 @@ from core.machines.grid.state import Running
 from core.market import Instrument
 from core.orders import ClientId, Role, Status, decode
 from core.reconcile import changed, ours, to_ask, trades_due, trades_since
-from core.simulation import Account, FillRules
+from core.simbook import FillRules
+from core.simulation import Account
 from core.values import ZERO, ratio, total
 from tests.core.worlds import T0, D, grid, instrument, spec, swap
 from tests.simulation.hostile import CALM, Faults, HostileVenue

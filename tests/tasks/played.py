@@ -15,7 +15,7 @@ from tasks.opening import open_session
 from tasks.session import Session
 from tasks.ticking import TickSummary, tick
 
-START = datetime(2025, 1, 1)  # noqa: DTZ001  naive UTC, as everywhere
+START = datetime(2025, 1, 1)
 
 
 def write_candles(path: Path, count: int, *, seed: int = 7, price: float = 100.0) -> Path:

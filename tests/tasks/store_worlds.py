@@ -11,7 +11,8 @@ from core.engine import Bot, BotSpec, Limits, Step, World
 from core.machines.grid import machine
 from core.machines.grid.config import GridConfig, make_plan
 from core.market import Instrument
-from core.simulation import Account, FillRules
+from core.simbook import FillRules
+from core.simulation import Account
 
 START = datetime(2026, 3, 1)
 SYMBOL = "BTC/USDT"

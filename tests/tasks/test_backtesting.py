@@ -51,7 +51,7 @@ def test_jumping_changes_nothing(portfolio: Path) -> None:
 
 
 def test_net_profit_is_the_sum_of_its_parts(portfolio: Path) -> None:
-    """net = realised + unrealised - fees + funding, exactly, and it is what the account's money says."""
+    """Net = realised + unrealised - fees + funding, exactly, and it is what the account's money says."""
     run = run_it(portfolio)
     figures = {k: Decimal(run.figures[k]) for k in ("net_pnl", "realized_pnl", "unrealized_pnl", "fees", "funding")}
     parts = figures["realized_pnl"] + figures["unrealized_pnl"] - figures["fees"] + figures["funding"]
@@ -80,7 +80,16 @@ def test_a_backtest_without_a_trade_says_so(tmp_path: Path, capsys: pytest.Captu
 def test_output_files_are_written(portfolio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--out` leaves fills, equity, the report and its pictures."""
     candles = portfolio.parent / "candles.csv"
-    words = ["backtest", "--portfolio", str(portfolio), "--candles", str(candles), "--out", str(tmp_path / "out"), "--json"]
+    words = [
+        "backtest",
+        "--portfolio",
+        str(portfolio),
+        "--candles",
+        str(candles),
+        "--out",
+        str(tmp_path / "out"),
+        "--json",
+    ]
     assert main(words) == 0
     names = {Path(path).name for path in json.loads(capsys.readouterr().out)["files"]}
     assert {"fills.parquet", "equity.parquet", "report.html"} <= names
@@ -98,7 +107,9 @@ def test_output_files_are_written(portfolio: Path, tmp_path: Path, capsys: pytes
         ([], "arguments"),
     ],
 )
-def test_wrong_arguments_exit_2(portfolio: Path, words: list[str], key: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_exit_2(
+    portfolio: Path, words: list[str], key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every wrong argument is one JSON document on stdout that names it, with exit code 2."""
     candles = str(portfolio.parent / "candles.csv")
     given = [candles if word == "CANDLES" else word for word in words]

@@ -17,7 +17,8 @@ venues:
   - {id: perp, exchange: binanceusdm, market: swap}
 feed: {kind: synthetic}
 bots:
-  - {id: btc1, kind: grid, venue: spot, symbol: BTC/USDT, start_price: 90000, end_price: 110000, levels: 20, total_amount_quote: 1000}
+  - {id: btc1, kind: grid, venue: spot, symbol: BTC/USDT, start_price: 90000, end_price: 110000, levels: 20,
+     total_amount_quote: 1000}
 """
 
 
@@ -120,7 +121,8 @@ def test_a_duplicate_key_is_refused_with_its_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("no", "no"), ("010", "010"), ("1:30", "1:30"), ("0.1", "0.1"), ("7", 7), ("true", True), ("", None)]
+    ("text", "value"),
+    [("no", "no"), ("010", "010"), ("1:30", "1:30"), ("0.1", "0.1"), ("7", 7), ("true", True), ("", None)],
 )
 def test_scalars_are_read_without_surprises(text: str, value: Any) -> None:
     """Only decimal integers, true, false and null are more than text."""

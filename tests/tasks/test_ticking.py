@@ -45,7 +45,9 @@ def test_the_same_run_twice_is_the_same_to_the_byte(tmp_path: Path) -> None:
         folder.mkdir()
         file = write_portfolio(folder, write_candles(folder / "candles.csv", CANDLES))
         play(file, CANDLES)
-        told.append([stored(file, f"SELECT * FROM {table} ORDER BY ALL") for table in ("fills", "ledger", "orders", "journal")])
+        told.append(
+            [stored(file, f"SELECT * FROM {table} ORDER BY ALL") for table in ("fills", "ledger", "orders", "journal")]
+        )
     assert told[0] == told[1]
     assert len(told[0][0]) > 20
 
@@ -91,7 +93,6 @@ def test_a_quiet_tick_writes_one_row_and_nothing_else(portfolio: Path) -> None:
 
 def test_a_second_instance_is_refused(portfolio: Path) -> None:
     """The store is the fence: while one process ticks, another waits ten seconds, exits 4 and names the holder."""
-
     said: list[subprocess.CompletedProcess[str]] = []
 
     def intrude(number: int, _: Session) -> None:

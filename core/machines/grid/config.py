@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -137,7 +138,9 @@ def _count(config: GridConfig) -> int:
         count = min(count, int(config.total_amount_quote / config.min_order_amount_quote))
     if count < 1:
         width = plain(ratio(config.end_price - config.start_price, config.start_price).quantize(Decimal("0.0001")))
-        raise GridRefused("min_spread_between_orders", f"{spread} leaves no level in a range of width {width}; at most {width} fits")
+        raise GridRefused(
+            "min_spread_between_orders", f"{spread} leaves no level in a range of width {width}; at most {width} fits"
+        )
     return count
 
 
@@ -154,9 +157,11 @@ def _lines(config: GridConfig, instrument: Instrument) -> list[Decimal]:
         growth = config.end_price / config.start_price
         raw = [config.start_price * growth ** (Decimal(i) / steps) for i in range(steps + 1)]
     lines = [nearest_to(price, instrument.tick_size) for price in raw]
-    if any(b <= a for a, b in zip(lines, lines[1:], strict=False)):
+    if any(b <= a for a, b in pairwise(lines)):
         most = int(span / instrument.tick_size)
-        raise GridRefused("levels", f"{count} levels stand closer than one tick ({instrument.tick_size}); at most {most} fit")
+        raise GridRefused(
+            "levels", f"{count} levels stand closer than one tick ({instrument.tick_size}); at most {most} fit"
+        )
     return lines
 
 
@@ -197,14 +202,20 @@ def _check(config: GridConfig, lines: tuple[GridLine, ...], instrument: Instrume
         fees = 2 * max(instrument.maker, ZERO) * line.entry_price
         if distance <= fees:
             needed = plain(instrument.ceil_price(fees))
-            raise GridRefused("levels", f"a step of {plain(distance)} loses against two maker fees of {plain(fees)}; above {needed} earns")
+            raise GridRefused(
+                "levels",
+                f"a step of {plain(distance)} loses against two maker fees of {plain(fees)}; above {needed} earns",
+            )
 
 
 def _refuse_small(config: GridConfig, count: int, price: Decimal, least: Decimal, instrument: Instrument) -> None:
     # One lot step of head-room: the size is floored to the step after the money is divided.
     base = max(instrument.min_qty, least / price) + instrument.lot_step
     if config.amount_base is not None:
-        raise GridRefused("amount_base", f"below the minimum order of {least} {instrument.quote} at {price}; {plain(instrument.floor_qty(base))} works")
+        raise GridRefused(
+            "amount_base",
+            f"below the minimum order of {least} {instrument.quote} at {price}; {plain(instrument.floor_qty(base))} works",
+        )
     works = (base * max(config.end_price, price) * count).quantize(ONE) + 1
     fewer = int((config.total_amount_quote or ZERO) / (base * config.end_price))
     raise GridRefused(
