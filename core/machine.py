@@ -149,6 +149,10 @@ class Machine(Protocol):
         """List every leg wanted now: the sum of all changes ever returned."""
         ...
 
+    def prices(self, plan: Any) -> tuple[tuple[Decimal, Decimal, Decimal], ...]:
+        """List entry price, exit price and quantity of every place, as planned."""
+        ...
+
     def place(self, plan: Any, state: Any, index: int) -> PlaceView:
         """Show one place."""
         ...

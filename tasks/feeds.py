@@ -150,8 +150,9 @@ class SyntheticFeed:
 
     async def moments(self, cursor: int, clock: datetime) -> list[Moment]:
         """Return the price now (per second of played time), at most the newest 60 s of a long absence."""
-        now = cursor + 1 if self.speed is None else int((clock - self.epoch).total_seconds() * self.speed)
-        if now <= cursor and cursor > 0:
+        # The first price is there at once: a walk that has just begun stands at its first second.
+        now = cursor + 1 if self.speed is None else max(int((clock - self.epoch).total_seconds() * self.speed), 1)
+        if now <= cursor:
             return []
         first = max(cursor + 1, now - 59)
         jumped = first > cursor + 1

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -31,7 +31,7 @@ from tasks.session import Session, fresh_world
 from tasks.settings import data_dir as data_dir_of
 from tasks.settings import load_portfolio
 from tasks.store import Store, open_store
-from tasks.store_open import StampMismatch, StoreBusy, StoreDamaged
+from tasks.store_open import PlanChanged, StampMismatch, StoreBusy, StoreError
 from tasks.venue import Venue
 
 # How long `feed: auto` waits for an exchange before it takes synthetic prices.
@@ -67,8 +67,8 @@ async def open_session(file: str | Path) -> Session:
     specs = specs_of(portfolio, rules, paper_token(portfolio.id))
     epoch = _epoch(folder)
     feeds = {v.id: _feeds(portfolio, path, v, kinds[v.id], rules, epoch) for v in portfolio.venues}
-    with ExitStack() as undo:
-        store = _store(folder)
+    with _told_apart(), ExitStack() as undo:
+        store = open_store(folder)
         undo.callback(store.close)
         _stamp(store, portfolio)
         _remember_choices(folder, kinds, rules, epoch)
@@ -89,17 +89,20 @@ def _real(file: str | Path) -> Path:
     return Path(file).resolve()
 
 
-def _store(folder: Path) -> Store:
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Turn what a store refuses into the errors that a command ends with."""
     try:
-        return open_store(folder)
+        yield
     except StoreBusy as fault:
         raise Busy(str(fault), key="data_dir", accepted="one instance per data_dir") from None
-    except MigrationRefused as fault:
-        raise Refused(
-            str(fault), key="data_dir", accepted="the store of this version, or a data_dir of its own"
-        ) from None
-    except StoreDamaged as fault:
-        raise Halted(str(fault), key="data_dir", accepted="start again: state is rebuilt from the exchange") from None
+    except (StampMismatch, MigrationRefused) as fault:
+        accepted = "a data_dir of its own for each mode, account, portfolio and version"
+        raise Refused(str(fault), key="data_dir", accepted=accepted) from None
+    except PlanChanged as fault:
+        raise Refused(str(fault), key="bots", accepted="the values with which the bot has been trading") from None
+    except StoreError as fault:
+        raise Halted(str(fault), key="data_dir") from None
 
 
 @dataclass(slots=True)
@@ -178,15 +181,6 @@ def _paper_venue(
 
 
 def _stamp(store: Store, portfolio: Portfolio) -> None:
-    try:
-        _check_stamp(store, portfolio)
-    except StampMismatch as fault:
-        raise Refused(
-            str(fault), key="data_dir", accepted="a data_dir of its own for each mode, account and portfolio"
-        ) from None
-
-
-def _check_stamp(store: Store, portfolio: Portfolio) -> None:
     keys = [v.api_key.get_secret_value() for v in portfolio.venues if v.api_key is not None]
     store.stamp(
         mode=portfolio.mode,

@@ -14,7 +14,7 @@ from core.values import ZERO
 from tasks.report_data import CANDLE_COLUMNS, BotReport, BotSummary, ReportData
 from tasks.report_html import write_html
 from tasks.report_png import write_pngs
-from tasks.sql_query import ask, open_published, published_at
+from tasks.sql_query import ask, open_published
 from tasks.version import code_version
 
 # Prices are sampled once a minute; a bar of the report gathers a quarter of an hour of them.
@@ -39,11 +39,13 @@ def report_of(data_dir: Path | str, from_: datetime | None = None, to: datetime 
         span = _Span(con, from_, to)
         meta = dict(_rows(con, "SELECT key, value FROM meta"))
         bots = [_bot(span, row) for row in span.table("SELECT * FROM bot_state ORDER BY bot_id")]
-        made_at = published_at(con)
+        newest = span.table("SELECT max(price_ts) AS at FROM marks")[0]["at"]
         stamps = span.table("SELECT min(ts) AS first, max(ts) AS last FROM equity")[0]
     finally:
         con.close()
-    age_s = (datetime.now(UTC).replace(tzinfo=None) - made_at).total_seconds() if made_at is not None else None
+    # Played candles are history: their age says nothing.
+    dated = newest is not None and meta.get("played") != "true"
+    age_s = (datetime.now(UTC).replace(tzinfo=None) - newest).total_seconds() if dated else None
     synthetic = meta.get("synthetic") == "true"
     notes = [f"Prices: {meta['prices']}"] if meta.get("prices") else []
     return ReportData(

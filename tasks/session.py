@@ -87,6 +87,7 @@ class Session:
             "mode": self.portfolio.mode,
             "synthetic": "true" if any(venue.synthetic for venue in papers) else "false",
             "prices": "; ".join(venue.label for venue in papers),
+            "played": "true" if any(venue.in_candle_time for venue in papers) else "false",
             "config": yaml.safe_dump(shown, sort_keys=False, allow_unicode=True),
         }
 

@@ -17,7 +17,7 @@ from core.machine import Wake
 from core.orders import TERMINAL, ClientId, Kind, Order, Role, Status
 from core.values import ZERO, Side, total
 from core.working import Work
-from tasks.store_open import StoreInconsistent
+from tasks.store_open import PlanChanged, StoreInconsistent
 from tasks.store_rows import tidy, tidy_or_none
 
 # Trades are read with an overlap of minutes; this many cover it many times over.
@@ -160,6 +160,7 @@ def _state(con: duckdb.DuckDBPyConnection, spec: BotSpec, head: str | None) -> t
         return None, {}
     rows = con.execute("SELECT level, state, reason, data FROM levels WHERE bot_id = ?", [spec.bot_id]).fetchall()
     places = {level: json.loads(data) for level, _, _, data in rows}
+    _refuse_other_prices(con, spec)
     try:
         state = spec.machine.restore(spec.plan, json.loads(head), places)
     except (KeyError, ValueError) as error:
@@ -170,6 +171,17 @@ def _state(con: duckdb.DuckDBPyConnection, spec: BotSpec, head: str | None) -> t
         if level < spec.places
     }
     return state, shown
+
+
+def _refuse_other_prices(con: duckdb.DuckDBPyConnection, spec: BotSpec) -> None:
+    # Levels that moved under their lots would sell them at prices nobody chose.
+    planned = spec.machine.prices(spec.plan)
+    stored = con.execute(
+        "SELECT level, entry_price, exit_price, qty FROM levels WHERE bot_id = ? ORDER BY level", [spec.bot_id]
+    ).fetchall()
+    for level, *numbers in stored:
+        if level >= len(planned) or tuple(numbers) != planned[level]:
+            raise PlanChanged(spec.bot_id, level)
 
 
 def _unwind(text: str | None) -> Unwind | None:

@@ -59,6 +59,17 @@ class StoreInconsistent(StoreError):
     """The store's content contradicts itself or the portfolio."""
 
 
+class PlanChanged(StoreError):
+    """A bot's levels in the portfolio are not those that it has been trading."""
+
+    def __init__(self, bot_id: str, level: int) -> None:
+        super().__init__(
+            f"bot {bot_id!r}: range, levels or sizes changed since it last ran (level {level} is another one now); put the "
+            "old values back, or flatten it and give the changed bot another id"
+        )
+        self.bot_id = bot_id
+
+
 class AmountRefused(StoreError):
     """A number that DECIMAL(38, 18) cannot hold without rounding."""
 

@@ -154,3 +154,12 @@ def test_another_portfolio_cannot_take_over_a_store(portfolio: Path) -> None:
     with pytest.raises(Refused) as refused:
         play(portfolio, 1)
     assert refused.value.exit_code == 2
+
+
+def test_a_grid_that_was_moved_under_its_lots_is_refused(portfolio: Path) -> None:
+    """Changing the range of a bot that holds lots would sell them at other prices; it is refused with what to do."""
+    play(portfolio, 30)
+    portfolio.write_text(portfolio.read_text().replace("end_price: 110", "end_price: 111"))
+    with pytest.raises(Refused, match="another id") as refused:
+        play(portfolio, 1)
+    assert refused.value.exit_code == 2

@@ -89,6 +89,11 @@ def wants(plan: GridPlan, state: GridState) -> dict[str, Leg]:
     return legs
 
 
+def prices(plan: GridPlan) -> tuple[tuple[Decimal, Decimal, Decimal], ...]:
+    """List entry price, exit price and quantity of every level, as planned."""
+    return tuple((line.entry_price, line.exit_price, line.qty) for line in plan.lines)
+
+
 def place(plan: GridPlan, state: GridState, index: int) -> PlaceView:
     """Show one level."""
     line, level = plan.lines[index], state.levels[index]
