@@ -203,18 +203,54 @@ def cost_ms(store: Store, folder: Path, times: int = 7) -> float:
     return statistics.median(took)
 
 
+# A day as a busy bot has it: 17,280 ticks, and its trades some fifty times over. Run for every day with other keys.
+A_DAY = (
+    "INSERT INTO days VALUES (CAST($at AS DATE)) ON CONFLICT DO NOTHING",
+    "INSERT INTO ticks SELECT 1000000 + $n * 20000 + range, $at, $at, $at, 1, true, 0, 0, 0, '', $at FROM range(17280)",
+    (
+        "INSERT INTO fills SELECT o.* REPLACE (trade_id || '/' || $n || '/' || range AS trade_id, $at AS recorded_at) "
+        "FROM original_fills AS o, range(50)"
+    ),
+    (
+        "INSERT INTO ledger SELECT o.* REPLACE (1000000 + $n * 100000 + range * 1000 + seq AS seq, $at AS recorded_at) "
+        "FROM original_ledger AS o, range(50)"
+    ),
+    (
+        "INSERT INTO orders SELECT o.* REPLACE (client_id || '/' || $n || '/' || range AS client_id, $at AS recorded_at) "
+        "FROM original_orders AS o, range(50) WHERE status = 'FILLED'"
+    ),
+    (
+        "INSERT INTO lots SELECT o.* REPLACE (1000000 + $n * 100 + range AS opened_txn, $at AS recorded_at) "
+        "FROM original_lots AS o, range(50) WHERE qty = 0"
+    ),
+    "INSERT INTO journal SELECT o.* REPLACE ($at AS recorded_at) FROM original_journal AS o, range(50)",
+)
+
+
+def live_through(con: duckdb.DuckDBPyConnection, number: int) -> None:
+    """Fill one day, so many days before the store's first."""
+    at = START - number * DAY
+    for statement in A_DAY:
+        con.execute(statement, {"n": number, "at": at} if "$n" in statement else {"at": at})
+
+
 @pytest.mark.server
 def test_publishing_does_not_grow_with_history(tmp_path: Path) -> None:
-    """After thirty days a publication costs less than one and a half times what it cost after the first."""
+    """After thirty busy days a publication costs less than one and a half times what it cost after the first."""
     with open_store(tmp_path) as store:
-        life = Life(store)
-        life.day(0, prices=100)
+        Life(store).day(0)
+        con = store.reader()
+        for table in ("fills", "ledger", "orders", "lots", "journal"):
+            con.execute(f"CREATE TEMP TABLE original_{table} AS SELECT * FROM {table}")
+        live_through(con, 0)
         first_ms = cost_ms(store, tmp_path)
         for number in range(1, 30):
-            life.day(number, prices=100)
+            live_through(con, number)
+        con.close()
         publish(store, tmp_path)
         last_ms = cost_ms(store, tmp_path)
         assert last_ms < 1.5 * first_ms, f"{first_ms:.0f} ms after a day, {last_ms:.0f} ms after thirty"
+        print(f"{first_ms:.0f} ms after a day, {last_ms:.0f} ms after thirty")  # noqa: T201  the figure of the docs
 
 
 def test_an_account_that_never_traded_is_worth_its_capital(tmp_path: Path) -> None:
