@@ -4,6 +4,7 @@ from datetime import datetime
 
 from prefect import flow
 from prefect.logging import get_run_logger
+
 from tasks.report import write_report
 
 

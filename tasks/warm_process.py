@@ -25,7 +25,7 @@ from tasks.opening import close_sessions, session_for
 from tasks.warm_alone import SILENCE_S, Alone
 from tasks.warm_worker import WarmWorker
 
-DRAIN_S = 6.0
+DRAIN_S = 5.0
 EXIT_OTHER_INSTANCE = 4
 
 

@@ -28,6 +28,8 @@ from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.exceptions import Abort, ObjectNotFound, Pause, PrefectException
 from prefect.flow_engine import run_flow
 from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_CLIENT_MAX_RETRIES,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_WORKER_ENABLE_CANCELLATION,
     PREFECT_WORKER_QUERY_SECONDS,
@@ -96,6 +98,10 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
                 PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
                 PREFECT_WORKER_ENABLE_CANCELLATION: False,
                 PREFECT_WORKER_QUERY_SECONDS: POLL_S,
+                # By default a run would wait a minute for a server that is gone, and minutes for one that hangs; the
+                # next tick is worth more than the report of the last one.
+                PREFECT_CLIENT_MAX_RETRIES: 1,
+                PREFECT_API_REQUEST_TIMEOUT: 5.0,
             }
         ):
             try:

@@ -48,6 +48,15 @@ def started(file: Path, port: int, log: Path) -> Iterator[subprocess.Popen[bytes
         server.end(process, 15)
 
 
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End a process at the end of the block, however that ends."""
+    try:
+        yield
+    finally:
+        server.end(process, 10)
+
+
 def pids_of(home: Path, word: str) -> list[int]:
     """The processes that work in this folder and have a word in their command."""
     found = []
@@ -116,7 +125,7 @@ def test_ticks_go_on_while_the_server_is_away(tmp_path: Path) -> None:
     try:
         assert up.register(plan) is not None
         worker = server.spawn([*command, "--portfolio", str(file), "--silence", "2"], plan.home, log)
-        try:
+        with ended(worker):
             wait_until(lambda: "Completed" in here.states("lab", "tick"), "a tick", 60)
             server.stop(running)
             wait_until(lambda: "ticking without it" in log.read_text(), "ticks without a server", 30)
@@ -126,8 +135,7 @@ def test_ticks_go_on_while_the_server_is_away(tmp_path: Path) -> None:
             before = here.states("lab", "tick").count("Completed")
             wait_until(lambda: here.states("lab", "tick").count("Completed") > before + 2, "scheduled ticks again", 30)
             assert worker.poll() is None
-        finally:
-            assert server.end(worker, 10) == 0
+        assert worker.returncode == 0
     finally:
         server.stop(running)
     # Ticks are numbered without a gap, whoever drove them.
