@@ -1,7 +1,8 @@
--- What the books say of every account and asset; for wallets beside what the venue last reported. difference must be zero.
+-- What the books say of every account and asset; for wallets beside what the venue last reported. difference must be
+-- zero; it is NULL while the reading is not newer than the last booking, which it then cannot contain.
 CREATE OR REPLACE VIEW report_ledger_balance AS
 WITH booked AS (
-    SELECT venue, account, asset, sum(amount) AS balance
+    SELECT venue, account, asset, sum(amount) AS balance, max(ts) AS booked_at
     FROM ledger
     GROUP BY venue, account, asset
 )
@@ -11,8 +12,9 @@ SELECT
     coalesce(b.asset, a.asset) AS asset,
     coalesce(b.balance, 0) AS balance,
     a.total AS reported,
-    a.total - coalesce(b.balance, 0) AS difference,
-    a.ts AS reported_at
+    CASE WHEN a.ts > coalesce(b.booked_at, TIMESTAMP '2000-01-01') THEN a.total - coalesce(b.balance, 0) END AS difference,
+    a.ts AS reported_at,
+    b.booked_at
 FROM booked AS b
 FULL JOIN account_balance AS a ON a.venue = b.venue AND a.asset = b.asset AND b.account = 'wallet'
 ORDER BY venue, account, asset;
