@@ -11,7 +11,7 @@ from core.facts import Accepted, Fact, Fill, Seen, SeenAs, Trouble
 from core.orders import ClientId, Order, Status
 from core.reconcile import changed, ours, to_ask, trades_due, trades_since
 from tasks.session import Session
-from tasks.venue import ReadFailed, Venue
+from tasks.venue import Venue, VenueError
 
 # Balances are read when trades came in, and at least this often.
 BALANCES_EVERY_S = 60.0
@@ -25,7 +25,7 @@ async def gather(session: Session, now: datetime) -> list[Fact]:
         try:
             facts += await venue.quotes(symbols, now)
             facts += await _orders_and_trades(session, venue, symbols, now)
-        except ReadFailed as fault:
+        except VenueError as fault:
             facts.append(_unreadable(venue.id, str(fault)))
         else:
             if f"venue_unreadable//{venue.id}" in session.world.incidents:
@@ -50,7 +50,7 @@ async def answer_reads(session: Session, answers: Iterable[Fact], now: datetime)
         for symbol in sorted(symbols):
             try:
                 facts += await _trades(session, venue, symbol, now)
-            except ReadFailed as fault:
+            except VenueError as fault:
                 facts.append(_unreadable(venue.id, str(fault)))
     return facts
 

@@ -3,13 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from core.engine import BotSpec, World
+from core.engine import BotSpec
 from core.market import Instrument
 from core.portfolio import Portfolio, VenueConfig
 from tasks.assemble import (
@@ -27,6 +27,7 @@ from tasks.errors import Busy, Halted, Refused
 from tasks.feeds import Feed
 from tasks.migrations import MigrationRefused
 from tasks.paper import PaperVenue
+from tasks.real_venues import open_accounts, refuse_other_stores, symbols_at
 from tasks.session import Session, fresh_world
 from tasks.settings import data_dir as data_dir_of
 from tasks.settings import load_portfolio
@@ -59,8 +60,16 @@ async def open_session(file: str | Path) -> Session:
     portfolio = load_portfolio(file)
     path = _real(file)
     folder = data_dir_of(portfolio, path)
-    if portfolio.mode != "paper":
-        raise Refused(f"{portfolio.mode} does not tick", key="mode", accepted="paper")
+    if portfolio.mode == "backtest":
+        raise Refused(
+            "backtest mode does not tick", key="mode", accepted="paper, demo or live; or `gridkeeper backtest`"
+        )
+    if portfolio.mode == "paper":
+        return await _open_paper(portfolio, path, folder)
+    return await _open_real(portfolio, path, folder)
+
+
+async def _open_paper(portfolio: Portfolio, path: Path, folder: Path) -> Session:
     kinds = await _choose_feeds(portfolio, folder)
     stored = stored_rules(folder)
     rules = instruments_of(portfolio, {v: kind.rules for v, kind in kinds.items()}, stored)
@@ -77,9 +86,39 @@ async def open_session(file: str | Path) -> Session:
             for v in portfolio.venues
             if feeds[v.id]
         }
-        limits = limits_of(portfolio)
-        world: World = store.load_world(specs, limits) or fresh_world(specs, limits)
+        session = _session(portfolio, path, folder, store, venues, specs)
         undo.pop_all()
+    return session
+
+
+async def _open_real(portfolio: Portfolio, path: Path, folder: Path) -> Session:
+    async with AsyncExitStack() as undo:
+        venues = await open_accounts(portfolio, undo)
+        symbols = {v.id: symbols_at(portfolio, v) for v in portfolio.venues}
+        exchange = {name: await venue.instruments(symbols[name]) for name, venue in venues.items()}
+        rules = instruments_of(portfolio, exchange, stored_rules(folder))
+        specs_of(portfolio, rules, paper_token(portfolio.id))  # refuses before anything is written
+        with _told_apart():
+            store = open_store(folder)
+            undo.callback(store.close)
+            specs = specs_of(portfolio, rules, _stamp(store, portfolio))
+            await refuse_other_stores(venues, symbols, specs.values(), Session.clock())
+            _remember_choices(folder, {}, rules, _epoch(folder))
+            session = _session(portfolio, path, folder, store, venues, specs)
+        undo.pop_all()
+    return session
+
+
+def _session(
+    portfolio: Portfolio,
+    path: Path,
+    folder: Path,
+    store: Store,
+    venues: dict[str, Venue],
+    specs: dict[str, BotSpec],
+) -> Session:
+    limits = limits_of(portfolio)
+    world = store.load_world(specs, limits) or fresh_world(specs, limits)
     session = Session(portfolio, path, folder, store, venues, world)
     store.remember(session.words())
     return session
@@ -130,7 +169,7 @@ async def _choose_feed(portfolio: Portfolio, venue: VenueConfig, wanted: str) ->
     from tasks.live_feed import LivePrices  # imports ccxt, which takes a second
 
     symbols = sorted({bot.symbol for bot in portfolio.bots if bot.venue == venue.id})
-    source = LivePrices(venue.exchange, venue.market, venue.api_url)
+    source = LivePrices(venue.exchange, venue.market, venue.api_url, venue.id)
     if await source.probe(PROBE_TIMEOUT_S):
         await source.start(symbols)
         return FeedChoice("live", source, await source.instruments(symbols, venue.id))
@@ -180,9 +219,9 @@ def _paper_venue(
     )  # fmt: skip
 
 
-def _stamp(store: Store, portfolio: Portfolio) -> None:
+def _stamp(store: Store, portfolio: Portfolio) -> str:
     keys = [v.api_key.get_secret_value() for v in portfolio.venues if v.api_key is not None]
-    store.stamp(
+    return store.stamp(
         mode=portfolio.mode,
         exchanges=[f"{v.id}={v.exchange}/{v.market}" for v in portfolio.venues],
         account=hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16] if keys and portfolio.mode != "paper" else "",

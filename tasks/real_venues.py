@@ -1,0 +1,73 @@
+"""Opens real accounts through ccxt for demo and live, and refuses to trade beside another store (RULES 3)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+
+from core.engine import BotSpec
+from core.orders import decode
+from core.portfolio import Portfolio, VenueConfig
+from tasks.errors import Busy, GridkeeperError, Halted, Refused
+from tasks.venue import ConfigRefused, Venue, VenueError, VenueHalted
+
+
+async def open_accounts(portfolio: Portfolio, undo: AsyncExitStack) -> dict[str, Venue]:
+    """Start every venue that a bot trades at; `undo` closes them should anything after fail.
+
+    Raises `Refused` for keys, market type, symbol or clock that do not fit, `Halted` where the exchange does not answer.
+    """
+    from tasks.credentials import Credentials
+    from tasks.exchange import CcxtVenue  # imports ccxt, which takes a second
+
+    opened: dict[str, Venue] = {}
+    for index, config in enumerate(portfolio.venues):
+        symbols = symbols_at(portfolio, config)
+        if not symbols:
+            continue
+        if config.api_key is None or config.secret is None:
+            raise Refused(f"{portfolio.mode} mode needs keys", key=f"venues[{index}].api_key", accepted='"${NAME}"')
+        leverage = {bot.symbol: bot.leverage for bot in portfolio.bots if bot.venue == config.id}
+        try:
+            venue = CcxtVenue(
+                config.id, config.exchange, config.market, portfolio.mode, config.api_url,
+                Credentials(config.api_key, config.secret, config.password), position_mode=config.position_mode,
+                margin_mode=config.margin_mode, leverage=leverage if config.market == "swap" else None,
+            )  # fmt: skip
+            undo.push_async_callback(venue.close)
+            await venue.start(symbols)
+        except VenueError as fault:
+            raise _told(fault, index) from None
+        opened[config.id] = venue
+    return opened
+
+
+def symbols_at(portfolio: Portfolio, venue: VenueConfig) -> list[str]:
+    """List the symbols that bots trade at a venue."""
+    return sorted({bot.symbol for bot in portfolio.bots if bot.venue == venue.id})
+
+
+async def refuse_other_stores(
+    venues: Mapping[str, Venue], symbols: Mapping[str, Sequence[str]], specs: Iterable[BotSpec], now: datetime
+) -> None:
+    """Raise `Busy` where an open order carries one of our bots' ids with the token of another store."""
+    tokens = {spec.bot_id: spec.token for spec in specs}
+    for venue in venues.values():
+        try:
+            listed = await venue.open_orders(symbols[venue.id], now)
+        except VenueError as fault:
+            raise Halted(f"{venue.id}: {fault}") from None
+        for seen in listed:
+            who = decode(seen.client_id)
+            if who is not None and who.bot_id in tokens and who.token != tokens[who.bot_id]:
+                raise Busy(
+                    f"order {seen.client_id} at {venue.id} was sent by another store of bot {who.bot_id!r}",
+                    key="data_dir", accepted="stop the other one and use its data_dir, or cancel its orders",
+                )  # fmt: skip
+
+
+def _told(fault: VenueError, index: int) -> GridkeeperError:
+    if isinstance(fault, ConfigRefused):
+        return Refused(fault.reason, key=f"venues[{index}].{fault.key}")
+    if isinstance(fault, VenueHalted):
+        return Halted(str(fault), key=f"venues[{index}]")
+    return Halted(f"the exchange cannot be read: {fault}", key=f"venues[{index}]")
