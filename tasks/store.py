@@ -246,6 +246,12 @@ class Store:
             if noted.world is not None:
                 account = self._write_account(noted.world, noted.now)
         self._stored(noted.ticks[-1][-1], account)
+        if self._commits >= CHECKPOINT_EVERY:
+            # Here, not after a step: a full disk must not make a step look unstored that was stored. While a publication
+            # reads, it cannot be done; the next time will do.
+            with suppress(duckdb.TransactionException):
+                self._con.execute("CHECKPOINT")
+                self._commits = 0
 
     def mark(self, world: World, now: datetime) -> None:
         """Value every bot at its last price, for the reports; equity is not sampled by this."""
@@ -291,10 +297,6 @@ class Store:
     def _stored(self, at: datetime, account: tuple[object, ...]) -> None:
         self._recorded_at, self._day, self._account = at, at.date(), account
         self._commits += 1
-        if self._commits % CHECKPOINT_EVERY == 0:
-            # While a publication reads, it cannot be done; the next time will do.
-            with suppress(duckdb.TransactionException):
-                self._con.execute("CHECKPOINT")
 
     def _change(self, table: write.Table, rows: Sequence[tuple[rows_of.Row, bool]]) -> None:
         write.upsert(self._con, table, [row for row, new in rows if new])
