@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> Outcome:
 def _import(args: argparse.Namespace, folder: Path) -> Outcome:
     from tasks.candles_read import CandleRefused, read_candles
     from tasks.candles_store import import_candles
-    from tasks.store_open import open_market
+    from tasks.market_store import open_market
 
     if not Path(args.path).is_file():
         raise Refused(f"no file {args.path}", key="PATH", accepted="a CSV, Parquet, feather or JSON file of candles")
@@ -58,10 +58,13 @@ def _import(args: argparse.Namespace, folder: Path) -> Outcome:
 
 def _check(folder: Path) -> Outcome:
     from tasks.candles_store import check_candles
-    from tasks.store_open import open_market
+    from tasks.market_store import open_market
 
     with open_market(folder) as con:
-        findings = [str(one) for one in check_candles(con)]
+        findings = [
+            f"{one.venue} {one.symbol} {one.timeframe} {one.ts:%Y-%m-%d %H:%M} UTC: {one.kind} ({one.count})"
+            for one in check_candles(con)
+        ]
 
     def show() -> None:
         print("\n".join(findings) or "no gap and no bad row in the stored candles", file=sys.stdout)

@@ -1,0 +1,138 @@
+"""The commands as a user calls them: one JSON document, exit codes, and what a person is shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks.cli import COMMANDS, main
+from tests.tasks.played import play, write_candles, write_portfolio
+
+
+@pytest.fixture(scope="module")
+def portfolio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a portfolio that has run for 200 candles, with a cap that leaves some levels without an order."""
+    folder = tmp_path_factory.mktemp("commands")
+    file = write_portfolio(folder, write_candles(folder / "candles.csv", 300), more="risk: {max_exposure_quote: 1200}")
+    play(file, 200)
+    return file
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict]:
+    """Run a command with --json; returns its exit code and its only document."""
+    code = main([*words, "--json"])
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    return code, json.loads(out)
+
+
+def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` of each command says what it does and gives an example."""
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as left:
+            main([name, "--help"])
+        assert left.value.code == 0
+        assert f"gridkeeper {name}" in capsys.readouterr().out
+
+
+def test_status_gives_a_reason_for_every_level_that_is_not_working(
+    portfolio: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each level either has an order or says why it has none, and the copy says how old it is."""
+    code, document = told(capsys, "status", "--portfolio", str(portfolio))
+    levels = document["data"]["bots"][0]["level_list"]
+    assert code == 0
+    assert len(levels) == 20
+    assert all(level["working"] or level["reason"] for level in levels)
+    assert any("max_exposure_quote" in level["reason"] for level in levels)
+    assert document["data"]["age_s"] >= 0
+
+
+def test_status_shows_a_person_the_same(portfolio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page names mode, age, profit with its unit, and the reason of a missing level."""
+    assert main(["status", "--portfolio", str(portfolio)]) == 0
+    page = capsys.readouterr().out
+    assert "paper" in page
+    assert " old" in page
+    assert "USDT" in page
+    assert "max_exposure_quote" in page
+
+
+def test_sql_reads_the_views(portfolio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A query returns columns and rows with the age of the copy."""
+    code, document = told(capsys, "sql", "SELECT bot_id, net_pnl FROM report_bots", "--portfolio", str(portfolio))
+    assert code == 0
+    assert document["data"]["rows"][0]["bot_id"] == "g1"
+
+
+@pytest.mark.parametrize(
+    "query", ["DROP TABLE ticks", "SELECT 1; SELECT 2", "SELECT * FROM nowhere", "ATTACH 'x.db'", ""]
+)
+def test_sql_refuses_everything_but_reading(query: str, portfolio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no single read on the copy exits 2 with one line."""
+    code, document = told(capsys, "sql", query, "--portfolio", str(portfolio))
+    assert code == 2
+    assert document["error"]["reason"]
+
+
+def test_report_writes_html_and_pictures(portfolio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The report lands where it was asked for."""
+    code, document = told(capsys, "report", "--portfolio", str(portfolio), "--out", str(tmp_path))
+    assert code == 0
+    assert {Path(file).suffix for file in document["data"]["files"]} == {".html", ".png"}
+    assert (tmp_path / "report.html").read_text().count("g1") > 0
+
+
+def test_control_refuses_what_it_cannot_mean(portfolio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown bot, an unknown word and a close-lot without a lot exit 2; a good word gets a number."""
+    place = ["--portfolio", str(portfolio)]
+    assert told(capsys, "control", "ghost", "pause", *place)[1]["error"]["key"] == "BOT"
+    assert told(capsys, "control", "g1", "dance", *place)[0] == 2
+    assert told(capsys, "control", "g1", "close-lot", *place)[1]["error"]["key"] == "--lot"
+    code, document = told(capsys, "control", "g1", "pause", *place, "--note", "test")
+    assert code == 0
+    assert document["data"]["id"] > 0
+
+
+def test_run_ends_with_one_document(portfolio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`run` over the rest of the candles ends by itself and sums up what it did."""
+    code, document = told(capsys, "run", "--portfolio", str(portfolio), "--ticks", "20")
+    assert code == 0
+    assert document["data"]["ticks"] == 20
+
+
+def test_doctor_looks_and_says_how_to_mend(portfolio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a sound machine nothing fails; a grid that the exchange would refuse fails with exit code 3."""
+    code, document = told(capsys, "doctor", "--portfolio", str(portfolio))
+    states = {one["what"]: one["state"] for one in document["data"]["findings"]}
+    assert states["portfolio"] == "ok"
+    assert states["bot g1"] == "ok"
+    assert code in {0, 3}  # a machine whose packages differ from the pins fails there
+    broken = portfolio.with_name("broken.yaml")
+    broken.write_text(portfolio.read_text().replace("total_amount_quote: 2000", "total_amount_quote: 20"))
+    code, document = told(capsys, "doctor", "--portfolio", str(broken))
+    assert code == 3
+    assert any(one["state"] == "failed" and "works" in one["found"] for one in document["data"]["findings"])
+
+
+def test_candles_are_imported_once_and_checked(portfolio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Importing twice adds nothing the second time; the check finds no fault in made-up candles."""
+    words = ["candles", "import", str(portfolio.parent / "candles.csv"), "--symbol", "COIN/USDT", "--timeframe", "1m"]
+    place = ["--portfolio", str(portfolio)]
+    assert told(capsys, *words, *place)[1]["data"]["new"] == 300
+    assert told(capsys, *words, *place)[1]["data"]["new"] == 0
+    assert told(capsys, "candles", "check", *place)[1]["data"]["findings"] == []
+
+
+def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A typing mistake exits 2 and shows where help is."""
+    assert main(["statsu"]) == 2
+    assert "--help" in capsys.readouterr().err
+
+
+def test_nothing_published_yet_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the first tick there is no copy to read."""
+    file = write_portfolio(tmp_path, write_candles(tmp_path / "candles.csv", 10))
+    code, document = told(capsys, "status", "--portfolio", str(file))
+    assert code == 2
+    assert "published" in document["error"]["reason"]
