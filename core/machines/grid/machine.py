@@ -62,7 +62,8 @@ def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], vie
     draft = _Draft(list(state.levels), set(), {}, [])
     for event in events:
         _fold(plan, draft, event, view.now)
-    _arm(plan, draft, view)
+    if isinstance(state.phase, Running):
+        _arm(plan, draft, view)
     phase, unwind, peak = _phase(plan, state, draft, view)
     choice = _choose(plan, state, draft, phase, view)
     for index in choice.start:
