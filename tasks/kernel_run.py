@@ -1,0 +1,310 @@
+"""Backtests one grid with the compiled kernel and counts the result: the core's fills and figures, without its journal."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import grid_kernel as gk
+from core.engine import BotSpec, Limits
+from core.equity_kernel import drawdown
+from core.facts import Fill
+from core.machines.grid.config import GridConfig
+from core.orders import Role, client_id, leg_id
+from core.values import ONE, ZERO, Side, exact_product, plain, ratio, share_of_cost
+from tasks.equity import Curve, ratios
+from tasks.kernel_tables import (
+    FEE_SCALE,
+    INT_MAX,
+    Columns,
+    Ints,
+    Units,
+    check_supported,
+    levels_of,
+    parameters_of,
+    refuse,
+    units_of,
+)
+
+Floats = NDArray[np.float64]
+_EPOCH = datetime(1970, 1, 1)
+_STATUS = {
+    gk.BELOW_MINIMUM: "an order behind the touch is below the exchange's minimum and has to wait",
+    gk.BARRIER_LATE: "a barrier closes the grid while orders are on their way (it does with --latency 0)",
+    gk.ROUNDING: "the price moves so far inside a bar that the division of its path rounds",
+    gk.QUEUE_FULL: "too many orders are on their way at once",
+    gk.WOULD_CROSS: "safe_extra_spread is 0 and an order would cross",
+}
+# Room for fills at first; a run that needs more is repeated with what it needs.
+_LOG_ROWS = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Trips:
+    """What fills add up to, in whole units: rows of the log that open, rows that close them, lots still open."""
+
+    opened: Ints
+    closed: Ints
+    profit: Ints
+    left: Ints
+
+
+@dataclass(slots=True)
+class KernelRun:
+    """A finished kernel run: the log of fills in whole units, and what was counted from it."""
+
+    bot: GridConfig
+    spec: BotSpec
+    options: Any
+    columns: Columns
+    units: Units
+    log: Ints
+    visited: int
+    barrier: int
+    figures: dict[str, Any] = field(default_factory=dict[str, Any])
+    remarks: list[str] = field(default_factory=list[str])
+
+    def fills(self) -> list[Fill]:
+        """Build the fills as the core reports them, client ids, trade ids and settled cash included."""
+        return list(_fills(self))
+
+
+def run_grid(
+    bot: GridConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal
+) -> KernelRun:
+    """Run a made-ready grid over columns at the right scale; raises `Refused` for what only the core can do."""
+    check_supported(bot, spec, limits, options)
+    units = units_of(spec, columns.scale)
+    p = parameters_of(spec, options, units, columns)
+    g = levels_of(spec.plan, units)
+    s = np.zeros(gk.SCALARS, dtype=np.int64)
+    due = np.empty((4 * g.shape[1] + 64, gk.DUE_COLUMNS), dtype=np.int64)
+    log = np.empty((_LOG_ROWS, gk.FILL_COLUMNS), dtype=np.int64)
+    status = gk.run(*columns.all, p, s, g, due, log)
+    if status == gk.LOG_FULL:
+        log = np.empty((int(s[gk.S_FILLS]), gk.FILL_COLUMNS), dtype=np.int64)
+        status = gk.run(*columns.all, p, s, g, due, log)
+    if status != gk.DONE:
+        raise refuse(_STATUS[status])
+    log = log[: s[gk.S_FILLS]]
+    made = KernelRun(bot, spec, options, columns, units, log, int(s[gk.S_VISITED]), int(s[gk.S_CLOSED]))
+    _check_money(made, int(s[gk.S_NET_LEAST]), opening_quote)
+    return made
+
+
+def _check_money(made: KernelRun, net_least: int, opening: Decimal) -> None:
+    # Whether the account could always pay for every order: a bound, so a poor account may be refused that would do.
+    units, log, instrument = made.units, made.log, made.spec.instrument
+    lines = made.spec.plan.lines
+    value_most = int((log[:, gk.FILL_PRICE] * log[:, gk.FILL_QTY]).max()) if len(log) else 0
+    if (len(log) + 1) * value_most * units.cost_mul >= INT_MAX:
+        raise refuse("sums of so many and so fine amounts do not fit 64 bits")
+    least = opening + Decimal(net_least).scaleb(-units.scale)
+    if instrument.swap:
+        highest = Decimal(int(made.columns.high.max())).scaleb(-made.columns.scale) * (ONE + made.spec.safe_spread)
+        needed = ZERO
+        prices = log[:, gk.FILL_PRICE]
+        spread = Decimal(int(prices.max() - prices.min())).scaleb(-units.price_scale) if len(log) else ZERO
+        for line in lines:
+            price = line.entry_price if made.bot.side == "BUY" else max(line.entry_price, highest)
+            needed += ratio(price * line.qty, Decimal(made.bot.leverage)) + spread * line.qty
+    else:
+        fee = ONE + max(instrument.maker, instrument.taker, ZERO)
+        needed = sum((exact_product(line.entry_price, line.qty, fee) for line in lines), ZERO)
+    if needed > least:
+        raise refuse(
+            f"an account of {plain(opening)} {instrument.quote} may not pay for all {len(lines)} levels at once "
+            f"(venues[].balances: {plain(needed - least + opening)} surely would)"
+        )
+
+
+def trips_of(made: KernelRun) -> Trips:
+    """Pair every entry with its exit. The unwinding of a barrier closes what is left and is no pair."""
+    log, units = made.log, made.units
+    rows = np.flatnonzero(log[:, gk.FILL_LEVEL] >= 0)
+    rows = rows[np.argsort(log[rows, gk.FILL_LEVEL], kind="stable")]
+    leaves = log[rows, gk.FILL_EXIT] == 1
+    # The fills of a level take turns, so the row before an exit is its entry.
+    closed = rows[leaves]
+    opened = rows[np.flatnonzero(leaves) - 1]
+    sign = -1 if made.bot.side == "SELL" else 1
+    profit = (log[closed, gk.FILL_PRICE] - log[opened, gk.FILL_PRICE]) * log[closed, gk.FILL_QTY] * sign
+    after = np.append(leaves[1:], False)
+    return Trips(opened, closed, profit * units.cost_mul, rows[~leaves & ~after])
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Quote amounts of a run, exact; `won` of `round_trips` closed lots earned more than their fees."""
+
+    realized: Decimal
+    grid_profit: Decimal
+    floating: Decimal
+    fees: Decimal
+    round_trips: int
+    won: int
+
+    @property
+    def net(self) -> Decimal:
+        """Realised and floating profit after fees (RULES 15)."""
+        return self.realized + self.floating - self.fees
+
+
+def sums_of(made: KernelRun) -> Sums:
+    """Add a run up."""
+    log, units = made.log, made.units
+    trips = trips_of(made)
+    sign = -1 if made.bot.side == "SELL" else 1
+    fees = log[:, gk.FILL_FEE] * units.fee_mul
+    grid = Decimal(int(trips.profit.sum())).scaleb(-units.scale)
+    won = int((trips.profit > fees[trips.opened] + fees[trips.closed]).sum())
+    paid = Decimal(int(fees.sum())).scaleb(-units.scale)
+    left = trips.left
+    unwound = bool(len(log)) and log[-1, gk.FILL_LEVEL] < 0
+    if unwound:
+        profits, winners = _unwound(made, left)
+        return Sums(grid + sum(profits, ZERO), grid, ZERO, paid, len(trips.closed) + len(left), won + winners)
+    mark = int(made.columns.close[-1])
+    floating = (mark - log[left, gk.FILL_PRICE]) * log[left, gk.FILL_QTY] * sign * units.cost_mul
+    return Sums(grid, grid, Decimal(int(floating.sum())).scaleb(-units.scale), paid, len(trips.closed), won)
+
+
+def _unwound(made: KernelRun, left: Ints) -> tuple[list[Decimal], int]:
+    # As `core.engine.booking.book_fill` spreads an unwind over the open lots: the oldest first, the last pays the rest.
+    log, units = made.log, made.units
+    price, _, fee = _amounts(made, len(log) - 1)
+    held = Decimal(int(log[-1, gk.FILL_QTY])).scaleb(-units.qty_scale)
+    sign = -1 if made.bot.side == "SELL" else 1
+    lots = sorted(
+        (int(log[k, gk.FILL_US]), f"{log[k, gk.FILL_LEVEL]}-{log[k, gk.FILL_CYCLE]}", int(k)) for k in left
+    )
+    profits: list[Decimal] = []
+    winners, fee_left = 0, fee
+    for place, (_, _, k) in enumerate(lots):
+        entry, qty, paid = _amounts(made, k)
+        share = fee_left if place == len(lots) - 1 else share_of_cost(fee, qty, held)
+        fee_left -= share
+        profits.append(exact_product(price - entry, qty) * sign)
+        winners += profits[-1] > paid + share
+    return profits, winners
+
+
+def _amounts(made: KernelRun, k: int) -> tuple[Decimal, Decimal, Decimal]:
+    # Price, quantity and fee of a row of the log.
+    row, units = made.log[k], made.units
+    return (
+        Decimal(int(row[gk.FILL_PRICE])).scaleb(-units.price_scale),
+        Decimal(int(row[gk.FILL_QTY])).scaleb(-units.qty_scale),
+        Decimal(int(row[gk.FILL_FEE])).scaleb(-FEE_SCALE),
+    )
+
+
+def _fills(made: KernelRun) -> Sequence[Fill]:
+    instrument, log = made.spec.instrument, made.log
+    entry = made.bot.entry_side
+    found: list[Fill] = []
+    for k in range(len(log)):
+        row = log[k]
+        price, qty, fee = _amounts(made, k)
+        level = int(row[gk.FILL_LEVEL])
+        role = Role.UNWIND if level < 0 else (Role.EXIT if row[gk.FILL_EXIT] else Role.ENTRY)
+        leg = leg_id(role, max(level, 0), int(row[gk.FILL_CYCLE]))
+        found.append(
+            Fill(
+                venue=instrument.venue, symbol=instrument.symbol, trade_id=str(row[gk.FILL_TRADE]),
+                client_id=client_id(made.bot.id, made.spec.token, leg, int(row[gk.FILL_ATTEMPT])),
+                side=entry if role is Role.ENTRY else entry.opposite, price=price, qty=qty, fee=fee,
+                fee_asset=instrument.quote, ts=_EPOCH + timedelta(microseconds=int(row[gk.FILL_US])),
+                maker=bool(row[gk.FILL_MAKER]),
+            )
+        )  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """The position in floats after each fill: the bar it counts from, signed base, cash, fees included."""
+
+    bar: Ints
+    base: Floats
+    cash: Floats
+
+
+def flows_of(made: KernelRun) -> Flows:
+    """Return the position after each fill, computed as `tasks.backtesting.curve_of` does, to the last bit."""
+    log, units = made.log, made.units
+    buys = (log[:, gk.FILL_EXIT] == 1) == (made.bot.entry_side is Side.SELL)
+    sign = np.where(buys, 1.0, -1.0)
+    qty = log[:, gk.FILL_QTY] / 10.0**units.qty_scale
+    price = log[:, gk.FILL_PRICE] / 10.0**units.price_scale
+    cash = -price * qty * sign - log[:, gk.FILL_FEE] / 10.0**FEE_SCALE
+    bar = np.searchsorted(made.columns.ts, log[:, gk.FILL_US] // 1000, side="right") - 1
+    return Flows(bar, np.cumsum(qty * sign), np.cumsum(cash))
+
+
+def drawdown_of(made: KernelRun) -> tuple[float, float]:
+    """Return the deepest fall from a peak of equity at bar closes, a fraction, and the largest exposure in quote."""
+    flows = flows_of(made)
+    start = float(made.spec.capital_quote)
+    return drawdown(made.columns.close, 10.0**made.columns.scale, flows.bar, flows.base, flows.cash, start)
+
+
+def curve_of(made: KernelRun) -> Curve:
+    """Return the equity curve at bar closes."""
+    flows, columns = flows_of(made), made.columns
+    close = columns.close / 10.0**columns.scale
+    fills = np.searchsorted(flows.bar, np.arange(len(close)), side="right")
+    base = np.append(0.0, flows.base)[fills]
+    start = float(made.spec.capital_quote)
+    equity = start + np.append(0.0, flows.cash)[fills] + base * close
+    return Curve(columns.ts, equity, start * close / close[0], base, np.abs(base * close))
+
+
+def figures_of(made: KernelRun, elapsed_s: float) -> dict[str, Any]:
+    """Return the same figures as a backtest by the core engine, under the same names."""
+    log, capital = made.log, made.spec.capital_quote
+    sums = sums_of(made)
+    shown = ratios(curve_of(made))
+    initial = int(((log[:, gk.FILL_EXIT] == 0) & (log[:, gk.FILL_MAKER] == 0)).sum())
+    return {
+        "bars": len(made.columns.ts),
+        "fills": len(log),
+        "fills_initial": initial,
+        "round_trips": sums.round_trips,
+        "net_pnl": plain(sums.net),
+        "realized_pnl": plain(sums.realized),
+        "unrealized_pnl": plain(sums.floating),
+        "grid_profit": plain(sums.grid_profit),
+        "fees": plain(sums.fees),
+        "funding": plain(ZERO),
+        "final_equity": plain(capital + sums.net),
+        "max_drawdown": shown.max_drawdown,
+        "sharpe": shown.sharpe,
+        "sortino": shown.sortino,
+        "win_rate": sums.won / sums.round_trips if sums.round_trips else None,
+        "exposure_max": plain(Decimal(repr(shown.exposure_max)).quantize(Decimal("0.01"))),
+        "elapsed_s": round(elapsed_s, 6),
+        "engine": "kernel",
+        "capital_quote": plain(capital),
+        "visited_bars": made.visited,
+        "symbol": made.bot.symbol,
+        "timeframe": made.columns.timeframe,
+        "intrabar": made.options.intrabar,
+        "fill": made.options.fill,
+        "latency_s": made.options.latency_s,
+    }
+
+
+def timed_run(
+    bot: GridConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal
+) -> KernelRun:
+    """Run a grid and count it; raises `Refused`."""
+    began = time.perf_counter()
+    made = run_grid(bot, spec, columns, options, limits, opening_quote)
+    made.figures = figures_of(made, time.perf_counter() - began)
+    return made

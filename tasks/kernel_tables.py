@@ -1,0 +1,236 @@
+"""Turns a grid's plan into the whole numbers that the compiled kernel runs on, and refuses what it does not model.
+
+Every refusal names the field and says that `--engine core` does it: a kernel result is the core's result or none.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import grid_kernel as gk
+from core.engine import BotSpec, Limits
+from core.kernel import ArraySeries
+from core.machines.grid.config import GridConfig, GridPlan
+from core.market import TIMEFRAME_S
+from core.series import exact_units, places
+from core.values import ZERO, total
+from tasks.errors import Refused
+
+Ints = NDArray[np.int64]
+FEE_SCALE = 8  # `core.values.FEE_PLACES`
+INT_MAX = 1 << 62
+_US = timedelta(microseconds=1)
+CORE_DOES_IT = "--engine core"
+_PATHS = {"ohlc": gk.HIGH_FIRST, "olhc": gk.LOW_FIRST, "adaptive": gk.NEARER_FIRST}
+_INVENTORY = {"market": gk.MARKET, "resting": gk.RESTING, "none": gk.NONE}
+
+
+def refuse(reason: str) -> Refused:
+    """Return the refusal of a run that only the core can do."""
+    return Refused(f"the kernel does not do this: {reason}", key="--engine", accepted=CORE_DOES_IT)
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Decimal places of prices and quantities; `cost_mul` and `fee_mul` bring amounts of quote to `scale` places."""
+
+    price_scale: int
+    qty_scale: int
+
+    @property
+    def scale(self) -> int:
+        """Places of sums of costs and fees."""
+        return max(self.price_scale + self.qty_scale, FEE_SCALE)
+
+    @property
+    def cost_mul(self) -> int:
+        """What a price times a quantity is multiplied by."""
+        return int(10 ** (self.scale - self.price_scale - self.qty_scale))
+
+    @property
+    def fee_mul(self) -> int:
+        """What a fee in 1e-8 is multiplied by."""
+        return int(10 ** (self.scale - FEE_SCALE))
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Candles as the kernel reads them: read-only int64, times in milliseconds, prices in 10**-scale."""
+
+    ts: Ints
+    open: Ints
+    high: Ints
+    low: Ints
+    close: Ints
+    scale: int
+    timeframe: str
+
+    @property
+    def all(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+        """The five columns in the kernel's order."""
+        return self.ts, self.open, self.high, self.low, self.close
+
+
+def columns_of(series: ArraySeries, timeframe: str, scale: int | None = None) -> Columns:
+    """Return a series' columns at `scale` decimal places (None: its own); raises `Refused` where the kernel cannot read it."""
+    wanted = series.scale if scale is None else scale
+    step_ms = TIMEFRAME_S[timeframe] * 1000
+    if len(series) > 1 and int(np.diff(series.ts).min()) < step_ms:
+        raise refuse(f"some candles open less than {timeframe} after the one before")
+    if int(np.max(series.high)) * 10 ** (wanted - series.scale) >= INT_MAX:
+        raise refuse(f"prices of {wanted} decimals do not fit 64 bits")
+    prices = [series.open, series.high, series.low, series.close]
+    if wanted != series.scale:
+        prices = [column * 10 ** (wanted - series.scale) for column in prices]
+    for column in prices:
+        column.flags.writeable = False
+    return Columns(series.ts, *prices, wanted, timeframe)
+
+
+def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: Any) -> None:
+    """Raise `Refused` where a field is set whose effect the kernel does not compute."""
+    plan: GridPlan = spec.plan
+    instrument, levels = spec.instrument, len(plan.lines)
+    held_most = total(line.qty for line in plan.lines)
+    said = {
+        "activation_bounds": config.activation_bounds is not None,
+        "order_frequency": config.order_frequency > 0,
+        "max_orders_per_batch": config.max_orders_per_batch is not None and config.max_orders_per_batch < levels,
+        "max_open_orders": config.max_open_orders is not None and config.max_open_orders < levels,
+        "triple_barrier.trailing_stop": config.triple_barrier.trailing_stop is not None,
+        "max_drawdown": spec.max_drawdown is not None,
+        "max_position_size": spec.max_position_size is not None and held_most > spec.max_position_size,
+        "risk.max_drawdown": limits.max_drawdown is not None,
+        "risk.max_exposure_quote": limits.max_exposure_quote is not None
+        and (config.side == "SELL" or plan.capital_quote > limits.max_exposure_quote),
+        "fee_asset: base": instrument.fee_in_base,
+        "contract_size": instrument.contract_size != 1,
+        "spread": options.spread != ZERO,
+        "slippage": options.slippage != ZERO,
+    }
+    for field, is_set in said.items():
+        if is_set:
+            raise refuse(f"{field} is set")
+    exits = [line.exit_price for line in plan.lines]
+    if len(set(exits)) != levels or exits != sorted(exits):
+        raise refuse("two levels exit at one price")
+
+
+def units_of(spec: BotSpec, series_scale: int) -> Units:
+    """Return the units in which every price and quantity of a grid and its candles is a whole number."""
+    plan: GridPlan = spec.plan
+    instrument = spec.instrument
+    prices = [instrument.tick_size, plan.config.limit_price or ZERO]
+    prices += [price for line in plan.lines for price in (line.entry_price, line.exit_price)]
+    sizes = [instrument.lot_step, instrument.min_qty, *(line.qty for line in plan.lines)]
+    return Units(max(series_scale, *map(places, prices)), max(map(places, sizes)))
+
+
+def levels_of(plan: GridPlan, units: Units) -> Ints:
+    """Return the kernel's table of levels, with the given rows filled in."""
+    table = np.zeros((gk.LEVEL_ROWS, len(plan.lines)), dtype=np.int64)
+    short = plan.config.side == "SELL"
+    for i, line in enumerate(plan.lines):
+        entry, leave = (exact_units(p, units.price_scale) for p in (line.entry_price, line.exit_price))
+        table[gk.BID, i], table[gk.ASK, i] = (leave, entry) if short else (entry, leave)
+        table[gk.QTY, i] = exact_units(line.qty, units.qty_scale)
+    # Orders of one round are sent by the name of their leg, and "10-0" comes before "2-0".
+    by_name = sorted(range(len(plan.lines)), key=lambda i: f"{i}-")
+    table[gk.BY_RANK] = by_name
+    table[gk.RANK, by_name] = np.arange(len(by_name))
+    return table
+
+
+def parameters_of(spec: BotSpec, options: Any, units: Units, candles: Columns) -> Ints:
+    """Return the kernel's parameters; raises `Refused` where they would not fit 64 bits."""
+    config: GridConfig = spec.plan.config
+    instrument = spec.instrument
+    timeframe_us = TIMEFRAME_S[candles.timeframe] * 1_000_000
+    tick = exact_units(instrument.tick_size, units.price_scale)
+    values = dict.fromkeys(range(gk.PARAMETERS), 0)
+    intrabar = options.intrabar
+    if intrabar == "worst":
+        intrabar = "ohlc" if config.side == "BUY" else "olhc"
+    values |= {
+        gk.TICK: tick,
+        gk.EDGE: tick if options.fill == "cross" else 0,
+        gk.SHORT: int(config.side == "SELL"),
+        gk.PATH: _PATHS[intrabar],
+        gk.LATENCY_US: _us(options.latency_s),
+        gk.THIRD_US: timedelta(seconds=TIMEFRAME_S[candles.timeframe]) / 3 // _US,
+        gk.CLOSE_US: timeframe_us - 1000,
+        gk.MIN_NOTIONAL: _ceil_units(instrument.min_notional, units.price_scale + units.qty_scale),
+        gk.MIN_QTY: exact_units(instrument.min_qty, units.qty_scale),
+        gk.INVENTORY: _INVENTORY[config.initial_inventory],
+        gk.LIMIT: exact_units(config.limit_price, units.price_scale) if config.limit_price is not None else 0,
+        gk.KEEP: int(config.keep_position),
+        gk.COST_MUL: units.cost_mul,
+        gk.FEE_MUL: units.fee_mul,
+    }
+    values |= _fractions(spec, units) | _deadline(config, candles)
+    _check_range(values, spec.plan, units, candles)
+    return np.array([values[i] for i in range(gk.PARAMETERS)], dtype=np.int64)
+
+
+def _fractions(spec: BotSpec, units: Units) -> dict[int, int]:
+    config, instrument = spec.plan.config, spec.instrument
+    safe, slip = _parts(spec.safe_spread), _parts(spec.slippage)
+    stop = config.triple_barrier.stop_loss
+    stop_num, stop_den = _parts(stop) if stop is not None else (0, 0)
+    # Fee in 1e-8 = price units x quantity units x rate x 10**(8 - price places - quantity places), over one divisor.
+    unit = Fraction(10) ** (FEE_SCALE - units.price_scale - units.qty_scale)
+    maker, taker = Fraction(instrument.maker) * unit, Fraction(instrument.taker) * unit
+    rate_den = math.lcm(maker.denominator, taker.denominator)
+    return {
+        gk.SAFE_LESS: safe[1] - safe[0], gk.SAFE_MORE: safe[1] + safe[0], gk.SAFE_DEN: safe[1],
+        gk.SLIP_LESS: slip[1] - slip[0], gk.SLIP_MORE: slip[1] + slip[0], gk.SLIP_DEN: slip[1],
+        gk.STOP_NUM: stop_num, gk.STOP_DEN: stop_den,
+        gk.MAKER: int(maker * rate_den), gk.TAKER: int(taker * rate_den), gk.RATE_DEN: rate_den,
+    }  # fmt: skip
+
+
+def _deadline(config: GridConfig, candles: Columns) -> dict[int, int]:
+    # The bar that holds the deadline is looked at, point by point.
+    limit_s = config.triple_barrier.time_limit
+    if limit_s is None:
+        return {gk.DEADLINE_US: gk.FAR, gk.DEADLINE_BAR: gk.FAR}
+    at_us = int(candles.ts[0]) * 1000 + _us(limit_s)
+    bar = int(np.searchsorted(candles.ts, at_us // 1000 + 1, side="left")) - 1
+    return {gk.DEADLINE_US: at_us, gk.DEADLINE_BAR: max(bar, 0)}
+
+
+def _check_range(values: dict[int, int], plan: GridPlan, units: Units, candles: Columns) -> None:
+    # The largest numbers that the kernel ever makes; a price moved behind the touch is at most half above it.
+    price = max(int(candles.high.max()), *(exact_units(line.exit_price, units.price_scale) for line in plan.lines))
+    price = 2 * max(price, *(exact_units(line.entry_price, units.price_scale) for line in plan.lines))
+    value = price * total(exact_units(line.qty, units.qty_scale) for line in plan.lines)
+    largest = {
+        "fees": value * max(abs(values[gk.MAKER]), abs(values[gk.TAKER]), 1) + values[gk.RATE_DEN],
+        "stop_loss": 4 * value * units.cost_mul * max(values[gk.STOP_DEN], 1),
+        "safe_extra_spread": 2 * price * values[gk.SAFE_DEN] * values[gk.TICK],
+        "max_slippage_bps": 2 * price * values[gk.SLIP_DEN] * values[gk.TICK],
+        "--latency": price * max(values[gk.LATENCY_US], 1),
+    }
+    for field, number in largest.items():
+        if number >= INT_MAX:
+            raise refuse(f"{field} with so fine prices and quantities does not fit 64 bits")
+
+
+def _parts(fraction: Decimal) -> tuple[int, int]:
+    exact = Fraction(fraction)
+    return exact.numerator, exact.denominator
+
+
+def _ceil_units(value: Decimal, scale: int) -> int:
+    return math.ceil(Fraction(value) * 10**scale)
+
+
+def _us(seconds: float) -> int:
+    # As `timedelta` rounds it, for that is what the core adds to its times.
+    return timedelta(seconds=seconds) // _US
