@@ -1,7 +1,9 @@
 """Backtests one bot of a portfolio file over candle files, with the same engine that trades, and counts the result."""
 
+import gc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,6 +24,7 @@ from core.simulation import Account
 from core.values import ZERO, Side, plain, total
 from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
 from tasks.errors import Refused
+from tasks.progress import Progress
 from tasks.settings import load_portfolio
 
 # RULES 18b: the tick interval (5 s) plus one second.
@@ -101,16 +104,34 @@ def run_spec(
     world = _open_wallet(world, venue.id, opening, series)
     steps: list[tuple[datetime, Step]] = []
     began = time.perf_counter()
-    result = run(
-        world, account, series, bot.symbol, timeframe_s=TIMEFRAME_S[timeframe], intrabar=Intrabar(options.intrabar),
-        long=bot.side == "BUY", jump=options.jump, keep=lambda step, now: steps.append((now, step)),
-    )  # fmt: skip
+    with Progress("bars", len(series)) as progress, _without_collector():
+
+        def keep(step: Step, now: datetime) -> None:
+            steps.append((now, step))
+            progress.show(series.index_at(int(now.replace(tzinfo=UTC).timestamp() * 1000)))
+
+        result = run(
+            world, account, series, bot.symbol, timeframe_s=TIMEFRAME_S[timeframe], intrabar=Intrabar(options.intrabar),
+            long=bot.side == "BUY", jump=options.jump, keep=keep,
+        )  # fmt: skip
     elapsed = time.perf_counter() - began
     made = Run(bot, spec, options, series, timeframe, result, steps, opening=opening)
     made.fills = [fill for _, step in steps for _, fill in step.fills]
     made.figures = _figures(made, elapsed)
     made.remarks = _remarks(made)
     return made
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    # A run makes millions of small values and no cycles; the collector would walk all of them again and again.
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _open_wallet(world: World, venue: str, opening: dict[str, Decimal], series: CandleSeries) -> World:

@@ -5,9 +5,11 @@ and nothing is decided from silence (RULES, reliability 0.6).
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from core.facts import Accepted, Fact, Fill, Seen, SeenAs, Trouble
+from core.facts import Accepted, BalanceRead, Fact, Fill, NotFound, Seen, SeenAs, Trouble
+from core.market import Quote
 from core.orders import ClientId, Order, Status
 from core.reconcile import changed, ours, to_ask, trades_due, trades_since
 from tasks.session import Session
@@ -21,16 +23,30 @@ async def gather(session: Session, now: datetime) -> list[Fact]:
     """Read every venue once; returns facts in the order in which the engine should hear of them."""
     facts: list[Fact] = [*session.carried(), *session.commands()]
     for venue in session.venues.values():
-        symbols = session.symbols[venue.id]
+        read = _Readings()
         try:
-            facts += await venue.quotes(symbols, now)
-            facts += await _orders_and_trades(session, venue, symbols, now)
+            await _read_venue(session, venue, now, read)
         except VenueError as fault:
-            facts.append(_unreadable(venue.id, str(fault)))
+            facts += [*read.facts(), _unreadable(venue.id, str(fault))]
         else:
+            facts += read.facts()
             if f"venue_unreadable//{venue.id}" in session.world.incidents:
                 facts.append(_unreadable(venue.id, "", over=True))
     return facts
+
+
+@dataclass(slots=True)
+class _Readings:
+    """What was read of a venue so far; it counts even where a later reading of the same tick fails."""
+
+    quotes: list[Quote] = field(default_factory=list[Quote])
+    trades: list[Fill] = field(default_factory=list[Fill])
+    orders: list[Seen | NotFound] = field(default_factory=list[Seen | NotFound])
+    balances: list[BalanceRead] = field(default_factory=list[BalanceRead])
+
+    def facts(self) -> list[Fact]:
+        # Trades first: an order that is seen filled should find its trades already booked.
+        return [*self.quotes, *self.trades, *self.orders, *self.balances]
 
 
 def _unreadable(venue: str, reason: str, *, over: bool = False) -> Trouble:
@@ -55,27 +71,21 @@ async def answer_reads(session: Session, answers: Iterable[Fact], now: datetime)
     return facts
 
 
-async def _orders_and_trades(session: Session, venue: Venue, symbols: list[str], now: datetime) -> list[Fact]:
+async def _read_venue(session: Session, venue: Venue, now: datetime, read: _Readings) -> None:
+    symbols = session.symbols[venue.id]
+    read.quotes += await venue.quotes(symbols, now)
     listed = await venue.open_orders(symbols, now)
     known = ours(session.world, venue.id)
-    seen: list[Seen] = [one for one in listed if _is_news(known, one)]
-    facts: list[Fact] = []
+    read.orders += [one for one in listed if _is_news(known, one)]
     for order in to_ask(session.world, venue.id, frozenset(one.client_id for one in listed), now):
-        told = await venue.order(order, now)
-        facts.append(told)
-        if isinstance(told, Seen):
-            seen.append(told)
+        read.orders.append(await venue.order(order, now))
+    seen = [one for one in read.orders if isinstance(one, Seen)]
     moved = changed(session.world, venue.id, seen)
-    due = trades_due(session.world, venue.id, moved, now, walked=session.walked[venue.id])
-    trades: list[Fact] = []
-    for symbol in due:
-        trades += await _trades(session, venue, symbol, now)
-    # Trades first: an order that is seen filled should find its trades already booked.
-    facts = [*trades, *(one for one in seen if one not in facts), *facts]
-    if trades or _balances_due(session, venue, now):
+    for symbol in trades_due(session.world, venue.id, moved, now, walked=session.walked[venue.id]):
+        read.trades += await _trades(session, venue, symbol, now)
+    if read.trades or _balances_due(session, venue, now):
+        read.balances += await venue.balances(now)
         session.balanced[venue.id] = now
-        facts += await venue.balances(now)
-    return facts
 
 
 def _is_news(known: Mapping[ClientId, Order], one: Seen) -> bool:
@@ -85,7 +95,7 @@ def _is_news(known: Mapping[ClientId, Order], one: Seen) -> bool:
     return one.status is not SeenAs.OPEN or order.status is not Status.OPEN or one.executed > order.filled_qty
 
 
-async def _trades(session: Session, venue: Venue, symbol: str, now: datetime) -> list[Fact]:
+async def _trades(session: Session, venue: Venue, symbol: str, now: datetime) -> list[Fill]:
     walked = session.walked[venue.id].get(symbol)
     since = trades_since(session.world, venue.id, symbol, now, walked=walked)
     found = await venue.trades(symbol, since, now)

@@ -29,7 +29,7 @@ from tasks.store_open import StampMismatch, StoreBusy, StoreLost, connect
 SCHEMA = Path(__file__).parents[1] / "sql" / "schema" / "trading"
 EQUITY_EVERY = timedelta(seconds=60)
 # Updated rows leave their old versions behind until a checkpoint; this bounds the file as well as the log.
-CHECKPOINT_EVERY = 2_000
+CHECKPOINT_EVERY = 500
 
 _OPEN: set[Path] = set()
 

@@ -3,12 +3,12 @@
 import argparse
 import asyncio
 import signal
-import sys
 import time
 from typing import Any
 
 from tasks.commands.backtest import seconds
 from tasks.outcome import Outcome, say
+from tasks.progress import Progress
 
 INTERVAL_S = 5.0
 
@@ -51,7 +51,7 @@ async def _loop(file: str, interval_s: float | None, most: int | None) -> dict[s
     wait_s = interval_s if interval_s is not None else (0.0 if played else INTERVAL_S)
     say(session.describe())
     began, counts = time.perf_counter(), {"ticks": 0, "quiet": 0, "fills": 0, "orders_placed": 0, "incidents": 0}
-    progress = _Progress(most or session.ticks_left())
+    progress = Progress("ticks", most or session.ticks_left())
     try:
         while not stop.is_set() and not session.ended and (most is None or counts["ticks"] < most):
             due = time.monotonic() + wait_s
@@ -61,10 +61,10 @@ async def _loop(file: str, interval_s: float | None, most: int | None) -> dict[s
             counts["fills"] += done.fills
             counts["orders_placed"] += done.orders_placed
             counts["incidents"] += done.incidents
-            progress.show(counts)
+            progress.show(counts["ticks"], f", {counts['fills']:,} fills")
             await _sleep(stop, due - time.monotonic(), last=most is not None and counts["ticks"] >= most)
     finally:
-        progress.end()
+        progress.close()
         await session.close()
     elapsed = time.perf_counter() - began
     return {
@@ -83,30 +83,6 @@ async def _sleep(stop: asyncio.Event, wait_s: float, *, last: bool) -> None:
         await asyncio.wait_for(stop.wait(), wait_s)
     except TimeoutError:
         return
-
-
-class _Progress:
-    """One line on a terminal, at most ten times a second; nothing where stderr is piped."""
-
-    def __init__(self, expected: int | None) -> None:
-        self._expected = expected
-        self._began = self._shown = time.monotonic()
-        self._on = sys.stderr.isatty()
-
-    def show(self, counts: dict[str, int]) -> None:
-        now = time.monotonic()
-        if not self._on or now - self._shown < 0.1:
-            return
-        self._shown = now
-        share = f" of {self._expected:,} ({counts['ticks'] / self._expected:.0%})" if self._expected else ""
-        speed = counts["ticks"] / max(now - self._began, 1e-9)
-        sys.stderr.write(f"\rtick {counts['ticks']:,}{share}, {counts['fills']:,} fills, {speed:,.0f} ticks/s \x1b[K")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        if self._on:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
 
 
 def _show(data: dict[str, Any]) -> None:
