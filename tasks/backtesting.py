@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.backtest import Result, run
 from core.engine import Bot, BotSpec, Step, World
@@ -26,6 +26,9 @@ from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, s
 from tasks.errors import Refused
 from tasks.progress import Progress
 from tasks.settings import load_portfolio
+
+if TYPE_CHECKING:
+    from tasks.kernel_run import KernelRun  # numba costs a third of a second
 
 # RULES 18b: the tick interval (5 s) plus one second.
 LATENCY_S = 6.0
@@ -75,8 +78,11 @@ def choose_bot(portfolio: Portfolio, bot_id: str | None) -> tuple[int, GridConfi
 def backtest(
     file: str | Path, bot_id: str | None, candles: Sequence[str], options: Options,
     from_: datetime | None = None, to: datetime | None = None,
-) -> Run:  # fmt: skip
-    """Run one backtest from a portfolio file; raises `Refused` where file, bot, candles or options do not fit."""
+) -> "Run | KernelRun":  # fmt: skip
+    """Run one backtest from a portfolio file; raises `Refused` where file, bot, candles or options do not fit.
+
+    With `options.engine` "kernel" the same fills and figures come from compiled code, without journal and ledger.
+    """
     portfolio = load_portfolio(file)
     index, bot = choose_bot(portfolio, bot_id)
     series, timeframe, remarks = _read(candles, bot, from_, to)
@@ -85,8 +91,25 @@ def backtest(
     spec = spec_of(bot, instrument, paper_token(portfolio.id), key=f"bots[{index}]")
     if instrument.source == "built in":
         remarks.append(f"trading rules and fees of {bot.symbol} are the built-in ones")
-    made = run_spec(portfolio, bot, spec, series, timeframe, options)
+    if options.engine == "kernel":
+        made = _run_kernel(portfolio, bot, spec, series, timeframe, options)
+    else:
+        made = run_spec(portfolio, bot, spec, series, timeframe, options)
     made.remarks = [*remarks, *made.remarks]
+    return made
+
+
+def _run_kernel(
+    portfolio: Portfolio, bot: GridConfig, spec: BotSpec, series: CandleSeries, timeframe: str, options: Options
+) -> "KernelRun":
+    from tasks.kernel_cache import prepare
+
+    prepare()
+    from tasks.kernel_run import backtest_grid
+
+    opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
+    made = backtest_grid(bot, spec, series, timeframe, options, limits_of(portfolio), opening)
+    made.remarks = _remarks(series, spec, traded=bool(len(made.log)))
     return made
 
 
@@ -118,7 +141,7 @@ def run_spec(
     made = Run(bot, spec, options, series, timeframe, result, steps, opening=opening)
     made.fills = [fill for _, step in steps for _, fill in step.fills]
     made.figures = _figures(made, elapsed)
-    made.remarks = _remarks(made)
+    made.remarks = _remarks(series, spec, traded=bool(made.fills))
     return made
 
 
@@ -234,15 +257,15 @@ def curve_of(made: Run) -> Any:
     return equity_curve(stamps, np.asarray(closes) / 10.0**made.series.scale, trades, made.spec.capital_quote)
 
 
-def _remarks(made: Run) -> list[str]:
+def _remarks(series: Any, spec: BotSpec, *, traded: bool) -> list[str]:
     import numpy as np
 
     said: list[str] = []
-    if not made.fills:
+    if not traded:
         said.append("no trade happened: the price never reached a level of this grid")
-    high, low = np.asarray(made.series.high), np.asarray(made.series.low)  # type: ignore[attr-defined]
-    mean_range = float((high - low).mean()) / 10.0**made.series.scale
-    step = float(made.spec.plan.step_min)
+    high, low = np.asarray(series.high), np.asarray(series.low)
+    mean_range = float((high - low).mean()) / 10.0**series.scale
+    step = float(spec.plan.step_min)
     if mean_range > 0 and step / mean_range < 3:
         said.append(
             f"the smallest step ({step:g}) is only {step / mean_range:.1f} times the mean bar range ({mean_range:.2f}): "

@@ -1,7 +1,7 @@
 """Backtests one grid with the compiled kernel and counts the result: the core's fills and figures, without its journal."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -25,6 +25,7 @@ from tasks.kernel_tables import (
     Ints,
     Units,
     check_supported,
+    columns_of,
     levels_of,
     parameters_of,
     refuse,
@@ -300,11 +301,18 @@ def figures_of(made: KernelRun, elapsed_s: float) -> dict[str, Any]:
     }
 
 
-def timed_run(
-    bot: GridConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal
+def backtest_grid(
+    bot: GridConfig,
+    spec: BotSpec,
+    series: Any,
+    timeframe: str,
+    options: Any,
+    limits: Limits,
+    opening: Mapping[str, Decimal],
 ) -> KernelRun:
-    """Run a grid and count it; raises `Refused`."""
+    """Run a grid over a series and count it; `elapsed_s` is the kernel's. Raises `Refused` for what only the core can do."""
+    columns = columns_of(series, timeframe, units_of(spec, series.scale).price_scale)
     began = time.perf_counter()
-    made = run_grid(bot, spec, columns, options, limits, opening_quote)
+    made = run_grid(bot, spec, columns, options, limits, opening.get(spec.instrument.quote, ZERO))
     made.figures = figures_of(made, time.perf_counter() - began)
     return made

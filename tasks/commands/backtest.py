@@ -22,7 +22,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--latency", type=seconds, default=6.0, metavar="S", help="seconds from a price to an order on the book"
     )
-    parser.add_argument("--engine", choices=["core"], default="core")
+    parser.add_argument(
+        "--engine", choices=["core", "kernel"], default="core", help="kernel: compiled, the same result, no --out"
+    )
     parser.add_argument("--out", metavar="DIR", help="write fills, equity, report and pictures there")
 
 
@@ -47,6 +49,8 @@ def run(args: argparse.Namespace) -> Outcome:
 
     if args.from_ is not None and args.to is not None and args.from_ >= args.to:
         raise Refused(f"{args.from_} is not before --to {args.to}", key="--from", accepted="an earlier date")
+    if args.engine == "kernel" and args.out is not None:
+        raise Refused("the kernel keeps no journal to report from", key="--out", accepted="--engine core")
     options = Options(intrabar=args.intrabar, fill=args.fill, latency_s=args.latency, engine=args.engine)
     made = backtest(args.portfolio, args.bot, args.candles, options, args.from_, args.to)
     data = {**made.figures, "warnings": made.remarks}
