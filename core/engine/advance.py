@@ -6,7 +6,7 @@ from datetime import datetime
 from core.engine.account import watch_account
 from core.engine.booking import STRANGER, book_funding, book_trade, book_transfer, compare_balance
 from core.engine.bot import advance_bot
-from core.engine.control import obey
+from core.engine.control import obey, unread
 from core.engine.draft import BotDraft, Draft, open_draft, thaw
 from core.engine.reports import take_in
 from core.engine.world import Step, World
@@ -14,6 +14,9 @@ from core.facts import BalanceRead, Command, Fact, Fill, FundingPaid, PositionRe
 from core.market import Instrument, Quote
 from core.orders import decode
 from core.values import ONE
+
+# The trouble of a venue (its subject) whose account could not be read; entries there wait for a whole reading.
+UNREADABLE = "venue_unreadable"
 
 
 def advance(world: World, facts: Iterable[Fact], now: datetime) -> Step:
@@ -93,11 +96,8 @@ def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
                     if bot is not None:
                         book_funding(draft, bot, fact)
                     break
-        case Trouble(kind=kind, bot_id=bot_id, subject=subject, severity=severity, detail=detail, over=over):
-            if over:
-                draft.all_clear(kind, bot_id, subject)
-            else:
-                draft.alarm(kind, bot_id, subject, severity, detail)
+        case Trouble():
+            _hear_trouble(draft, fact)
         case Command():
             bot = _open(draft, bots, fact.bot_id)
             if bot is not None:
@@ -115,6 +115,19 @@ def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
                     take_in(draft, bot, fact, who)
             elif isinstance(fact, Fill):
                 _book_stranger(draft, fact)
+
+
+def _hear_trouble(draft: Draft, told: Trouble) -> None:
+    if told.over:
+        draft.all_clear(told.kind, told.bot_id, told.subject)
+    else:
+        draft.alarm(told.kind, told.bot_id, told.subject, told.severity, told.detail)
+    if told.kind == UNREADABLE:
+        # An absent reading never authorises a write: what rests or was traded there is not known (DESIGN 4.5).
+        if not told.over:
+            draft.blocked[unread(told.subject)] = f"{told.subject} cannot be read"
+        elif draft.blocked.pop(unread(told.subject), None) is not None:
+            draft.room_freed = True
 
 
 def _book_stranger(draft: Draft, fill: Fill) -> None:

@@ -119,8 +119,9 @@ def compare_balance(draft: Draft, read: BalanceRead) -> None:
     subject = f"{read.venue} {read.asset}"
     if difference == ZERO:
         if draft.suspects.pop(key, None) is not None:
-            draft.blocked.pop(read.venue, None)
-            draft.room_freed = True
+            if all(venue != read.venue for venue, _ in draft.suspects):
+                draft.blocked.pop(read.venue, None)
+                draft.room_freed = True
             draft.all_clear("balance_mismatch", "", subject)
         return
     if draft.suspects.get(key) == difference:

@@ -48,7 +48,13 @@ def may_place(draft: Draft, bot: BotDraft, leg: Leg) -> str | None:
         return None if PERMITS[bot.mode].place_exits else bot.mode_reason
     if not PERMITS[bot.mode].place_entries:
         return bot.mode_reason
-    return draft.blocked.get(bot.spec.instrument.venue) or draft.blocked.get(bot.spec.bot_id)
+    venue = bot.spec.instrument.venue
+    return draft.blocked.get(venue) or draft.blocked.get(unread(venue)) or draft.blocked.get(bot.spec.bot_id)
+
+
+def unread(venue: str) -> str:
+    """Name the block that holds entries back while a venue's account cannot be read."""
+    return f"{venue}:unread"
 
 
 def obey(draft: Draft, bot: BotDraft, command: Command) -> None:

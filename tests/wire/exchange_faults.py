@@ -63,6 +63,11 @@ def slow(method: str, path: str, delay_s: float) -> Fault:
     return Fault("right", method, path, delay_s=delay_s)
 
 
+def late(method: str, path: str, delay_s: float) -> Fault:
+    """The request itself arrives late; it takes effect even if the sender is gone by then."""
+    return Fault("late", method, path, delay_s=delay_s)
+
+
 def changed(method: str, path: str, change: Callable[[Any], Any]) -> Fault:
     """The right answer with something changed in it."""
     return Fault("right", method, path, change=change)

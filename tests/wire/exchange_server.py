@@ -106,6 +106,9 @@ class ExchangeServer:
             fault = next((f for f in self.faults if f.fits(request.method, request.path)), None)
             if fault is not None:
                 fault.times -= 1
+        if fault is not None and fault.kind == "late":
+            await asyncio.sleep(fault.delay_s)
+        with self.lock:
             status, body = 200, None
             if fault is None or fault.accepted:
                 status, body = self._answer(request, raw, params)
@@ -117,6 +120,8 @@ class ExchangeServer:
     async def _faulty(
         self, request: web.Request, fault: Fault, status: int, body: Any, headers: dict[str, str]
     ) -> web.StreamResponse:
+        if fault.kind == "late":
+            return web.json_response(body, status=status, headers=headers)
         await asyncio.sleep(fault.delay_s)
         if fault.kind == "cut":
             return cut(request)
