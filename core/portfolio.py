@@ -79,10 +79,14 @@ class FeedConfig(Strict):
 
 
 class AccountRisk(RiskLimits):
-    """Limits over all bots, and what makes a price fit to open risk on."""
+    """Limits over all bots, and what makes a price fit to open risk on.
+
+    `max_decision_age_s`: seconds after which a decision is not sent any more, because the process may have slept.
+    """
 
     max_price_age_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 15
     unknown_quarantine_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 30
+    max_decision_age_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 15
 
 
 class Portfolio(Strict):

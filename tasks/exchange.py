@@ -48,7 +48,8 @@ from tasks.exchange_wire import BadAnswer, Call
 from tasks.venue import Answer, CancelAnswer, ConfigRefused, ReadFailed
 
 # A decision older than this is not sent: the process may have slept (SIGSTOP, a laptop lid) and the world moved on.
-DECISION_AGE_S_MAX = 15.0
+# The portfolio's `risk.max_decision_age_s` sets it.
+DECISION_AGE_S = 15.0
 # Orders per ten seconds and account that Binance allows (exchangeInfo, rateLimits).
 ORDERS_PER_10_S = {"spot": 100, "swap": 300}
 
@@ -70,6 +71,7 @@ class CcxtVenue:
         leverage: Mapping[str, int] | None = None,
         testnet: bool = False,
         allow_withdrawals: bool = False,
+        decision_age_s: float = DECISION_AGE_S,
     ) -> None:
         """Check the configuration; raises `ConfigRefused`. Nothing is sent before `start`.
 
@@ -90,6 +92,7 @@ class CcxtVenue:
         self.allow_withdrawals = allow_withdrawals
         self.margin_mode = margin_mode
         self.leverage = leverage
+        self.decision_age_s = decision_age_s
         self.client = Client(exchange, market, mode=mode, api_url=api_url, credentials=credentials, testnet=testnet)
         self.reader = AccountReader(self.client, venue_id)
         self._fees: dict[str, dict[str, Decimal]] = {}
@@ -205,8 +208,8 @@ class CcxtVenue:
     def _write_call(self, order: Order, now: datetime) -> Call:
         def ready() -> str | None:
             age_s = (utc_now() - now) / timedelta(seconds=1)
-            if age_s > DECISION_AGE_S_MAX:
-                return f"decided {age_s:.0f} s ago, at most {DECISION_AGE_S_MAX:.0f} s are allowed: not sent"
+            if age_s > self.decision_age_s:
+                return f"decided {age_s:.1f} s ago, at most {self.decision_age_s:g} s are allowed: not sent"
             return None
 
         return Call(reducing=order.role.reduces or order.reduce_only, patience_s=2.0, ready=ready)
