@@ -8,15 +8,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from core.facts import Accepted, BalanceRead, Fact, Fill, NotFound, Seen, SeenAs, Trouble
+from core.facts import Accepted, BalanceRead, Fact, Fill, FundingPaid, NotFound, Seen, SeenAs, Transfer, Trouble
 from core.market import Quote
 from core.orders import ClientId, Order, Status
 from core.reconcile import changed, ours, to_ask, trades_due, trades_since
 from tasks.session import Session
-from tasks.venue import Venue, VenueError
+from tasks.venue import KeepsIncome, Venue, VenueError
 
-# Balances are read when trades came in, and at least this often.
+# Balances are read when trades came in, and at least this often; sooner where one differs from the ledger.
 BALANCES_EVERY_S = 60.0
+SUSPECT_EVERY_S = 5.0
+# Funding and transfers are read this often, with an overlap: the exchange may write its records down late.
+INCOME_EVERY_S = 60.0
+INCOME_OVERLAP = timedelta(hours=1)
 
 
 async def gather(session: Session, now: datetime) -> list[Fact]:
@@ -42,11 +46,13 @@ class _Readings:
     quotes: list[Quote] = field(default_factory=list[Quote])
     trades: list[Fill] = field(default_factory=list[Fill])
     orders: list[Seen | NotFound] = field(default_factory=list[Seen | NotFound])
+    income: list[FundingPaid | Transfer] = field(default_factory=list[FundingPaid | Transfer])
     balances: list[BalanceRead] = field(default_factory=list[BalanceRead])
 
     def facts(self) -> list[Fact]:
-        # Trades first: an order that is seen filled should find its trades already booked.
-        return [*self.quotes, *self.trades, *self.orders, *self.balances]
+        # Trades first: an order that is seen filled should find its trades already booked. Balances last: they are held
+        # against all that is booked.
+        return [*self.quotes, *self.trades, *self.orders, *self.income, *self.balances]
 
 
 def _unreadable(venue: str, reason: str, *, over: bool = False) -> Trouble:
@@ -84,6 +90,7 @@ async def _read_venue(session: Session, venue: Venue, now: datetime, read: _Read
     for symbol in trades_due(session.world, venue.id, moved, now, walked=session.walked[venue.id]):
         read.trades += await _trades(session, venue, symbol, now)
     if read.trades or _balances_due(session, venue, now):
+        read.income += await _income(session, venue, now)
         read.balances += await venue.balances(now)
         session.balanced[venue.id] = now
 
@@ -107,6 +114,27 @@ def _booked(session: Session, fill: Fill) -> bool:
     return (fill.venue, fill.symbol, fill.trade_id, fill.side.value) in session.world.trades
 
 
+async def _income(session: Session, venue: Venue, now: datetime) -> list[FundingPaid | Transfer]:
+    # What happened before the wallets were opened is part of what they were opened with.
+    last = session.income_read.get(venue.id)
+    every_s = SUSPECT_EVERY_S if _suspected(session, venue) else INCOME_EVERY_S
+    if not isinstance(venue, KeepsIncome) or (last is not None and now < last + timedelta(seconds=every_s)):
+        return []
+    opened, newest = session.store.income_since(venue.id)
+    if opened is None:
+        return []
+    since = max(opened, (newest or opened) - INCOME_OVERLAP)
+    found = await venue.income(session.symbols[venue.id], since, now)
+    session.income_read[venue.id] = now
+    booked = session.store.incomes_booked(venue.id, [one.ref for one in found]) if found else frozenset[str]()
+    return [one for one in found if one.ref not in booked and one.ts > opened]
+
+
+def _suspected(session: Session, venue: Venue) -> bool:
+    return any(place == venue.id for place, _ in session.world.suspects)
+
+
 def _balances_due(session: Session, venue: Venue, now: datetime) -> bool:
     last = session.balanced.get(venue.id)
-    return last is None or now >= last + timedelta(seconds=BALANCES_EVERY_S)
+    every_s = SUSPECT_EVERY_S if _suspected(session, venue) else BALANCES_EVERY_S
+    return last is None or now >= last + timedelta(seconds=every_s)

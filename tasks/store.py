@@ -163,13 +163,22 @@ class Store:
         ).fetchall()
         return frozenset(number for (number,) in found)
 
-    def funding_known(self, venue: str, symbol: str, refs: Iterable[str]) -> frozenset[str]:
-        """Say which of these funding payments are stored already."""
+    def incomes_booked(self, venue: str, refs: Iterable[str]) -> frozenset[str]:
+        """Say which of these funding payments and transfers of a venue are in the ledger already."""
         found = self._con.execute(
-            "SELECT ref FROM funding_payments WHERE venue = ? AND symbol = ? AND list_contains(?, ref)",
-            [venue, symbol, list(refs)],
+            "SELECT DISTINCT ref FROM ledger WHERE venue = ? AND kind IN ('funding', 'transfer') "
+            "AND list_contains(?, ref)",
+            [venue, list(refs)],
         ).fetchall()
         return frozenset(ref for (ref,) in found)
+
+    def income_since(self, venue: str) -> tuple[datetime | None, datetime | None]:
+        """When a venue's wallets were opened in the ledger, and the time of its newest funding or transfer there."""
+        return self._con.execute(
+            "SELECT min(ts) FILTER (kind = 'opening'), max(ts) FILTER (kind IN ('funding', 'transfer')) "
+            "FROM ledger WHERE venue = ?",
+            [venue],
+        ).fetchone() or (None, None)
 
     def commit_step(self, step: Step, *, tick_id: int, now: datetime, facts: Iterable[Fact] = ()) -> None:
         """Store all that a step produced, in one transaction, before anything of it is sent.

@@ -11,9 +11,21 @@ their outcome is a fact, `Accepted`, `Refused` or `Unanswered`.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from core.facts import Accepted, BalanceRead, CancelRefused, Fill, NotFound, PositionRead, Refused, Seen, Unanswered
+from core.facts import (
+    Accepted,
+    BalanceRead,
+    CancelRefused,
+    Fill,
+    FundingPaid,
+    NotFound,
+    PositionRead,
+    Refused,
+    Seen,
+    Transfer,
+    Unanswered,
+)
 from core.market import Instrument, Quote
 from core.orders import Order
 
@@ -96,4 +108,13 @@ class Venue(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class KeepsIncome(Protocol):
+    """A venue that keeps records of money that moves without a trade."""
+
+    async def income(self, symbols: Sequence[str], since: datetime, now: datetime) -> list[FundingPaid | Transfer]:
+        """Read funding payments and transfers since a time, oldest first; nothing where it keeps none."""
         ...

@@ -228,7 +228,7 @@ def test_facts_of_the_account_are_kept_with_the_step(tmp_path: Path) -> None:
         assert rows(store, "SELECT venue, asset, total FROM account_balance") == [("spot", "USDT", Decimal("1000.5"))]
         assert rows(store, "SELECT bot_id, amount FROM funding_payments") == [("g1", Decimal("-0.25"))]
         assert store.commands_applied([76, 77]) == {77}
-        assert store.funding_known("spot", SYMBOL, ["f1", "f2"]) == {"f1"}
+        assert store.incomes_booked("spot", ["f1", "f2"]) == {"f1"}
 
 
 def test_a_late_trade_is_added_to_its_order(tmp_path: Path) -> None:
