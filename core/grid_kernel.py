@@ -32,22 +32,24 @@ PARAMETERS = 27
 HIGH_FIRST, LOW_FIRST, NEARER_FIRST = range(3)
 MARKET, RESTING, NONE = range(3)
 FAR = 1 << 62
+# Bars a block: short enough to look at one by one, long enough that a year of minutes is half a megabyte of blocks.
+BLOCK = 16
 
 # Rows of the table of levels; the first five are given, the others are the run's.
 (BID, ASK, QTY, RANK, BY_RANK, HOLDING, STATE, PRICE, ORDER, CANCELING, CYCLE, ATTEMPT, TAKES, ON_BID, ON_ASK, LOT_COST,
- LOT_FEE, TODO, NOW, MOVED) = range(20)  # fmt: skip
-LEVEL_ROWS = 20
+ LOT_FEE, TODO, NOW, MOVED, BID_FEE, ASK_FEE) = range(22)  # fmt: skip
+LEVEL_ROWS = 22
 _ABSENT, _SENT, _LIVE = range(3)
 
 # The run's scalars. TOP and BOTTOM point to the best own-price bid and ask, LOW and HIGH are the prices that matter next.
 (S_LOW, S_HIGH, S_TOP, S_BOTTOM, S_TODO, S_MOVED, S_DUE_FROM, S_DUE_TO, S_NEXT_ID, S_FILLS, S_STATUS, S_CLOSED, S_UNARMED,
- S_INVENTORY, S_COST, S_FEES, S_PRICE, S_TIME, S_VISITED, S_NET, S_NET_LEAST) = range(21)  # fmt: skip
-SCALARS = 21
+ S_INVENTORY, S_COST, S_FEES, S_PRICE, S_TIME, S_VISITED, S_BAR) = range(20)  # fmt: skip
+SCALARS = 20
 
 # Columns of the log of fills. A level of -1 is the unwinding of everything after a barrier.
-(FILL_US, FILL_LEVEL, FILL_CYCLE, FILL_ATTEMPT, FILL_EXIT, FILL_PRICE, FILL_QTY, FILL_MAKER, FILL_TRADE,
- FILL_FEE) = range(10)  # fmt: skip
-FILL_COLUMNS = 10
+(FILL_US, FILL_BAR, FILL_LEVEL, FILL_CYCLE, FILL_ATTEMPT, FILL_EXIT, FILL_PRICE, FILL_QTY, FILL_MAKER, FILL_TRADE,
+ FILL_FEE) = range(11)  # fmt: skip
+FILL_COLUMNS = 11
 # Columns of the queue of what is on its way to the venue.
 _AT, _ID, _PLACES, _LEVEL = range(4)
 DUE_COLUMNS = 4
@@ -59,24 +61,32 @@ def _compiled(function: _F) -> _F:
 
 
 @_compiled
-def run(ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> int:
+def run(
+    ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, low_1: Ints, high_1: Ints,
+    p: Ints, s: Ints, g: Ints, due: Ints, log: Ints,
+) -> int:  # fmt: skip
     """Run a grid over all bars from its start; returns a status and leaves fills in `log` and scalars in `s`.
 
-    `ts` is milliseconds. `p` holds PARAMETERS numbers, `s` SCALARS, `g` is (LEVEL_ROWS, levels), `due` and `log` have room
+    `ts` is milliseconds, `low_1` and `high_1` are the extremes of every BLOCK bars. `p` holds PARAMETERS numbers, `s` SCALARS, `g` is (LEVEL_ROWS, levels), `due` and `log` have room
     of the caller's choice: after LOG_FULL `s[S_FILLS]` says how much would have been needed.
     """
     bars = len(ts)
     _begin(p, s, g)
     i = 0
     while i < bars and s[S_STATUS] == DONE and s[S_CLOSED] == 0:
+        if i > 0 and _is_plain(p, s, g):
+            _run_plain(i, ts, open_, high, low, close, low_1, high_1, p, s, g, log)
+            break
         if i > 0:
             s[S_PRICE] = close[i - 1]
             s[S_TIME] = ts[i - 1] * 1000 + p[CLOSE_US]
+        s[S_BAR] = i
         _bar(ts[i] * 1000, open_[i], high[i], low[i], close[i], i == 0, p, s, g, due, log)
         s[S_VISITED] += 1
         i += 1
         if s[S_DUE_FROM] == s[S_DUE_TO]:
-            i = _next_outside(low, high, i, max(i, min(bars, p[DEADLINE_BAR])), s[S_LOW], s[S_HIGH])
+            end = max(i, min(bars, p[DEADLINE_BAR]))
+            i = _next_outside(low, high, low_1, high_1, i, end, s[S_LOW], s[S_HIGH])
     if s[S_STATUS] == DONE and s[S_FILLS] > len(log):
         s[S_STATUS] = LOG_FULL
     return s[S_STATUS]
@@ -85,28 +95,125 @@ def run(ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, p: Ints, s: I
 @_compiled
 def _begin(p: Ints, s: Ints, g: Ints) -> None:
     levels = g.shape[1]
-    s[:] = 0
-    g[HOLDING:] = 0
-    g[ATTEMPT] = -1
+    # Loops instead of slices: a slice may raise, and code that cannot raise needs nothing of Python to run.
+    for j in range(SCALARS):
+        s[j] = 0
+    for i in range(levels):
+        for row in range(HOLDING, LEVEL_ROWS):
+            g[row, i] = 0
+        g[ATTEMPT, i] = -1
+        g[BID_FEE, i] = -((-g[BID, i] * g[QTY, i] * p[MAKER]) // p[RATE_DEN])
+        g[ASK_FEE, i] = -((-g[ASK, i] * g[QTY, i] * p[MAKER]) // p[RATE_DEN])
     s[S_TOP], s[S_BOTTOM] = -1, levels
     s[S_NEXT_ID] = 1
     s[S_UNARMED] = levels - 1 if p[SHORT] else 0
     if p[INVENTORY] != NONE:
-        g[TODO] = g[BY_RANK]
+        for i in range(levels):
+            g[TODO, i] = g[BY_RANK, i]
         s[S_TODO] = levels
 
 
 @_compiled
-def _next_outside(low: Ints, high: Ints, start: int, end: int, below: int, above: int) -> int:
-    # Sixteen bars a step: the inner loop has no way out, so it becomes vector code.
-    i = start
-    while i + 16 <= end:
-        hits = 0
-        for j in range(i, i + 16):
-            hits += (low[j] <= below) | (high[j] >= above)
-        if hits:
-            break
-        i += 16
+def _is_plain(p: Ints, s: Ints, g: Ints) -> bool:
+    # Whether from now on every order stands at its own price and nothing but the price matters.
+    if p[LATENCY_US] or p[LIMIT] or p[STOP_DEN] or p[DEADLINE_US] < FAR or s[S_MOVED]:
+        return False
+    return p[INVENTORY] != NONE or (s[S_UNARMED] < 0 if p[SHORT] else s[S_UNARMED] >= g.shape[1])
+
+
+@_compiled
+def _run_plain(
+    first: int, ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, low_1: Ints, high_1: Ints,
+    p: Ints, s: Ints, g: Ints, log: Ints,
+) -> None:  # fmt: skip
+    # The same rules as below for a plain grid, in one loop: what fills at a point rests on its other side after it.
+    bars, below, above = len(ts), s[S_LOW], s[S_HIGH]
+    path, third_us, close_us = p[PATH], p[THIRD_US], p[CLOSE_US]
+    visited = 0
+    i = _next_outside(low, high, low_1, high_1, first, bars, below, above)
+    while i < bars:
+        visited += 1
+        o, h, lo = open_[i], high[i], low[i]
+        high_first = path == HIGH_FIRST or (path == NEARER_FIRST and h - o < o - lo)
+        if o <= below or o >= above:
+            below, above = _plain_point(o, ts[i] * 1000, i, p, s, g, log)
+        one, two = (h, lo) if high_first else (lo, h)
+        if one <= below or one >= above:
+            below, above = _plain_point(one, ts[i] * 1000 + third_us, i, p, s, g, log)
+        if two <= below or two >= above:
+            below, above = _plain_point(two, ts[i] * 1000 + 2 * third_us, i, p, s, g, log)
+        if close[i] <= below or close[i] >= above:
+            below, above = _plain_point(close[i], ts[i] * 1000 + close_us, i, p, s, g, log)
+        i = _next_outside(low, high, low_1, high_1, i + 1, bars, below, above)
+    s[S_VISITED] += visited
+
+
+@_compiled
+def _plain_point(price: int, at: int, bar: int, p: Ints, s: Ints, g: Ints, log: Ints) -> tuple[int, int]:
+    # Fill what the price reaches; returns the prices that matter next. All orders of a side have different prices, so the
+    # order in which the filled levels are placed again shows nowhere but in how many numbers they take.
+    top, bottom, edge, levels = s[S_TOP], s[S_BOTTOM], p[EDGE], g.shape[1]
+    before = count = s[S_FILLS]
+    trade = s[S_NEXT_ID]
+    bids = 0
+    while top >= 0 and price <= g[BID, top] - edge:
+        _plain_fill(top, p[SHORT], g[BID, top], at, bar, count, trade, g[BID_FEE, top], g, log)
+        g[TODO, bids], g[ON_BID, top] = top, 0
+        count, trade, bids = count + 1, trade + 1, bids + 1
+        while top >= 0 and g[ON_BID, top] == 0:
+            top -= 1
+    asks = bids
+    while bottom < levels and price >= g[ASK, bottom] + edge:
+        _plain_fill(bottom, 1 - p[SHORT], g[ASK, bottom], at, bar, count, trade, g[ASK_FEE, bottom], g, log)
+        g[TODO, asks], g[ON_ASK, bottom] = bottom, 0
+        count, trade, asks = count + 1, trade + 1, asks + 1
+        while bottom < levels and g[ON_ASK, bottom] == 0:
+            bottom += 1
+    for k in range(bids):
+        g[ON_ASK, g[TODO, k]] = 1
+        bottom = min(bottom, g[TODO, k])
+    for k in range(bids, asks):
+        g[ON_BID, g[TODO, k]] = 1
+        top = max(top, g[TODO, k])
+    s[S_TOP], s[S_BOTTOM], s[S_FILLS], s[S_NEXT_ID] = top, bottom, count, trade + count - before
+    return g[BID, top] - edge if top >= 0 else -FAR, g[ASK, bottom] + edge if bottom < levels else FAR
+
+
+@_compiled
+def _plain_fill(
+    i: int, leaves: int, price: int, at: int, bar: int, k: int, trade: int, fee: int, g: Ints, log: Ints
+) -> None:
+    cycle = g[CYCLE, i]
+    g[CYCLE, i] = cycle + leaves
+    if k >= len(log):
+        return
+    log[k, FILL_US] = at
+    log[k, FILL_BAR] = bar
+    log[k, FILL_LEVEL] = i
+    log[k, FILL_CYCLE] = cycle
+    log[k, FILL_ATTEMPT] = 0
+    log[k, FILL_EXIT] = leaves
+    log[k, FILL_PRICE] = price
+    log[k, FILL_QTY] = g[QTY, i]
+    log[k, FILL_MAKER] = 1
+    log[k, FILL_TRADE] = trade
+    log[k, FILL_FEE] = fee
+
+
+@_compiled
+def _next_outside(
+    low: Ints, high: Ints, low_1: Ints, high_1: Ints, start: int, end: int, below: int, above: int
+) -> int:
+    # Bars up to the end of a block one by one, then whole blocks by their extremes, then bars again.
+    i, stop = start, min(end, (start + BLOCK - 1) // BLOCK * BLOCK)
+    while i < stop and low[i] > below and high[i] < above:
+        i += 1
+    if i < stop or i >= end:
+        return i
+    k, last = i // BLOCK, (end + BLOCK - 1) // BLOCK
+    while k < last and low_1[k] > below and high_1[k] < above:
+        k += 1
+    i = min(k * BLOCK, end)
     while i < end and low[i] > below and high[i] < above:
         i += 1
     return i
@@ -288,8 +395,6 @@ def _fill(i: int, price: int, maker: bool, at: int, p: Ints, s: Ints, g: Ints, l
     fee = -((-value * (p[MAKER] if maker else p[TAKER])) // p[RATE_DEN])
     _write(i, holding, price, g[QTY, i], maker, at, fee, s, g, log)
     if holding:
-        gain = g[LOT_COST, i] - value if p[SHORT] else value - g[LOT_COST, i]
-        s[S_NET] += gain * p[COST_MUL]
         s[S_INVENTORY] -= g[QTY, i]
         s[S_COST] -= g[LOT_COST, i]
         s[S_FEES] -= g[LOT_FEE, i]
@@ -299,8 +404,6 @@ def _fill(i: int, price: int, maker: bool, at: int, p: Ints, s: Ints, g: Ints, l
         s[S_COST] += value
         s[S_FEES] += fee
         g[LOT_COST, i], g[LOT_FEE, i] = value, fee
-    s[S_NET] -= fee * p[FEE_MUL]
-    s[S_NET_LEAST] = min(s[S_NET_LEAST], s[S_NET])
     g[HOLDING, i] = 1 - holding
     g[ATTEMPT, i] = -1
     g[TAKES, i] = 0
@@ -318,6 +421,7 @@ def _write(
     if k >= len(log):
         return  # counted on, so that the caller learns how much room is needed
     log[k, FILL_US] = at
+    log[k, FILL_BAR] = s[S_BAR]
     log[k, FILL_LEVEL] = i
     log[k, FILL_CYCLE] = g[CYCLE, i] if i >= 0 else 0
     log[k, FILL_ATTEMPT] = g[ATTEMPT, i] if i >= 0 else 0
@@ -434,14 +538,20 @@ def _send(i: int, places: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -
             s[S_STATUS] = QUEUE_FULL
             return
         for j in range(first, k):
-            due[j - first] = due[j]
+            _shift(j, j - first, due)
         s[S_DUE_FROM], k, first = 0, k - first, 0
     s[S_DUE_TO] = k + 1
     at = now + p[LATENCY_US]
     while k > first and due[k - 1, _AT] == at and due[k - 1, _ID] > g[ORDER, i]:
-        due[k] = due[k - 1]
+        _shift(k - 1, k, due)
         k -= 1
     due[k, _AT], due[k, _ID], due[k, _PLACES], due[k, _LEVEL] = at, g[ORDER, i], places, i
+
+
+@_compiled
+def _shift(here: int, there: int, due: Ints) -> None:
+    for column in range(DUE_COLUMNS):
+        due[there, column] = due[here, column]
 
 
 @_compiled

@@ -94,17 +94,21 @@ def run_grid(
         raise refuse(_STATUS[status])
     log = log[: s[gk.S_FILLS]]
     made = KernelRun(bot, spec, options, columns, units, log, int(s[gk.S_VISITED]), int(s[gk.S_CLOSED]))
-    _check_money(made, int(s[gk.S_NET_LEAST]), opening_quote)
+    _check_money(made, opening_quote)
     return made
 
 
-def _check_money(made: KernelRun, net_least: int, opening: Decimal) -> None:
+def _check_money(made: KernelRun, opening: Decimal) -> None:
     # Whether the account could always pay for every order: a bound, so a poor account may be refused that would do.
     units, log, instrument = made.units, made.log, made.spec.instrument
     lines = made.spec.plan.lines
     value_most = int((log[:, gk.FILL_PRICE] * log[:, gk.FILL_QTY]).max()) if len(log) else 0
     if (len(log) + 1) * value_most * units.cost_mul >= INT_MAX:
         raise refuse("sums of so many and so fine amounts do not fit 64 bits")
+    trips = trips_of(made)
+    gained = -log[:, gk.FILL_FEE] * units.fee_mul
+    gained[trips.closed] += trips.profit
+    net_least = min(0, int(gained.cumsum().min(initial=0)))
     least = opening + Decimal(net_least).scaleb(-units.scale)
     if instrument.swap:
         highest = Decimal(int(made.columns.high.max())).scaleb(-made.columns.scale) * (ONE + made.spec.safe_spread)
@@ -244,15 +248,18 @@ def flows_of(made: KernelRun) -> Flows:
     qty = log[:, gk.FILL_QTY] / 10.0**units.qty_scale
     price = log[:, gk.FILL_PRICE] / 10.0**units.price_scale
     cash = -price * qty * sign - log[:, gk.FILL_FEE] / 10.0**FEE_SCALE
-    bar = np.searchsorted(made.columns.ts, log[:, gk.FILL_US] // 1000, side="right") - 1
+    # Between two candles further apart than their length, a fill belongs to the one before.
+    bar = log[:, gk.FILL_BAR] - (log[:, gk.FILL_US] < made.columns.ts[log[:, gk.FILL_BAR]] * 1000)
     return Flows(bar, np.cumsum(qty * sign), np.cumsum(cash))
 
 
 def drawdown_of(made: KernelRun) -> tuple[float, float]:
     """Return the deepest fall from a peak of equity at bar closes, a fraction, and the largest exposure in quote."""
-    flows = flows_of(made)
-    start = float(made.spec.capital_quote)
-    return drawdown(made.columns.close, 10.0**made.columns.scale, flows.bar, flows.base, flows.cash, start)
+    flows, columns = flows_of(made), made.columns
+    return drawdown(
+        columns.close, columns.low_1, columns.high_1, gk.BLOCK, 10.0**columns.scale,
+        flows.bar, flows.base, flows.cash, float(made.spec.capital_quote),
+    )  # fmt: skip
 
 
 def curve_of(made: KernelRun) -> Curve:

@@ -61,20 +61,25 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Candles as the kernel reads them: read-only int64, times in milliseconds, prices in 10**-scale."""
+    """Candles as the kernel reads them: read-only int64, times in milliseconds, prices in 10**-scale.
+
+    `low_1` and `high_1` are the extremes of blocks of bars, for the search. Many runs may share one of these.
+    """
 
     ts: Ints
     open: Ints
     high: Ints
     low: Ints
     close: Ints
+    low_1: Ints
+    high_1: Ints
     scale: int
     timeframe: str
 
     @property
-    def all(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
-        """The five columns in the kernel's order."""
-        return self.ts, self.open, self.high, self.low, self.close
+    def all(self) -> tuple[Ints, ...]:
+        """The columns in the kernel's order."""
+        return self.ts, self.open, self.high, self.low, self.close, self.low_1, self.high_1
 
 
 def columns_of(series: ArraySeries, timeframe: str, scale: int | None = None) -> Columns:
@@ -88,9 +93,11 @@ def columns_of(series: ArraySeries, timeframe: str, scale: int | None = None) ->
     prices = [series.open, series.high, series.low, series.close]
     if wanted != series.scale:
         prices = [column * 10 ** (wanted - series.scale) for column in prices]
-    for column in prices:
+    blocks = np.arange(0, len(series), gk.BLOCK)
+    columns = [series.ts, *prices, np.minimum.reduceat(prices[2], blocks), np.maximum.reduceat(prices[1], blocks)]
+    for column in columns:
         column.flags.writeable = False
-    return Columns(series.ts, *prices, wanted, timeframe)
+    return Columns(*columns, wanted, timeframe)
 
 
 def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: Any) -> None:
