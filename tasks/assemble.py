@@ -64,7 +64,7 @@ def spec_of(bot: GridConfig, instrument: Instrument, token: str, *, key: str) ->
     return BotSpec(
         bot_id=bot.id, kind=bot.kind, token=token, machine=grid_machine, plan=plan, instrument=instrument,
         capital_quote=plan.capital_quote, places=len(plan.lines), safe_spread=bot.safe_extra_spread,
-        max_position_size=bot.max_position_size, max_drawdown=bot.max_drawdown,
+        max_position_size=bot.max_position_size, max_open_orders=bot.max_open_orders, max_drawdown=bot.max_drawdown,
         slippage=bot.max_slippage_bps / Decimal(10_000),
     )  # fmt: skip
 

@@ -205,6 +205,8 @@ def _try_to_place(
         reason = verdict.reason
         if verdict.passing:
             retry = Wake(deadline=draft.now)
+    elif bot.cancelled_at == draft.now:
+        retry = Wake(deadline=draft.now)
     if reason != work.reason:
         bot.put(name, _with_reason(work, reason))
         draft.note(bot.spec.bot_id, name, "DECLINED", reason)

@@ -48,6 +48,8 @@ def may_place(draft: Draft, bot: BotDraft, leg: Leg) -> str | None:
         return None if PERMITS[bot.mode].place_exits else bot.mode_reason
     if not PERMITS[bot.mode].place_entries:
         return bot.mode_reason
+    if bot.cancelled_at == draft.now:
+        return "cancelled by control; the next tick may place it again"
     venue = bot.spec.instrument.venue
     return draft.blocked.get(venue) or draft.blocked.get(unread(venue)) or draft.blocked.get(bot.spec.bot_id)
 
@@ -61,6 +63,8 @@ def obey(draft: Draft, bot: BotDraft, command: Command) -> None:
     """Apply one word of control, in order, and journal who said it and why."""
     said = f"{command.who}: {command.note}" if command.note else command.who
     outcome = _apply(bot, command, said)
+    if command.action is Action.CANCEL:
+        bot.cancelled_at = draft.now
     draft.note(bot.spec.bot_id, "control", command.action.value, f"{outcome} ({said})")
     bot.dirty.update(bot.works)
 

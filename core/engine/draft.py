@@ -44,6 +44,7 @@ class BotDraft:
     mode_reason: str
     wake: Wake
     machine_wake: Wake
+    cancelled_at: datetime | None
     started_at: datetime | None
     inventory: Decimal
     cost: Decimal
@@ -87,7 +88,7 @@ class BotDraft:
         return Bot(
             bot_id=self.spec.bot_id, state=self.state, works=self.works, lots=self.lots,
             restless=tuple(sorted(self.restless)), mode=self.mode, mode_reason=self.mode_reason, wake=self.wake,
-            machine_wake=self.machine_wake,
+            machine_wake=self.machine_wake, cancelled_at=self.cancelled_at,
             started_at=self.started_at, inventory=self.inventory, cost=self.cost, fees_open=self.fees_open,
             realized=self.realized, grid_profit=self.grid_profit, fees=self.fees, funding=self.funding,
             round_trips=self.round_trips, unwind=self.unwind, episodes=self.episodes, peak=self.peak,
@@ -100,7 +101,7 @@ def thaw(bot: Bot, spec: BotSpec) -> BotDraft:
     return BotDraft(
         spec=spec, state=bot.state, works=dict(bot.works), lots=dict(bot.lots), restless=set(bot.restless), mode=bot.mode,
         mode_reason=bot.mode_reason, wake=bot.wake,
-        machine_wake=bot.machine_wake, started_at=bot.started_at, inventory=bot.inventory, cost=bot.cost,
+        machine_wake=bot.machine_wake, cancelled_at=bot.cancelled_at, started_at=bot.started_at, inventory=bot.inventory, cost=bot.cost,
         fees_open=bot.fees_open, realized=bot.realized, grid_profit=bot.grid_profit, fees=bot.fees, funding=bot.funding,
         round_trips=bot.round_trips, unwind=bot.unwind, episodes=bot.episodes, peak=bot.peak, live=bot.live,
         shown=dict(bot.shown),

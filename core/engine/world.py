@@ -128,6 +128,7 @@ class Bot:
     mode_reason: str = ""
     wake: Wake = Wake()
     machine_wake: Wake = Wake()
+    cancelled_at: datetime | None = None
     started_at: datetime | None = None
     inventory: Decimal = ZERO
     cost: Decimal = ZERO

@@ -163,3 +163,22 @@ def test_a_grid_that_was_moved_under_its_lots_is_refused(portfolio: Path) -> Non
     with pytest.raises(Refused, match="another id") as refused:
         play(portfolio, 1)
     assert refused.value.exit_code == 2
+
+
+def test_cancel_takes_entries_off_for_one_tick(portfolio: Path) -> None:
+    """The word cancel withdraws every resting entry, places none at that moment, and the next one places them again."""
+    seen: dict[int, int] = {}
+
+    def say(number: int, session: Session) -> None:
+        orders = [work.order for bot in session.world.bots.values() for work in bot.works.values() if work.order]
+        seen[number] = sum(1 for order in orders if order.role.value == "e" and order.live)
+        if number == 30:
+            inbox.submit(session.data_dir, "g1", "cancel", "ann", "")
+
+    play(portfolio, 34, say)
+    assert seen[30] > 0
+    assert seen[33] > 0
+    gone = stored(portfolio, "SELECT ts, subject FROM journal WHERE tick_id = 31 AND decision = 'CANCEL'")
+    assert len(gone) == seen[30]
+    placed = "SELECT ts FROM journal WHERE tick_id = 31 AND decision = 'PLACE' AND subject LIKE 'e%'"
+    assert gone[0][0] not in [ts for (ts,) in stored(portfolio, placed)]

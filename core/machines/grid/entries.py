@@ -4,7 +4,7 @@ A plain grid (none of these set) wants every level at once and never looks at th
 to the price come first; one that falls out of the bounds or of the cap gives its place up.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -121,11 +121,10 @@ def _bounds_wake(plan: GridPlan, levels: list[Level], view: View) -> Wake:
 
 
 def _between(edges: list[Decimal], mid: Decimal) -> Wake:
-    # Edges ascend with the levels. The present side of each is settled, so only the next on each side can matter.
-    at = bisect_left(edges, mid)
-    low = edges[at - 1] if at > 0 else None
-    high = edges[at] if at < len(edges) else None
-    return Wake(low=low, high=high)
+    # Edges ascend with the levels; only the next one on each side can matter. One that the price stands on counts on
+    # both sides: either way off it may change what is chosen.
+    below, above = bisect_right(edges, mid) - 1, bisect_left(edges, mid)
+    return Wake(low=edges[below] if below >= 0 else None, high=edges[above] if above < len(edges) else None)
 
 
 def _cap(
