@@ -74,6 +74,8 @@ class Client:
         self.offset: Offset | None = None
         self.wire = Wire(self._listen)
         self.api: Any = getattr(ccxt.async_support, exchange)(self._options(market, credentials))
+        # Switched to verbose it would print headers and signed bodies to stdout.
+        self.api.log = _say_nothing
         # Given at the first question: an object that was never used shall not ask to be closed.
         self.api.session = None
         self._set_addresses(mode, api_url, testnet=testnet)
@@ -174,6 +176,10 @@ class Client:
         used = call.headers.get("X-MBX-USED-WEIGHT-1M")
         if used is not None and used.isdecimal():
             self.budget.told(int(used) / self._weight_limit)
+
+
+def _say_nothing(*_: object) -> None:
+    return
 
 
 class _Gate:
