@@ -45,6 +45,9 @@ class Kind(StrEnum):
     STOP_LIMIT = "stop_limit"
 
 
+_LETTERS = frozenset(role.value for role in Role)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """One unit of execution, worked at most once: Σ executed over all its orders never exceeds `qty`.
@@ -281,7 +284,7 @@ def client_id(bot_id: str, token: str, leg: str, attempt: int) -> ClientId:
 def decode(text: str) -> Decoded | None:
     """Read a client id back, or None where it is not one of this house's."""
     match = _CLIENT_ID.fullmatch(text)
-    if match is None or match[3] not in {role.value for role in Role}:
+    if match is None or match[3] not in _LETTERS:
         return None
     bot, token, role, place, cycle, attempt = match.groups()
     return Decoded(bot, token, Role(role), int(place), int(cycle), int(attempt))

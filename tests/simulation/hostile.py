@@ -4,6 +4,7 @@ Underneath is `core.simulation.Account`, whose books are the truth; this wrapper
 truth and us. One seeded generator decides all of it, in the order of the calls, so a run repeats exactly.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -68,13 +69,24 @@ class HostileVenue:
     committed: set[ClientId] = field(default_factory=set[ClientId])
     problems: list[str] = field(default_factory=list[str])
     log: list[str] = field(default_factory=list[str])
-    injected: int = 0
+    by_kind: Counter[str] = field(default_factory=Counter[str])
 
-    def chance(self, probability: float) -> bool:
-        """Draw whether a fault happens now."""
+    @property
+    def injected(self) -> int:
+        """How many faults have happened so far."""
+        return self.by_kind.total()
+
+    def chance(self, kind: str) -> bool:
+        """Draw whether a fault of this kind (a field of `Faults`) happens now."""
+        probability: float = getattr(self.faults, kind)
         hit = probability > 0 and self.rng.random() < probability
-        self.injected += hit
+        if hit:
+            self.by_kind[kind] += 1
         return hit
+
+    def had_nothing_to_hit(self, kind: str) -> None:
+        """Take a fault out of the count that found nothing to do harm to."""
+        self.by_kind[kind] -= 1
 
     def move(self, symbol: str, price: Decimal, now: datetime) -> None:
         """Let time and price go on: late requests arrive, orders fill whole or in parts, people cancel."""
@@ -82,14 +94,16 @@ class HostileVenue:
             self.flying.remove(item)
             _, kind, order = item
             self._accept(order, now) if kind == "place" else self._end(order.client_id, now)
-        if self.chance(self.faults.partial):
+        if self.chance("partial"):
             self._fill_part_of_nearest(symbol, now)
         self.account.move(symbol, price, now)
         self._note(now)
-        if self.chance(self.faults.by_hand):
+        if self.chance("by_hand"):
             open_ids = [cid for cid, o in self.account.orders.items() if o.status is SeenAs.OPEN]
             if open_ids:
                 self._end(self.rng.choice(open_ids), now)
+            else:
+                self.had_nothing_to_hit("by_hand")
 
     def place(self, order: Order, now: datetime) -> Answer:
         """Send an order through the weather."""
@@ -97,16 +111,16 @@ class HostileVenue:
         cid = order.client_id
         if cid not in self.committed:
             self.problems.append(f"{now} I-05 {cid} was sent before it was committed")
-        if self.chance(self.faults.refused):
+        if self.chance("refused"):
             return Refused(cid, self.rng.choice([Refusal.RATE, Refusal.POST_ONLY, Refusal.OTHER]), "not now", now)
-        if self.chance(self.faults.lost_before):
+        if self.chance("lost_before"):
             return Unanswered(cid, "connection reset", now)
-        if self.chance(self.faults.late):
+        if self.chance("late"):
             arrival = now + timedelta(seconds=self.rng.uniform(0, self.faults.late_s))
             self.flying.append((arrival, "place", order))
             return Unanswered(cid, "time-out", now)
         answer = self._accept(order, now)
-        if self.chance(self.faults.lost_after):
+        if self.chance("lost_after"):
             return Unanswered(cid, "answer cut short", now)
         return answer
 
@@ -114,44 +128,44 @@ class HostileVenue:
         """Send a cancel through the weather."""
         self.log.append(f"{now} cancel {order.client_id}")
         cid = order.client_id
-        if self.chance(self.faults.lost_before):
+        if self.chance("lost_before"):
             return Unanswered(cid, "connection reset", now)
-        if self.chance(self.faults.late):
+        if self.chance("late"):
             arrival = now + timedelta(seconds=self.rng.uniform(0, self.faults.late_s))
             self.flying.append((arrival, "cancel", order))
             return Unanswered(cid, "time-out", now)
         done = self._end(cid, now)
-        if self.chance(self.faults.lost_after):
+        if self.chance("lost_after"):
             return Unanswered(cid, "answer cut short", now)
         return done
 
     def quote(self, symbol: str, now: datetime) -> list[Quote]:
         """Read the price."""
         quote = self.account.quote(symbol, now)
-        return [] if quote is None or self.chance(self.faults.read_fails) else [quote]
+        return [] if quote is None or self.chance("read_fails") else [quote]
 
     def open_orders(self, now: datetime) -> list[Seen] | None:
         """List open orders as of a moment ago, sometimes cut short; None where the reading fails."""
-        if self.chance(self.faults.read_fails):
+        if self.chance("read_fails"):
             return None
         at = self._a_moment_ago(now)
         found = [seen for cid in self.books if (seen := self._state(cid, at, now)) and seen.status is SeenAs.OPEN]
-        if found and self.chance(self.faults.truncated):
+        if found and self.chance("truncated"):
             found = found[: self.rng.randrange(len(found))]
         return found
 
     def order(self, order: Order, now: datetime) -> Seen | NotFound | None:
         """Answer a query by client id as of a moment ago; None where the reading fails."""
-        if self.chance(self.faults.read_fails):
+        if self.chance("read_fails"):
             return None
         return self._state(order.client_id, self._a_moment_ago(now), now) or NotFound(order.client_id, now)
 
     def trades_since(self, symbol: str, since: datetime, now: datetime) -> list[Fill] | None:
         """List trades that have shown up by now, some of them twice; None where the reading fails."""
-        if self.chance(self.faults.read_fails):
+        if self.chance("read_fails"):
             return None
         found = [f for shown_at, f in self.trades if shown_at <= now and f.ts >= since and f.symbol == symbol]
-        return [fill for fill in found for _ in range(2 if self.chance(self.faults.repeated) else 1)]
+        return [fill for fill in found for _ in range(2 if self.chance("repeated") else 1)]
 
     def balances(self, now: datetime) -> list[BalanceRead]:
         """Read the totals as they are at this moment."""
@@ -213,12 +227,12 @@ class HostileVenue:
         account, step = self.account, self.account.instruments[symbol].lot_step
         book = account.books.get(symbol)
         entries = [side[index] for side, index in ((book.bids, -1), (book.asks, 0)) if side] if book is not None else []
-        if not entries:
+        order = account.orders[self.rng.choice(entries)[2]] if entries else None
+        lots = int((order.qty - order.filled) / step) if order is not None else 0
+        if order is None or lots <= 1:
+            self.had_nothing_to_hit("partial")
             return
-        order = account.orders[self.rng.choice(entries)[2]]
-        lots = int((order.qty - order.filled) / step)
-        if lots > 1:
-            self._fill_part(order, step * self.rng.randrange(1, lots), now)
+        self._fill_part(order, step * self.rng.randrange(1, lots), now)
 
     def _fill_part(self, order: SimOrder, part: Decimal, now: datetime) -> None:
         account = self.account
