@@ -1,0 +1,25 @@
+"""The seeded bugs fit the code as it stands, so that they can be planted; planting them is `benchmarks.mutants`' work."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.mutants import Mutant, read_mutants
+
+ROOT = Path(__file__).parents[1]
+MUTANTS = read_mutants()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: one.name)
+def test_a_seeded_bug_has_its_place(mutant: Mutant) -> None:
+    """The text that a bug replaces stands in its file once, and the bug changes it into other Python."""
+    text = (ROOT / mutant.file).read_text(encoding="utf-8")
+    assert text.count(mutant.old) == 1, f"follow the move of {mutant.old!r} in benchmarks/mutants.toml"
+    compile(text.replace(mutant.old, mutant.new), mutant.file, "exec")
+
+
+def test_there_are_enough_seeded_bugs() -> None:
+    """At least 40, each with a name of its own, each with tests that are there."""
+    assert len({one.name for one in MUTANTS}) == len(MUTANTS) >= 40
+    named = {word for one in MUTANTS for tests in one.selections for word in tests if not word.startswith("-")}
+    assert all((ROOT / word).exists() for word in named)
