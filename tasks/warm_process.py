@@ -107,7 +107,9 @@ async def tick_without_prefect(portfolio: str) -> None:
 
 
 def _watch_stdin(process: WorkerProcess) -> None:
-    sys.stdin.buffer.read()
+    # The file number, not `sys.stdin`: a thread inside its buffer makes the interpreter abort at the end.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
     process.request_stop()
 
 
