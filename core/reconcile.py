@@ -64,7 +64,7 @@ class Known(Protocol):
 
     @property
     def suspects(self) -> Mapping[tuple[str, str], Decimal]:
-        """Balances, by (venue, asset), that differ from the ledger."""
+        """Balances, by (venue, asset), and positions, by (venue, symbol), that differ from the ledger."""
         ...
 
 
@@ -129,7 +129,7 @@ def trades_due(
         if instrument.venue != venue:
             continue
         last = walked.get(instrument.symbol)
-        if last is None or now >= last + every or suspect & {instrument.base, instrument.quote}:
+        if last is None or now >= last + every or suspect & {instrument.base, instrument.quote, instrument.symbol}:
             due.add(instrument.symbol)
     return tuple(sorted(due))
 

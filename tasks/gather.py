@@ -8,7 +8,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from core.facts import Accepted, BalanceRead, Fact, Fill, FundingPaid, NotFound, Seen, SeenAs, Transfer, Trouble
+from core.facts import (
+    Accepted,
+    BalanceRead,
+    Fact,
+    Fill,
+    FundingPaid,
+    NotFound,
+    PositionRead,
+    Seen,
+    SeenAs,
+    Transfer,
+    Trouble,
+)
 from core.market import Quote
 from core.orders import ClientId, Order, Status
 from core.reconcile import changed, ours, to_ask, trades_due, trades_since
@@ -18,6 +30,8 @@ from tasks.venue import KeepsIncome, Venue, VenueError
 # Balances are read when trades came in, and at least this often; sooner where one differs from the ledger.
 BALANCES_EVERY_S = 60.0
 SUSPECT_EVERY_S = 5.0
+# Inventory held for longer than this without a price is an incident (RULES 7).
+UNPRICED_S = 60.0
 # Funding and transfers are read this often, with an overlap: the exchange may write its records down late.
 INCOME_EVERY_S = 60.0
 INCOME_OVERLAP = timedelta(hours=1)
@@ -28,6 +42,7 @@ async def gather(session: Session, now: datetime) -> list[Fact]:
     facts: list[Fact] = [*session.carried(), *session.commands()]
     for venue in session.venues.values():
         read = _Readings()
+        session.priced.setdefault(venue.id, {})
         try:
             await _read_venue(session, venue, now, read)
         except VenueError as fault:
@@ -36,6 +51,7 @@ async def gather(session: Session, now: datetime) -> list[Fact]:
             facts += read.facts()
             if f"venue_unreadable//{venue.id}" in session.world.incidents:
                 facts.append(_unreadable(venue.id, "", over=True))
+        facts += _unpriced(session, venue, read.quotes, now)
     return facts
 
 
@@ -47,16 +63,33 @@ class _Readings:
     trades: list[Fill] = field(default_factory=list[Fill])
     orders: list[Seen | NotFound] = field(default_factory=list[Seen | NotFound])
     income: list[FundingPaid | Transfer] = field(default_factory=list[FundingPaid | Transfer])
-    balances: list[BalanceRead] = field(default_factory=list[BalanceRead])
+    holdings: list[BalanceRead | PositionRead] = field(default_factory=list[BalanceRead | PositionRead])
 
     def facts(self) -> list[Fact]:
-        # Trades first: an order that is seen filled should find its trades already booked. Balances last: they are held
+        # Trades first: an order that is seen filled should find its trades already booked. Holdings last: they are held
         # against all that is booked.
-        return [*self.quotes, *self.trades, *self.orders, *self.income, *self.balances]
+        return [*self.quotes, *self.trades, *self.orders, *self.income, *self.holdings]
 
 
 def _unreadable(venue: str, reason: str, *, over: bool = False) -> Trouble:
     return Trouble("venue_unreadable", "", venue, "warning", f"{venue}: {reason}", over)
+
+
+def _unpriced(session: Session, venue: Venue, quotes: list[Quote], now: datetime) -> list[Trouble]:
+    # Exposed without a price nobody can say what is at stake, and no barrier can act (RULES 7).
+    priced = session.priced[venue.id]
+    priced |= {quote.symbol: quote.ts for quote in quotes}
+    told: list[Trouble] = []
+    for spec in session.world.specs.values():
+        symbol = spec.instrument.symbol
+        if spec.instrument.venue != venue.id or session.world.bots[spec.bot_id].inventory == 0:
+            continue
+        age_s = (now - priced.setdefault(symbol, now)).total_seconds()
+        stale = age_s > UNPRICED_S
+        if stale or f"no_price/{spec.bot_id}/{symbol}" in session.world.incidents:
+            detail = f"{symbol}: the newest price is {age_s:.0f} s old, and inventory is held"
+            told.append(Trouble("no_price", spec.bot_id, symbol, "critical", detail, over=not stale))
+    return told
 
 
 async def answer_reads(session: Session, answers: Iterable[Fact], now: datetime) -> list[Fact]:
@@ -91,7 +124,7 @@ async def _read_venue(session: Session, venue: Venue, now: datetime, read: _Read
         read.trades += await _trades(session, venue, symbol, now)
     if read.trades or _balances_due(session, venue, now):
         read.income += await _income(session, venue, now)
-        read.balances += await venue.balances(now)
+        read.holdings += [*await venue.balances(now), *await venue.positions(session.symbols[venue.id], now)]
         session.balanced[venue.id] = now
 
 

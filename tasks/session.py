@@ -45,6 +45,7 @@ class Session:
         self.walked: dict[str, dict[str, datetime]] = {venue: {} for venue in venues}
         self.balanced: dict[str, datetime] = {}
         self.income_read: dict[str, datetime] = {}
+        self.priced: dict[str, dict[str, datetime]] = {}
         self.tick_id = store.next_tick_id() - 1
         self._carried: list[Fact] = []
         self._applied: list[int] = []

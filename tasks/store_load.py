@@ -46,7 +46,8 @@ def load_world(con: duckdb.DuckDBPyConnection, specs: Mapping[str, BotSpec], lim
         specs=specs,
         bots=bots,
         limits=limits,
-        wallet=_wallet(con),
+        wallet=_sums(con, "wallet"),
+        positions=_sums(con, "position"),
         trades=Seen().plus(_newest_trades(con)),
         numbering=_numbering(con),
         incidents=_standing_incidents(con),
@@ -215,9 +216,9 @@ def _order(row: tuple[Any, ...]) -> Order:
     )  # fmt: skip
 
 
-def _wallet(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], Decimal]:
+def _sums(con: duckdb.DuckDBPyConnection, account: str) -> dict[tuple[str, str], Decimal]:
     rows = con.execute(
-        "SELECT venue, asset, sum(amount) FROM ledger WHERE account = 'wallet' GROUP BY venue, asset"
+        "SELECT venue, asset, sum(amount) FROM ledger WHERE account = ? GROUP BY venue, asset", [account]
     ).fetchall()
     return {(venue, asset): tidy(amount) for venue, asset, amount in rows}
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from core.engine.account import watch_account
-from core.engine.booking import STRANGER, book_funding, book_trade, book_transfer, compare_balance
+from core.engine.booking import STRANGER, book_funding, book_trade, book_transfer, compare_balance, compare_position
 from core.engine.bot import advance_bot
 from core.engine.control import obey, unread
 from core.engine.draft import BotDraft, Draft, open_draft, thaw
@@ -13,7 +13,7 @@ from core.engine.world import Step, World
 from core.facts import BalanceRead, Command, Fact, Fill, FundingPaid, PositionRead, Transfer, Trouble
 from core.market import Instrument, Quote
 from core.orders import decode
-from core.values import ONE
+from core.values import ONE, plain
 
 # The trouble of a venue (its subject) whose account could not be read; entries there wait for a whole reading.
 UNREADABLE = "venue_unreadable"
@@ -86,7 +86,7 @@ def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
         case BalanceRead():
             compare_balance(draft, fact)
         case PositionRead():
-            pass
+            compare_position(draft, fact)
         case Transfer():
             book_transfer(draft, fact)
         case FundingPaid():
@@ -138,4 +138,9 @@ def _book_stranger(draft: Draft, fill: Fill) -> None:
         venue=fill.venue, symbol=fill.symbol, base=base, quote=quote, tick_size=ONE, lot_step=ONE, min_qty=ONE,
         min_notional=ONE, maker=ONE, taker=ONE, swap=bool(settle),
     )  # fmt: skip
-    book_trade(draft, fill, instrument, STRANGER)
+    if book_trade(draft, fill, instrument, STRANGER) and settle:
+        # On a swap all share one net position: what another did to it, by hand or by liquidation, is not in our lots.
+        detail = (
+            f"trade {fill.trade_id} of order {fill.client_id}: {fill.side.value} {plain(fill.qty)} by no bot of ours"
+        )
+        draft.alarm("foreign_trade", "", f"{fill.venue} {fill.symbol}", "critical", detail)

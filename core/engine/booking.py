@@ -4,11 +4,12 @@ Every execution is booked once, whoever ordered it. What no record explains is n
 blocks entries at that venue until it is gone (RULES 18a).
 """
 
+from datetime import timedelta
 from decimal import Decimal
 
 from core.engine.draft import BotDraft, Draft
-from core.facts import BalanceRead, Fill, FundingPaid, Transfer
-from core.ledger import fill_postings, funding_postings, transfer_postings
+from core.facts import BalanceRead, Fill, FundingPaid, PositionRead, Transfer
+from core.ledger import fill_postings, funding_postings, moved, transfer_postings
 from core.lots import Lot, enlarge, fee_in_quote, net_qty, reduce, split_oldest_first
 from core.machine import LegFilled, LotCut
 from core.market import Instrument
@@ -16,6 +17,8 @@ from core.orders import Decoded, Role
 from core.values import ZERO, exact_product, plain, ratio, share_of_cost
 
 STRANGER = "external"
+# Differences that come and go within this are readings at two moments.
+SUSPECT_AGE = timedelta(seconds=30)
 
 
 def book_fill(draft: Draft, bot: BotDraft, fill: Fill, who: Decoded) -> bool:
@@ -84,15 +87,15 @@ def book_funding(draft: Draft, bot: BotDraft, paid: FundingPaid) -> None:
     bot.funding += paid.amount
 
 
-def book_transfer(draft: Draft, moved: Transfer) -> None:
+def book_transfer(draft: Draft, transfer: Transfer) -> None:
     """Book a deposit or withdrawal that the venue's own records show."""
     draft.post(
-        transfer_postings(moved.asset, moved.amount),
-        ts=moved.ts,
+        transfer_postings(transfer.asset, transfer.amount),
+        ts=transfer.ts,
         bot_id="",
-        venue=moved.venue,
+        venue=transfer.venue,
         kind="transfer",
-        ref=moved.ref,
+        ref=transfer.ref,
     )
 
 
@@ -101,7 +104,8 @@ def compare_balance(draft: Draft, read: BalanceRead) -> None:
 
     An asset that shows up later was bought, sent or won: without a record it is a difference like any other, for it may
     belong to a trade that is still to be read.
-    A difference must be seen twice, unchanged, before it counts: trades and balances are two readings at two moments.
+    A difference must be seen twice, unchanged, before it counts, for trades and balances are two readings at two moments;
+    one that changes all the time, as a leak in every trade does, counts once it has stood for half a minute.
     """
     key = (read.venue, read.asset)
     booked = draft.wallet.get(key)
@@ -114,20 +118,46 @@ def compare_balance(draft: Draft, read: BalanceRead) -> None:
         else:
             draft.wallet[key] = ZERO
         return
-    booked = booked or ZERO
-    difference = read.total - booked
-    subject = f"{read.venue} {read.asset}"
+    _hold_against(draft, key, read.total, booked or ZERO, "balance_mismatch")
+
+
+def compare_position(draft: Draft, read: PositionRead) -> None:
+    """Hold a swap's position against the ledger; the first reading of a symbol opens it, whoever it belongs to.
+
+    Σ bots + external = the exchange's position is an invariant (RULES 9): a wrong contract size, a hedge sent twice or a
+    position that the exchange closed shows here, though every wallet agrees.
+    """
+    key = (read.venue, read.symbol)
+    booked = draft.positions.get(key)
+    if booked is not None:
+        _hold_against(draft, key, read.qty, booked, "position_mismatch")
+    elif read.qty == ZERO:
+        draft.positions[key] = ZERO
+    else:
+        postings = moved("position", "external", read.symbol, read.qty)
+        ref = f"{read.venue} {read.symbol}"
+        draft.post(postings, ts=read.ts, bot_id="", venue=read.venue, kind="opening", ref=ref)
+
+
+def _hold_against(draft: Draft, key: tuple[str, str], told: Decimal, booked: Decimal, kind: str) -> None:
+    venue, what = key
+    subject = f"{venue} {what}"
+    difference = told - booked
     if difference == ZERO:
+        draft.suspect_since.pop(key, None)
         if draft.suspects.pop(key, None) is not None:
-            if all(venue != read.venue for venue, _ in draft.suspects):
-                draft.blocked.pop(read.venue, None)
+            if all(place != venue for place, _ in draft.suspects):
+                draft.blocked.pop(venue, None)
                 draft.room_freed = True
-            draft.all_clear("balance_mismatch", "", subject)
+            draft.all_clear(kind, "", subject)
         return
-    if draft.suspects.get(key) == difference:
-        detail = f"{subject}: the venue holds {plain(read.total)}, the ledger {plain(booked)}; {plain(difference)} is unexplained"
-        draft.alarm("balance_mismatch", "", subject, "critical", detail)
-        draft.blocked[read.venue] = f"{subject} differs from the ledger by {plain(difference)}"
+    since = draft.suspect_since.setdefault(key, draft.now)
+    if draft.suspects.get(key) == difference or draft.now >= since + SUSPECT_AGE:
+        detail = (
+            f"{subject}: the venue holds {plain(told)}, the ledger {plain(booked)}; {plain(difference)} is unexplained"
+        )
+        draft.alarm(kind, "", subject, "critical", detail)
+        draft.blocked[venue] = f"{subject} differs from the ledger by {plain(difference)}"
     draft.suspects[key] = difference
 
 

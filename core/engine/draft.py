@@ -118,9 +118,11 @@ class Draft:
     quotes: dict[tuple[str, str], Quote]
     fresh: set[tuple[str, str]]
     wallet: dict[tuple[str, str], Decimal]
+    positions: dict[tuple[str, str], Decimal]
     numbering: Numbering
     incidents: dict[str, Incident]
     suspects: dict[tuple[str, str], Decimal]
+    suspect_since: dict[tuple[str, str], datetime]
     blocked: dict[str, str]
     peak: Decimal | None
     account_wake: Mapping[tuple[str, str], Wake]
@@ -146,15 +148,15 @@ class Draft:
     def post(
         self, postings: tuple[Posting, ...], *, ts: datetime, bot_id: str, venue: str, kind: str, ref: str
     ) -> None:
-        """Book one transaction and move the wallet with it."""
+        """Book one transaction and move wallet and position with it."""
         entries, self.numbering = number(
             postings, self.numbering, ts=ts, bot_id=bot_id, venue=venue, kind=kind, ref=ref
         )
         self.entries.extend(entries)
         for entry in entries:
-            if entry.account == "wallet":
-                key = (venue, entry.asset)
-                self.wallet[key] = self.wallet.get(key, ZERO) + entry.amount
+            if entry.account in {"wallet", "position"}:
+                sums = self.wallet if entry.account == "wallet" else self.positions
+                sums[venue, entry.asset] = sums.get((venue, entry.asset), ZERO) + entry.amount
 
     def alarm(self, kind: str, bot_id: str, subject: str, severity: str, detail: str) -> None:
         """Raise an incident, once for as long as it stands."""
@@ -191,6 +193,7 @@ class Draft:
         trades: Seen = world.trades.plus(self.new_trades) if self.new_trades else world.trades
         after = World(
             specs=world.specs, bots=self.bots, limits=self.limits, quotes=self.quotes, wallet=self.wallet, trades=trades,
+            positions=self.positions, suspect_since=self.suspect_since,
             numbering=self.numbering, incidents=self.incidents, suspects=self.suspects, blocked=self.blocked,
             peak=self.peak, held=tuple(self.held), account_wake=self.account_wake,
         )  # fmt: skip
@@ -214,6 +217,7 @@ def open_draft(world: World, now: datetime) -> Draft:
     """Start an advance."""
     return Draft(
         world=world, now=now, limits=world.limits, quotes=dict(world.quotes), fresh=set(), wallet=dict(world.wallet),
+        positions=dict(world.positions), suspect_since=dict(world.suspect_since),
         numbering=world.numbering, incidents=dict(world.incidents), suspects=dict(world.suspects),
         blocked=dict(world.blocked), peak=world.peak, account_wake=world.account_wake, bots=dict(world.bots),
     )  # fmt: skip

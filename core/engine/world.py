@@ -171,6 +171,8 @@ class Incident:
 class World:
     """All that is known between two ticks.
 
+    `positions` are the ledger's signed base quantities of swaps, by (venue, symbol); `suspects` are differences between the
+    ledger and a reading, by (venue, asset or symbol), standing since `suspect_since`.
     `held` are reports of orders whose symbol has no price yet, as after a start: they are answered with the first one. They
     are in no table, so a crash loses them, and the venue tells them again.
     """
@@ -180,10 +182,12 @@ class World:
     limits: Limits = Limits()
     quotes: Mapping[tuple[str, str], Quote] = field(default_factory=dict[tuple[str, str], Quote])
     wallet: Mapping[tuple[str, str], Decimal] = field(default_factory=dict[tuple[str, str], Decimal])
+    positions: Mapping[tuple[str, str], Decimal] = field(default_factory=dict[tuple[str, str], Decimal])
     trades: Seen = Seen()
     numbering: Numbering = Numbering()
     incidents: Mapping[str, Incident] = field(default_factory=dict[str, Incident])
     suspects: Mapping[tuple[str, str], Decimal] = field(default_factory=dict[tuple[str, str], Decimal])
+    suspect_since: Mapping[tuple[str, str], datetime] = field(default_factory=dict[tuple[str, str], datetime])
     blocked: Mapping[str, str] = field(default_factory=dict[str, str])
     peak: Decimal | None = None
     held: tuple[OrderFact, ...] = ()
