@@ -1,16 +1,33 @@
 """Opens `market.duckdb`, the store of candles and backtests: one writer at a time, the batch process or a command."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 from tasks.errors import Busy
 from tasks.migrations import migrate
+from tasks.publish import published_folder
 
 FILE_NAME = "market.duckdb"
 SCHEMA = Path(__file__).parents[1] / "sql" / "schema" / "market"
+
+
+def publish_candles(con: duckdb.DuckDBPyConnection, data_dir: Path, venue: str, symbol: str, timeframe: str) -> Path:
+    """Write one series' candles as Parquet for readers, put in place at once; the next published copy shows `ohlcv`."""
+    folder = published_folder(data_dir) / "parquet" / "ohlcv"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9]+", "-", f"{venue}-{symbol}-{timeframe}")
+    target, fresh = folder / f"{name}.parquet", folder / f".{name}.part"
+    found = con.execute(
+        "SELECT * FROM ohlcv WHERE venue = ? AND symbol = ? AND timeframe = ? ORDER BY ts", [venue, symbol, timeframe]
+    )
+    pq.write_table(found.to_arrow_table(), fresh, compression="zstd")
+    fresh.replace(target)
+    return target
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> Outcome:
 def _import(args: argparse.Namespace, folder: Path) -> Outcome:
     from tasks.candles_read import CandleRefused, read_candles
     from tasks.candles_store import import_candles
-    from tasks.market_store import open_market
+    from tasks.market_store import open_market, publish_candles
 
     if not Path(args.path).is_file():
         raise Refused(f"no file {args.path}", key="PATH", accepted="a CSV, Parquet, feather or JSON file of candles")
@@ -47,6 +47,7 @@ def _import(args: argparse.Namespace, folder: Path) -> Outcome:
         raise Refused(str(refused), key="PATH") from None
     with open_market(folder) as con:
         done = import_candles(con, series, venue=args.venue, symbol=args.symbol, timeframe=args.timeframe)
+        publish_candles(con, folder, args.venue, args.symbol, args.timeframe)
     lines = report.lines()
     data: dict[str, Any] = {"rows": len(series), "new": done.added, "report": lines}
 

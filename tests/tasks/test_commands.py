@@ -122,6 +122,10 @@ def test_candles_are_imported_once_and_checked(portfolio: Path, capsys: pytest.C
     assert told(capsys, *words, *place)[1]["data"]["new"] == 300
     assert told(capsys, *words, *place)[1]["data"]["new"] == 0
     assert told(capsys, "candles", "check", *place)[1]["data"]["findings"] == []
+    play(portfolio, 1)
+    code, document = told(capsys, "sql", "SELECT count(*) AS n, max(high) AS top FROM ohlcv", *place)
+    assert code == 0
+    assert document["data"]["rows"][0]["n"] == 300
 
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
