@@ -1,16 +1,10 @@
 """A whole portfolio that trades at the loopback exchange: its file, its ticks, and its books against the exchange's."""
 
-import asyncio
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-import duckdb
-
-from tasks.opening import open_session
-from tasks.session import Session
-from tasks.ticking import TickSummary, tick
+from tests.tasks.played import play as trade
+from tests.tasks.played import stored
 from tests.wire.exchange_server import API_KEY, SECRET, ExchangeServer
 
 
@@ -38,33 +32,9 @@ def keys() -> dict[str, str]:
     return {"WIRE_KEY": API_KEY, "WIRE_SECRET": SECRET}
 
 
-def trade(file: Path, ticks: int, between: Callable[[int, Session], None] | None = None) -> list[TickSummary]:
-    """Open, tick, close; `between` is called before each tick."""
-
-    async def loop() -> list[TickSummary]:
-        session = await open_session(file)
-        done: list[TickSummary] = []
-        try:
-            for number in range(ticks):
-                if between is not None:
-                    between(number, session)
-                done.append(await tick(session))
-        finally:
-            await session.close()
-        return done
-
-    return asyncio.run(loop())
-
-
-def stored(file: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Ask the store, which must not be open."""
-    con = duckdb.connect(str(file.parent / "data" / "trading.duckdb"), read_only=True)
-    try:
-        return con.execute(sql).fetchall()
-    finally:
-        con.close()
-
-
 def wallet(file: Path) -> dict[str, Decimal]:
     """Return the ledger's wallet by asset."""
     return dict(stored(file, "SELECT asset, sum(amount) FROM ledger WHERE account = 'wallet' GROUP BY asset"))
+
+
+__all__ = ["keys", "stored", "trade", "wallet", "write_portfolio"]
