@@ -152,7 +152,7 @@ def _stranger_sells(server: ExchangeServer) -> None:
         "symbol": "BTCUSDT",
         "side": "SELL",
         "type": "MARKET",
-        "quantity": "0.001",
+        "quantity": "0.002",
         "newClientOrderId": "adl_autoclose",
     }
     server.swap.place(order)
