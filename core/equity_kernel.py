@@ -4,28 +4,17 @@ Between two executions equity is a line over the close. So there is a band of cl
 deepens and no exposure grows; the closes that leave it are found by comparing whole numbers, and only those are valued.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
 import numpy as np
-from numba import njit  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 FAR = 1 << 61
 # A part in 2**36 of a price: floats err by one in 2**52, a few times over.
 MARGIN = 1 << 36
 
 
-def _compiled(function: _F) -> _F:
-    made: Any = njit(cache=True, error_model="numpy")(function)  # pyright: ignore[reportUnknownVariableType]
-    return cast("_F", made)
-
-
-@_compiled
 def drawdown(
     close: Ints, low_1: Ints, high_1: Ints, block: int, unit: float, bar: Ints, base: Floats, cash: Floats, start: float
 ) -> tuple[float, float]:
@@ -57,7 +46,6 @@ def drawdown(
     return fall, exposure
 
 
-@_compiled
 def _band(peak: float, fall: float, exposure: float, held: float, money: float, unit: float) -> tuple[int, int]:
     # Closes strictly between the two change none of the three figures. Rounded inwards by far more than floats err.
     if held == 0:
@@ -72,12 +60,10 @@ def _band(peak: float, fall: float, exposure: float, held: float, money: float, 
     return below + abs(below) // MARGIN + 1, above - abs(above) // MARGIN - 1
 
 
-@_compiled
 def _unit_price(equity: float, money: float, held: float, unit: float) -> int:
     return int(min(max((equity - money) / held * unit, -FAR), FAR))
 
 
-@_compiled
 def _next_outside(
     close: Ints, low_1: Ints, high_1: Ints, block: int, start: int, end: int, below: int, above: int
 ) -> int:

@@ -9,16 +9,11 @@ because the simulated venue fills in full; so a grid is a table of columns (`LEV
 their level's own price are found through one pointer a side; the few that had to be moved behind the touch stand in a list.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
 import numpy as np
-from numba import njit  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 # How a run ended. All but DONE say that the kernel does not know what the core would do.
 DONE, LOG_FULL, BELOW_MINIMUM, BARRIER_LATE, ROUNDING, QUEUE_FULL, WOULD_CROSS = range(7)
@@ -55,12 +50,6 @@ _AT, _ID, _PLACES, _LEVEL = range(4)
 DUE_COLUMNS = 4
 
 
-def _compiled(function: _F) -> _F:
-    made: Any = njit(cache=True, error_model="numpy")(function)  # pyright: ignore[reportUnknownVariableType]
-    return cast("_F", made)
-
-
-@_compiled
 def run(
     ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, low_1: Ints, high_1: Ints,
     p: Ints, s: Ints, g: Ints, due: Ints, log: Ints,
@@ -92,7 +81,6 @@ def run(
     return s[S_STATUS]
 
 
-@_compiled
 def _begin(p: Ints, s: Ints, g: Ints) -> None:
     levels = g.shape[1]
     # Loops instead of slices: a slice may raise, and code that cannot raise needs nothing of Python to run.
@@ -113,7 +101,6 @@ def _begin(p: Ints, s: Ints, g: Ints) -> None:
         s[S_TODO] = levels
 
 
-@_compiled
 def _is_plain(p: Ints, s: Ints, g: Ints) -> bool:
     # Whether from now on every order stands at its own price and nothing but the price matters.
     if p[LATENCY_US] or p[LIMIT] or p[STOP_DEN] or p[DEADLINE_US] < FAR or s[S_MOVED]:
@@ -121,7 +108,6 @@ def _is_plain(p: Ints, s: Ints, g: Ints) -> bool:
     return p[INVENTORY] != NONE or (s[S_UNARMED] < 0 if p[SHORT] else s[S_UNARMED] >= g.shape[1])
 
 
-@_compiled
 def _run_plain(
     first: int, ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, low_1: Ints, high_1: Ints,
     p: Ints, s: Ints, g: Ints, log: Ints,
@@ -148,7 +134,6 @@ def _run_plain(
     s[S_VISITED] += visited
 
 
-@_compiled
 def _plain_point(price: int, at: int, bar: int, p: Ints, s: Ints, g: Ints, log: Ints) -> tuple[int, int]:
     # Fill what the price reaches; returns the prices that matter next. All orders of a side have different prices, so the
     # order in which the filled levels are placed again shows nowhere but in how many numbers they take.
@@ -179,19 +164,18 @@ def _plain_point(price: int, at: int, bar: int, p: Ints, s: Ints, g: Ints, log: 
     return g[BID, top] - edge if top >= 0 else -FAR, g[ASK, bottom] + edge if bottom < levels else FAR
 
 
-@_compiled
 def _plain_fill(
     i: int, leaves: int, price: int, at: int, bar: int, k: int, trade: int, fee: int, g: Ints, log: Ints
 ) -> None:
-    cycle = g[CYCLE, i]
-    g[CYCLE, i] = cycle + leaves
+    cycle, attempt = g[CYCLE, i], g[ATTEMPT, i]
+    g[CYCLE, i], g[ATTEMPT, i] = cycle + leaves, 0
     if k >= len(log):
         return
     log[k, FILL_US] = at
     log[k, FILL_BAR] = bar
     log[k, FILL_LEVEL] = i
     log[k, FILL_CYCLE] = cycle
-    log[k, FILL_ATTEMPT] = 0
+    log[k, FILL_ATTEMPT] = attempt
     log[k, FILL_EXIT] = leaves
     log[k, FILL_PRICE] = price
     log[k, FILL_QTY] = g[QTY, i]
@@ -200,7 +184,6 @@ def _plain_fill(
     log[k, FILL_FEE] = fee
 
 
-@_compiled
 def _next_outside(
     low: Ints, high: Ints, low_1: Ints, high_1: Ints, start: int, end: int, below: int, above: int
 ) -> int:
@@ -219,7 +202,6 @@ def _next_outside(
     return i
 
 
-@_compiled
 def _bar(
     opened_us: int, open_: int, high: int, low: int, close: int, first: bool,
     p: Ints, s: Ints, g: Ints, due: Ints, log: Ints,
@@ -246,7 +228,6 @@ def _bar(
             return
 
 
-@_compiled
 def _move(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
     start, since = s[S_PRICE], s[S_TIME]
     while s[S_DUE_FROM] < s[S_DUE_TO] and due[s[S_DUE_FROM], _AT] <= now:
@@ -271,7 +252,6 @@ def _move(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints)
     s[S_TIME] = now
 
 
-@_compiled
 def _between(start: int, since: int, end: int, now: int, at: int, p: Ints, s: Ints) -> int:
     # Where the straight path is at `at`, rounded to the tick towards its start.
     if at <= since or now <= since:
@@ -287,7 +267,6 @@ def _between(start: int, since: int, end: int, now: int, at: int, p: Ints, s: In
     return -((-start - -(-way // (now - since))) // p[TICK]) * p[TICK]
 
 
-@_compiled
 def _terminates(part: int, whole: int) -> bool:
     a, b = part, whole
     while b:
@@ -300,12 +279,10 @@ def _terminates(part: int, whole: int) -> bool:
     return rest == 1
 
 
-@_compiled
 def _is_bid(i: int, p: Ints, g: Ints) -> bool:
     return g[HOLDING, i] == p[SHORT]
 
 
-@_compiled
 def _best(bid: bool, p: Ints, s: Ints, g: Ints) -> int:
     # The level whose resting order fills first on a side, or -1; at one price the older order does.
     best = s[S_TOP] if bid else s[S_BOTTOM]
@@ -322,7 +299,6 @@ def _best(bid: bool, p: Ints, s: Ints, g: Ints) -> int:
     return best
 
 
-@_compiled
 def _sweep(to: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
     s[S_PRICE] = to
     i = _best(True, p, s, g)
@@ -337,7 +313,6 @@ def _sweep(to: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
         i = _best(False, p, s, g)
 
 
-@_compiled
 def _take_off(i: int, p: Ints, s: Ints, g: Ints) -> None:
     # Out of the book and out of the list of moved orders, before the order ends in whichever way.
     bid = _is_bid(i, p, g)
@@ -358,7 +333,6 @@ def _take_off(i: int, p: Ints, s: Ints, g: Ints) -> None:
             s[S_BOTTOM] += 1
 
 
-@_compiled
 def _activate(i: int, here: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
     bid = _is_bid(i, p, g)
     price = g[PRICE, i]
@@ -380,7 +354,6 @@ def _activate(i: int, here: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) 
         s[S_BOTTOM] = min(s[S_BOTTOM], i)
 
 
-@_compiled
 def _end(i: int, s: Ints, g: Ints) -> None:
     # An order ended without a trade: its leg is worked again with the next settling.
     g[STATE, i] = _ABSENT
@@ -388,7 +361,6 @@ def _end(i: int, s: Ints, g: Ints) -> None:
     s[S_TODO] += 1
 
 
-@_compiled
 def _fill(i: int, price: int, maker: bool, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
     holding = g[HOLDING, i]
     value = price * g[QTY, i]
@@ -410,7 +382,6 @@ def _fill(i: int, price: int, maker: bool, at: int, p: Ints, s: Ints, g: Ints, l
     _end(i, s, g)
 
 
-@_compiled
 def _write(
     i: int, leaves: int, price: int, qty: int, maker: bool, at: int, fee: int, s: Ints, g: Ints, log: Ints
 ) -> None:
@@ -433,7 +404,6 @@ def _write(
     log[k, FILL_FEE] = fee
 
 
-@_compiled
 def _settle(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
     # What the engine does at one moment: barriers, then exits before entries, by name; round by round.
     while True:
@@ -452,7 +422,6 @@ def _settle(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Int
     _set_edges(p, s, g)
 
 
-@_compiled
 def _take_todo(s: Ints, g: Ints) -> int:
     count = s[S_TODO]
     s[S_TODO] = 0
@@ -468,7 +437,6 @@ def _take_todo(s: Ints, g: Ints) -> int:
     return count
 
 
-@_compiled
 def _arm(price: int, p: Ints, s: Ints, g: Ints) -> None:
     # `initial_inventory: none`: a level enters once the price has been on the side where its entry rests.
     i = s[S_UNARMED]
@@ -483,7 +451,6 @@ def _arm(price: int, p: Ints, s: Ints, g: Ints) -> None:
     s[S_UNARMED] = i
 
 
-@_compiled
 def _withdraw_moved(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
     # An order that stands behind its own price goes back there once that would rest.
     k = 0
@@ -501,7 +468,6 @@ def _withdraw_moved(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) 
             k += 1
 
 
-@_compiled
 def _place(i: int, last: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
     bid = _is_bid(i, p, g)
     own = g[BID, i] if bid else g[ASK, i]
@@ -529,7 +495,6 @@ def _place(i: int, last: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, lo
         _send(i, 1, now, p, s, g, due)
 
 
-@_compiled
 def _send(i: int, places: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
     # Onto the queue, which is in order of time and then of order number: cancels are of older orders.
     first, k = s[S_DUE_FROM], s[S_DUE_TO]
@@ -548,13 +513,11 @@ def _send(i: int, places: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -
     due[k, _AT], due[k, _ID], due[k, _PLACES], due[k, _LEVEL] = at, g[ORDER, i], places, i
 
 
-@_compiled
 def _shift(here: int, there: int, due: Ints) -> None:
     for column in range(DUE_COLUMNS):
         due[there, column] = due[here, column]
 
 
-@_compiled
 def _stop_price(p: Ints, s: Ints) -> int:
     # The price at which the open inventory has lost `stop_loss` of its cost after the fees paid on it.
     cost, fees = s[S_COST] * p[COST_MUL], s[S_FEES] * p[FEE_MUL]
@@ -564,7 +527,6 @@ def _stop_price(p: Ints, s: Ints) -> int:
     return (cost * (p[STOP_DEN] - p[STOP_NUM]) + fees * p[STOP_DEN]) // whole
 
 
-@_compiled
 def _barrier(price: int, now: int, p: Ints, s: Ints) -> int:
     # 0: none fires; 1: limit price; 2: stop loss; 3: time limit. In the core's order.
     sign = -1 if p[SHORT] else 1
@@ -575,7 +537,6 @@ def _barrier(price: int, now: int, p: Ints, s: Ints) -> int:
     return 3 if now >= p[DEADLINE_US] else 0
 
 
-@_compiled
 def _close(barrier: int, price: int, now: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
     # Everything is withdrawn and what is held is sold (or bought back) at the touch, down to the exchange's minimum.
     if p[LATENCY_US]:
@@ -599,7 +560,6 @@ def _close(barrier: int, price: int, now: int, p: Ints, s: Ints, g: Ints, log: I
     _write(-1, 1, paid, held, False, now, fee, s, g, log)
 
 
-@_compiled
 def _set_edges(p: Ints, s: Ints, g: Ints) -> None:
     # Prices at or beyond which something happens: fills, moved orders that may go home, barriers, levels to arm.
     low, high = -FAR, FAR

@@ -28,7 +28,7 @@ from tasks.progress import Progress
 from tasks.settings import load_portfolio
 
 if TYPE_CHECKING:
-    from tasks.kernel_run import KernelRun  # numba costs a third of a second
+    from tasks.kernel_run import KernelRun
 
 # RULES 18b: the tick interval (5 s) plus one second.
 LATENCY_S = 6.0
@@ -102,9 +102,6 @@ def backtest(
 def _run_kernel(
     portfolio: Portfolio, bot: GridConfig, spec: BotSpec, series: CandleSeries, timeframe: str, options: Options
 ) -> "KernelRun":
-    from tasks.kernel_cache import prepare
-
-    prepare()
     from tasks.kernel_run import backtest_grid
 
     opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from core import grid_kernel as gk
 from core.engine import BotSpec, Limits
-from core.equity_kernel import drawdown
 from core.facts import Fill
 from core.machines.grid.config import GridConfig
 from core.orders import Role, client_id, leg_id
 from core.values import ONE, ZERO, Side, exact_product, plain, ratio, share_of_cost
+from tasks import kernel_native
 from tasks.equity import Curve, ratios
 from tasks.kernel_tables import (
     FEE_SCALE,
@@ -86,10 +86,10 @@ def run_grid(
     s = np.zeros(gk.SCALARS, dtype=np.int64)
     due = np.empty((4 * g.shape[1] + 64, gk.DUE_COLUMNS), dtype=np.int64)
     log = np.empty((_LOG_ROWS, gk.FILL_COLUMNS), dtype=np.int64)
-    status = gk.run(*columns.all, p, s, g, due, log)
+    status = kernel_native.run_grid(columns.all, p, s, g, due, log)
     if status == gk.LOG_FULL:
         log = np.empty((int(s[gk.S_FILLS]), gk.FILL_COLUMNS), dtype=np.int64)
-        status = gk.run(*columns.all, p, s, g, due, log)
+        status = kernel_native.run_grid(columns.all, p, s, g, due, log)
     if status != gk.DONE:
         raise refuse(_STATUS[status])
     log = log[: s[gk.S_FILLS]]
@@ -256,8 +256,8 @@ def flows_of(made: KernelRun) -> Flows:
 def drawdown_of(made: KernelRun) -> tuple[float, float]:
     """Return the deepest fall from a peak of equity at bar closes, a fraction, and the largest exposure in quote."""
     flows, columns = flows_of(made), made.columns
-    return drawdown(
-        columns.close, columns.low_1, columns.high_1, gk.BLOCK, 10.0**columns.scale,
+    return kernel_native.drawdown(
+        columns.close, columns.low_1, columns.high_1, 10.0**columns.scale,
         flows.bar, flows.base, flows.cash, float(made.spec.capital_quote),
     )  # fmt: skip
 
@@ -319,6 +319,7 @@ def backtest_grid(
 ) -> KernelRun:
     """Run a grid over a series and count it; `elapsed_s` is the kernel's. Raises `Refused` for what only the core can do."""
     columns = columns_of(series, timeframe, units_of(spec, series.scale).price_scale)
+    kernel_native.prepare()
     began = time.perf_counter()
     made = run_grid(bot, spec, columns, options, limits, opening.get(spec.instrument.quote, ZERO))
     made.figures = figures_of(made, time.perf_counter() - began)

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
 
+from core import grid_kernel as gk
 from core.engine import BotSpec, Limits
 from core.facts import Fill
 from core.kernel import ArraySeries, series_of
@@ -15,7 +17,7 @@ from core.simbook import FillRules
 from core.simulation import Account
 from tasks.backtesting import Options
 from tasks.kernel_run import KernelRun, run_grid
-from tasks.kernel_tables import columns_of, units_of
+from tasks.kernel_tables import columns_of, levels_of, parameters_of, units_of
 from tests.core.grids import Drawn, Walk, maybe
 from tests.core.worlds import D, Run, account, candles, grid, instrument, run, spec, swap, world
 
@@ -66,6 +68,18 @@ class KernelScenario:
         made, series = self.spec, self.series
         columns = columns_of(series, "1m", units_of(made, series.scale).price_scale)
         return run_grid(self.config, made, columns, self.options, Limits(), Decimal(MONEY))
+
+
+def inputs(scenario: KernelScenario) -> tuple[Any, ...]:
+    """Return what the kernel itself is called with: columns, parameters, scalars, levels, queue and log."""
+    made, series = scenario.spec, scenario.series
+    units = units_of(made, series.scale)
+    columns = columns_of(series, "1m", units.price_scale)
+    g = levels_of(made.plan, units)
+    s = np.zeros(gk.SCALARS, dtype=np.int64)
+    due = np.zeros((4 * g.shape[1] + 64, gk.DUE_COLUMNS), dtype=np.int64)
+    log = np.zeros((4096, gk.FILL_COLUMNS), dtype=np.int64)
+    return columns, parameters_of(made, scenario.options, units, columns), s, g, due, log
 
 
 def told(fills: list[Fill]) -> list[tuple[Any, ...]]:

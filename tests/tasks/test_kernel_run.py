@@ -1,7 +1,6 @@
 """`--engine kernel`: the same document as the core's, on made-up and on real candles, and a refusal for the rest."""
 
 import json
-import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 
 from benchmarks.workloads import BARS_A_YEAR, brownian_bars, portfolio_yaml, series
 from core.kernel import ArraySeries
-from tasks import kernel_cache
 from tasks.assemble import instruments_of, limits_of, opening_of, spec_of
 from tasks.backtesting import Options, run_spec
 from tasks.candles_read import read_candles
@@ -161,17 +159,3 @@ def test_a_small_log_is_grown(monkeypatch: pytest.MonkeyPatch) -> None:
     _, made = both(portfolio_yaml(), series(brownian_bars(30_000)), "1m", intrabar="ohlc", fill="touch", latency_s=0)
     assert len(made.log) > 60
     assert np.all(np.diff(made.log[:, 0]) >= 0)
-
-
-def test_compiled_code_is_kept_where_the_user_may_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The cache is the user's own, says once that it is empty, and gives way to a temporary one."""
-    monkeypatch.setenv("NUMBA_CACHE_DIR", os.environ.get("NUMBA_CACHE_DIR", ""))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder = kernel_cache.prepare()
-    assert folder.is_relative_to(tmp_path / "cache")
-    assert "compiling" in capsys.readouterr().err
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert not kernel_cache.prepare().is_relative_to(tmp_path)

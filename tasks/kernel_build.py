@@ -1,0 +1,94 @@
+"""Compiles the kernels of the core with numba into one object file of machine code that needs neither numba nor Python.
+
+numba's own cache must load numba again in every process (half a second); an object file loads in milliseconds. So numba
+writes LLVM code once; everything but the entries is made private and optimised away where it cannot be reached, the error
+paths among it, because kernels never raise. What is left calls nothing outside but memory functions of the C library.
+"""
+
+from types import FunctionType, ModuleType
+from typing import Any
+
+import llvmlite.binding as llvm
+from numba import carray, cfunc, types
+from numba.extending import register_jitable
+
+from core import equity_kernel, grid_kernel
+from core.equity_kernel import drawdown
+from core.grid_kernel import BLOCK, DUE_COLUMNS, FILL_COLUMNS, LEVEL_ROWS, PARAMETERS, SCALARS, run
+
+_INT, _FLOAT = types.int64, types.float64
+_INTS, _FLOATS = types.CPointer(_INT), types.CPointer(_FLOAT)
+
+
+def _grid_run(
+    ts: Any, open_: Any, high: Any, low: Any, close: Any, low_1: Any, high_1: Any, bars: int,
+    p: Any, s: Any, g: Any, levels: int, due: Any, due_rows: int, log: Any, log_rows: int,
+) -> int:  # fmt: skip
+    blocks = (bars + BLOCK - 1) // BLOCK
+    return run(
+        carray(ts, (bars,)), carray(open_, (bars,)), carray(high, (bars,)), carray(low, (bars,)), carray(close, (bars,)),
+        carray(low_1, (blocks,)), carray(high_1, (blocks,)), carray(p, (PARAMETERS,)), carray(s, (SCALARS,)),
+        carray(g, (LEVEL_ROWS, levels)), carray(due, (due_rows, DUE_COLUMNS)), carray(log, (log_rows, FILL_COLUMNS)),
+    )  # fmt: skip
+
+
+def _equity_drawdown(
+    close: Any, low_1: Any, high_1: Any, bars: int, unit: float,
+    bar: Any, base: Any, cash: Any, fills: int, start: float, found: Any,
+) -> int:  # fmt: skip
+    blocks = (bars + BLOCK - 1) // BLOCK
+    fall, exposure = drawdown(
+        carray(close, (bars,)), carray(low_1, (blocks,)), carray(high_1, (blocks,)), BLOCK, unit,
+        carray(bar, (fills,)), carray(base, (fills,)), carray(cash, (fills,)), start,
+    )  # fmt: skip
+    out = carray(found, (2,))
+    out[0] = fall
+    out[1] = exposure
+    return 0
+
+
+# Each entry with its signature; the name is the symbol in the object file.
+ENTRIES = {
+    "grid_run": (
+        _grid_run,
+        _INT(*[_INTS] * 7, _INT, _INTS, _INTS, _INTS, _INT, _INTS, _INT, _INTS, _INT),
+    ),
+    "equity_drawdown": (
+        _equity_drawdown,
+        _INT(_INTS, _INTS, _INTS, _INT, _FLOAT, _INTS, _FLOATS, _FLOATS, _INT, _FLOAT, _FLOATS),
+    ),
+}
+
+
+def build(machine: llvm.TargetMachine) -> bytes:
+    """Compile all entries for `machine`; returns the object file. Raises `RuntimeError` where code of Python's is left in it."""
+    for module in (grid_kernel, equity_kernel):
+        _offer(module)
+    whole = llvm.parse_assembly("")
+    for name, (function, signature) in ENTRIES.items():
+        made = cfunc(signature, error_model="numpy")(function)
+        part = llvm.parse_assembly(made.inspect_llvm())
+        native = made.native_name.removeprefix("cfunc.")
+        for one in part.functions:
+            if not one.is_declaration and one.name != native:
+                one.linkage = "internal"
+        part.get_function(native).name = name
+        _optimise(part, machine)
+        whole.link_in(part)
+    outside = [one.name for one in whole.functions if one.is_declaration and not one.name.startswith("llvm.")]
+    if outside:
+        message = f"the kernel calls {', '.join(outside)}: one of its functions may raise or allocate"
+        raise RuntimeError(message)
+    return machine.emit_object(whole)
+
+
+def _offer(module: ModuleType) -> None:
+    # The kernels are plain Python; this tells numba that compiled code may call them.
+    for function in vars(module).values():
+        if isinstance(function, FunctionType) and function.__module__ == module.__name__:
+            register_jitable(error_model="numpy", no_cfunc_wrapper=True)(function)
+
+
+def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    builder.getModulePassManager().run(module, builder)

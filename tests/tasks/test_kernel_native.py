@@ -1,0 +1,93 @@
+"""The compiled kernels: the machine code does what the Python source does, and loads without numba."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core import equity_kernel, grid_kernel
+from tasks import kernel_native
+from tasks.equity import DAY_MS, Trade, equity_curve
+from tests.core.kernel_runs import KernelScenario, inputs, scenarios
+
+
+@settings(max_examples=60, deadline=None)
+@given(scenarios())
+def test_machine_code_is_the_source(scenario: KernelScenario) -> None:
+    """The kernel as plain Python and as machine code leave the same log and the same scalars."""
+    status, made = [], []
+    for run in (lambda c, *rest: grid_kernel.run(*c, *rest), kernel_native.run_grid):
+        columns, p, s, g, due, log = inputs(scenario)
+        status.append(run(columns.all, p, s, g, due, log))
+        made.append((s, log[: s[grid_kernel.S_FILLS]]))
+    assert status[0] == status[1]
+    assert np.array_equal(made[0][0], made[1][0])
+    assert np.array_equal(made[0][1], made[1][1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.integers(50, 150), min_size=1, max_size=90),
+    st.lists(st.tuples(st.integers(0, 89), st.integers(-3, 3), st.integers(-300, 300)), max_size=12),
+    st.sampled_from([100.0, 1.0]),
+)
+def test_drawdown_and_exposure_are_those_of_the_curve(
+    closes: list[int], moves: list[tuple[int, int, int]], start: float
+) -> None:
+    """The compiled pass finds the very floats of the whole curve, long or short, rich or bankrupt."""
+    from decimal import Decimal
+
+    close = np.array(closes, dtype=np.int64)
+    moves = sorted(move for move in moves if move[0] < len(closes))
+    trades = [Trade(bar * DAY_MS, float(base), cash / 7) for bar, base, cash in moves]
+    stamps = np.arange(len(closes), dtype=np.int64) * DAY_MS
+    curve = equity_curve(stamps, close / 10.0, trades, Decimal(int(start)))
+    blocks = np.arange(0, len(closes), grid_kernel.BLOCK)
+    columns = close, np.minimum.reduceat(close, blocks), np.maximum.reduceat(close, blocks)
+    bar = np.array([bar for bar, _, _ in moves], dtype=np.int64)
+    base = np.cumsum([float(base) for _, base, _ in moves])
+    cash = np.cumsum([cash / 7 for _, _, cash in moves])
+    found = kernel_native.drawdown(*columns, 10.0, bar, base, cash, start)
+    assert found == (float(curve.drawdown.max()), float(curve.exposure.max()))
+    assert found == equity_kernel.drawdown(*columns, grid_kernel.BLOCK, 10.0, bar, base, cash, start)
+
+
+def test_a_warm_start_needs_no_numba() -> None:
+    """With the object file in the cache a process runs the kernels without numba, which takes half a second to load."""
+    kernel_native.prepare()
+    code = "import sys; from tasks import kernel_native; kernel_native.prepare(); print('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "False"
+    assert done.stderr == ""
+
+
+def test_the_cache_is_named_after_sources_and_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Code of another version or for another processor is never loaded."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    one = kernel_native.cache_file("one")
+    assert one.is_relative_to(tmp_path)
+    assert one != kernel_native.cache_file("two")
+    monkeypatch.setattr(kernel_native, "SOURCES", kernel_native.SOURCES[:1])
+    assert one != kernel_native.cache_file("one")
+
+
+def test_without_a_cache_it_is_compiled_for_this_run(tmp_path: Path) -> None:
+    """Where nothing can be written a run compiles, says so, and still answers."""
+    (tmp_path / "file").write_text("")
+    code = "from tasks import kernel_native; kernel_native.prepare()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300,
+        env={"XDG_CACHE_HOME": str(tmp_path / "file"), "PATH": "", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert "compiling" in done.stderr
+    assert "cannot be kept" in done.stderr
+
+
+def test_only_columns_of_64_bits_are_taken() -> None:
+    """An array that machine code would misread is refused."""
+    with pytest.raises(ValueError, match="64 bits"):
+        kernel_native.drawdown(*[np.zeros(4, dtype=np.int32)] * 3, 1.0, *[np.zeros(0)] * 3, 1.0)
