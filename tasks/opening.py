@@ -27,7 +27,7 @@ from tasks.errors import Busy, Halted, Refused
 from tasks.feeds import Feed
 from tasks.migrations import MigrationRefused
 from tasks.paper import PaperVenue
-from tasks.real_venues import open_accounts, refuse_other_stores, symbols_at
+from tasks.real_venues import open_accounts, recall_orders, refuse_other_stores, symbols_at
 from tasks.session import Session, fresh_world
 from tasks.settings import data_dir as data_dir_of
 from tasks.settings import load_portfolio
@@ -105,6 +105,7 @@ async def _open_real(portfolio: Portfolio, path: Path, folder: Path) -> Session:
             await refuse_other_stores(venues, symbols, specs.values(), Session.clock())
             _remember_choices(folder, {}, rules, _epoch(folder))
             session = _session(portfolio, path, folder, store, venues, specs)
+            recall_orders(venues, store)
         undo.pop_all()
     return session
 

@@ -8,6 +8,8 @@ from core.engine import BotSpec
 from core.orders import decode
 from core.portfolio import Portfolio, VenueConfig
 from tasks.errors import Busy, GridkeeperError, Halted, Refused
+from tasks.store import Store
+from tasks.store_load import order_names
 from tasks.venue import ConfigRefused, Venue, VenueError, VenueHalted
 
 
@@ -40,6 +42,20 @@ async def open_accounts(portfolio: Portfolio, undo: AsyncExitStack) -> dict[str,
             raise _told(fault, index) from None
         opened[config.id] = venue
     return opened
+
+
+def recall_orders(venues: Mapping[str, Venue], store: Store) -> None:
+    """Tell the venues whose orders are whose: trades name the exchange's id alone, and asking for each costs a request."""
+    from tasks.exchange import CcxtVenue
+
+    con = store.reader()
+    try:
+        for venue_id, symbol, exchange_id, client_id in order_names(con):
+            venue = venues.get(venue_id)
+            if isinstance(venue, CcxtVenue):
+                venue.reader.learn(symbol, exchange_id, client_id)
+    finally:
+        con.close()
 
 
 def symbols_at(portfolio: Portfolio, venue: VenueConfig) -> list[str]:

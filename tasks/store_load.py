@@ -79,6 +79,15 @@ def read_orders(con: duckdb.DuckDBPyConnection, where: str, values: list[Any]) -
     return [(_order(row), tidy_or_none(row[21])) for row in rows]
 
 
+def order_names(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str, str]]:
+    """Return (venue, symbol, the exchange's id, our client id) of the newest orders that an exchange has named."""
+    return con.execute(
+        "SELECT venue, symbol, exchange_id, client_id FROM "
+        "(SELECT * FROM orders WHERE exchange_id <> '' ORDER BY created_at DESC LIMIT ?) ORDER BY created_at",
+        [TRADES_KEPT],
+    ).fetchall()
+
+
 def read_lots(con: duckdb.DuckDBPyConnection) -> list[Lot]:
     """Read all open lots, in the order in which they were opened."""
     rows = con.execute(

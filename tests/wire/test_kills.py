@@ -46,6 +46,22 @@ def test_nothing_is_placed_before_the_account_was_read(tmp_path: Path, server: E
     assert stored(file, "SELECT kind, resolved_at IS NOT NULL FROM incidents") == [("venue_unreadable", True)]
 
 
+def test_a_restart_does_not_ask_whose_each_order_was(tmp_path: Path, server: ExchangeServer) -> None:
+    """The store knows the exchange's ids of our orders: trades read anew after a start cost no request each."""
+
+    def move(number: int, _: Session) -> None:
+        if number > 2:
+            server.spot.move("BTCUSDT", Decimal(59300 if number % 2 else 60700))
+
+    file = write_portfolio(tmp_path, server)
+    trade(file, 12, move)
+    assert len(server.spot.trades) > 10
+    server.log.clear()
+    trade(file, 2)
+    assert server.count("GET", "/myTrades") > 0
+    assert server.count("GET", "/order") == 0
+
+
 def test_trades_read_beside_a_failed_balance_are_kept(tmp_path: Path, server: ExchangeServer) -> None:
     """Trades count although the balances read after them failed: a reading is lost alone, not with its neighbours."""
 
