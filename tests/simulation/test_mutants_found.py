@@ -1,15 +1,66 @@
 """What seeded bugs showed to be untested: each test here was written because a mutant had lived (benchmarks/mutants.py)."""
 
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from core.orders import Order
+from core.engine import Cancel, Place, Step, World, advance
+from core.facts import Accepted, Fact, Fill, NotFound, Seen, SeenAs
+from core.orders import Order, Status
 from tasks.paper import PaperVenue
 from tasks.session import Session
 from tasks.venue import Answer
+from tests.core.worlds import SYMBOL, T0, D, after, grid, instrument, quote, spec, world
 from tests.tasks.played import play, write_candles, write_portfolio
+
+
+def one_order() -> tuple[World, Order]:
+    """A grid of one level that buys 0.1 at 98 and sells at 100; its entry rests since a second after the start."""
+    step = advance(world(spec(grid(start_price=98, end_price=100, levels=1), instrument())), [quote("99")], T0)
+    (entry,) = placed(step)
+    return advance(step.world, [Accepted(entry.client_id, "7", after(1))], after(1)).world, entry
+
+
+def placed(step: Step) -> list[Order]:
+    """The orders that a step sends."""
+    return [intent.order for intent in step.intents if isinstance(intent, Place)]
+
+
+def told(before: World, seconds: float, *facts: Fact) -> Step:
+    """Tell facts at a time, with a fresh price."""
+    return advance(before, [quote("99", after(seconds)), *facts], after(seconds))
+
+
+def trade(order: Order, qty: str, *, trade_id: str = "1") -> Fill:
+    """A trade of an order at its price, without a fee."""
+    return Fill(
+        venue="spot", symbol=SYMBOL, trade_id=trade_id, client_id=order.client_id, side=order.side,
+        price=order.price or Decimal(0), qty=D(qty), fee=D(0), fee_asset="USDT", ts=after(4), maker=True,
+    )  # fmt: skip
+
+
+def test_a_resting_order_outlives_a_query_that_lags() -> None:
+    """Not found is no news of an acknowledged order before the quarantine is over; then it is over, and that is said."""
+    before, entry = one_order()
+    soon = told(before, 3, NotFound(entry.client_id, after(3)))
+    assert not soon.orders
+    assert not soon.intents
+    late = told(before, 60, NotFound(entry.client_id, after(60)))
+    assert [order.status for order in late.orders if order.client_id == entry.client_id] == [Status.CANCELED]
+    assert [one.kind for one in late.raised] == ["order_vanished"]
+
+
+def test_a_trade_of_an_attempt_put_away_counts_for_its_leg() -> None:
+    """I-06: what a cancelled attempt turns out to have bought is not bought again; its exit offers it."""
+    before, entry = one_order()
+    again = told(before, 5, Seen(entry.client_id, "7", SeenAs.CANCELED, D(0), after(5)))
+    (second,) = placed(again)
+    assert second.qty == D("0.1")
+    step = told(again.world, 6, Accepted(second.client_id, "8", after(6)), trade(entry, "0.04"))
+    assert [(order.leg_id, order.qty) for order in placed(step)] == [("x0-0", D("0.04"))]
+    assert [one.order.client_id for one in step.intents if isinstance(one, Cancel)] == [second.client_id]
 
 
 def test_an_order_is_stored_before_it_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
