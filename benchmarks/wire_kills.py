@@ -34,8 +34,10 @@ ROOT = Path(__file__).parents[1]
 SYMBOL = "BTCUSDT"
 PRICE_MIN, PRICE_MAX = 58_800, 61_200
 INTERVAL_S = 0.05
-# A start takes one to two seconds; the windows let kills fall on starts, ticks, commits and publications alike.
-ALIVE_S = (0.4, 3.0)
+# A quarter of the kills counts from the start of the process, the others from its first reading of open orders: so they
+# fall on starts, first ticks, later ticks, commits and publications alike.
+ALIVE_S = (0.2, 3.0)
+START_S = 20.0
 STEP_S = 0.02
 # An order may reach the exchange this much after it was sent; below the quarantine of the portfolio (1 s).
 LATE_S = 0.7
@@ -99,13 +101,16 @@ class Ordeal:
 
     def _let_live(self, process: subprocess.Popen[bytes], *, in_flight: bool) -> bool:
         """Move the market until it is time to kill; False where the process ended by itself."""
-        until = time.monotonic() + self.dice.uniform(*ALIVE_S) + (2.0 if in_flight else 0.0)
-        sent = None
+        alive_s = self.dice.uniform(*ALIVE_S) + (2.0 if in_flight else 0.0)
+        waits = self.dice.random() < 0.75
+        until, sent = time.monotonic() + (START_S if waits else alive_s), None
         while time.monotonic() < until:
             if process.poll() is not None:
                 return False
             with self.server.lock:
                 self._disturb()
+                if waits and self.server.count("GET", "/openOrders"):
+                    waits, until = False, time.monotonic() + alive_s
                 posted = self.server.count("POST", "/order")
                 if in_flight and sent is None and posted and self.dice.random() < 0.05:
                     # The next order has arrived, or is still on its way, when the process dies: no answer ever comes.
@@ -124,7 +129,7 @@ class Ordeal:
             self.price = min(max(self.price + dice.randint(-180, 180), PRICE_MIN), PRICE_MAX)
             self.books.move(SYMBOL, Decimal(self.price), dice.choice(["1", "1", "0.5"]))
         self.server.faults[:] = [fault for fault in self.server.faults if fault.times > 0]
-        if dice.random() < 0.1 and len(self.server.faults) < 4:
+        if dice.random() < 0.15 and len(self.server.faults) < 4:
             fault = self._fault()
             self.tally.faults += 1
             self.tally.kinds[fault.kind] += 1
