@@ -102,7 +102,8 @@ def thaw(bot: Bot, spec: BotSpec) -> BotDraft:
         spec=spec, state=bot.state, works=dict(bot.works), lots=dict(bot.lots), restless=set(bot.restless), mode=bot.mode,
         mode_reason=bot.mode_reason, wake=bot.wake,
         machine_wake=bot.machine_wake, cancelled_at=bot.cancelled_at, started_at=bot.started_at, inventory=bot.inventory,
-        cost=bot.cost, fees_open=bot.fees_open, realized=bot.realized, grid_profit=bot.grid_profit, fees=bot.fees, funding=bot.funding,
+        cost=bot.cost, fees_open=bot.fees_open, realized=bot.realized,
+        grid_profit=bot.grid_profit, fees=bot.fees, funding=bot.funding,
         round_trips=bot.round_trips, unwind=bot.unwind, episodes=bot.episodes, peak=bot.peak, live=bot.live,
         shown=dict(bot.shown),
     )  # fmt: skip
