@@ -1,5 +1,6 @@
 """What seeded bugs showed to be untested: each test here was written because a mutant had lived (benchmarks/mutants.py)."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from core.engine import Cancel, Place, Step, World, advance
-from core.facts import Accepted, Fact, Fill, NotFound, Seen, SeenAs
-from core.orders import Order, Status
+from core.facts import Accepted, Action, Command, Fact, Fill, NotFound, Seen, SeenAs
+from core.orders import ClientId, Order, Status
+from core.reconcile import trades_due
 from tasks.paper import PaperVenue
 from tasks.session import Session
 from tasks.venue import Answer
@@ -61,6 +63,50 @@ def test_a_trade_of_an_attempt_put_away_counts_for_its_leg() -> None:
     step = told(again.world, 6, Accepted(second.client_id, "8", after(6)), trade(entry, "0.04"))
     assert [(order.leg_id, order.qty) for order in placed(step)] == [("x0-0", D("0.04"))]
     assert [one.order.client_id for one in step.intents if isinstance(one, Cancel)] == [second.client_id]
+
+
+def test_an_acknowledgement_that_says_filled_is_heard() -> None:
+    """An order that traded as it was placed is filled at once, and its trades are due."""
+    step = advance(world(spec(grid(start_price=98, end_price=100, levels=1), instrument())), [quote("99")], T0)
+    (entry,) = placed(step)
+    done = told(step.world, 1, Accepted(entry.client_id, "7", after(1), D("0.1")))
+    assert [(order.status, order.filled_qty) for order in done.orders] == [(Status.FILLED, D("0.1"))]
+    walked = {SYMBOL: after(1)}
+    assert trades_due(done.world, "spot", frozenset(), after(1), walked=walked) == (SYMBOL,)
+
+
+def test_a_fee_without_a_rate_is_said() -> None:
+    """A fee in a third asset is booked in that asset and, while nothing prices it, an incident names it."""
+    before, entry = one_order()
+    step = told(before, 4, replace(trade(entry, "0.1"), fee=D("0.001"), fee_asset="BNB"))
+    assert [one.key for one in step.raised] == ["fee_rate_missing//BNB"]
+    assert {one.amount for one in step.entries if one.asset == "BNB"} == {D("0.001"), D("-0.001")}
+
+
+@pytest.mark.parametrize("client_id", ["g-othr-e0-0-0", "web_1234"])
+def test_a_trade_of_somebody_else_moves_the_wallet_alone(client_id: str) -> None:
+    """An order of another store with our bot's id, or of a person, fills: the ledger knows, the bot holds nothing."""
+    before, entry = one_order()
+    step = told(before, 4, replace(trade(entry, "0.1"), client_id=ClientId(client_id)))
+    assert [owner for owner, _ in step.fills] == ["external"]
+    assert {one.asset: one.amount for one in step.entries if one.account == "wallet"} == {
+        "BTC": D("0.1"), "USDT": D("-9.8"),
+    }  # fmt: skip
+    assert not step.lots
+    assert not step.intents
+
+
+def test_a_market_exit_is_capped_and_the_cap_gives_way_slice_by_slice() -> None:
+    """An empty book must not fill at any price: half a percent at first, twice as much after a slice that did not fill."""
+    before, entry = one_order()
+    held = told(before, 5, Seen(entry.client_id, "7", SeenAs.FILLED, D("0.1"), after(5)), trade(entry, "0.1")).world
+    (leave,) = (work.order for work in held.bots["g"].works.values() if work.order is not None)
+    flat = told(held, 6, Command(1, "g", Action.FLATTEN, "", "test", "", after(6)), Accepted(leave.client_id, "8", T0))
+    gone = told(flat.world, 7, Seen(leave.client_id, "8", SeenAs.CANCELED, D(0), after(7)))
+    (first,) = placed(gone)
+    assert (first.price, first.qty) == (D("98.50"), D("0.1"))
+    (second,) = placed(told(gone.world, 12, Seen(first.client_id, "9", SeenAs.EXPIRED, D(0), after(12))))
+    assert (second.price, second.qty) == (D("98.01"), D("0.1"))
 
 
 def test_an_order_is_stored_before_it_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
