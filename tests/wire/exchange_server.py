@@ -102,7 +102,7 @@ class ExchangeServer:
         params = dict(parse_qsl(raw))
         with self.lock:
             self.log.append(Asked(request.method, request.path, params, time.monotonic()))
-            self.weight += WEIGHTS.get(request.path.rpartition("/")[2], 1)
+            self.weight += weight_of(request.path, params)
             fault = next((f for f in self.faults if f.fits(request.method, request.path)), None)
             if fault is not None:
                 fault.times -= 1
@@ -253,6 +253,15 @@ class ExchangeServer:
             {"symbol": name, "positionSide": "BOTH", "positionAmt": str(p.qty), "entryPrice": str(p.entry)}
             for name, p in books.positions.items() if p.qty != 0
         ]  # fmt: skip
+
+
+def weight_of(path: str, params: dict[str, str]) -> int:
+    """What a request weighs; the open orders of all symbols at once weigh as much as those of many."""
+    route = path.rpartition("/")[2]
+    if route == "openOrders":
+        one, every = (1, 40) if path.startswith("/fapi") else (WEIGHTS[route], 80)
+        return one if "symbol" in params else every
+    return WEIGHTS.get(route, 1)
 
 
 def btc(*, swap: bool) -> Market:
