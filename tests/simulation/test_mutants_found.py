@@ -13,7 +13,7 @@ from core.orders import ClientId, Order, Status
 from core.reconcile import trades_due
 from tasks.paper import PaperVenue
 from tasks.session import Session
-from tasks.venue import Answer
+from tasks.venue import Answer, ReadFailed
 from tests.core.worlds import SYMBOL, T0, D, after, grid, instrument, quote, spec, world
 from tests.tasks.played import play, write_candles, write_portfolio
 
@@ -107,6 +107,49 @@ def test_a_market_exit_is_capped_and_the_cap_gives_way_slice_by_slice() -> None:
     assert (first.price, first.qty) == (D("98.50"), D("0.1"))
     (second,) = placed(told(gone.world, 12, Seen(first.client_id, "9", SeenAs.EXPIRED, D(0), after(12))))
     assert (second.price, second.qty) == (D("98.01"), D("0.1"))
+
+
+def test_an_exit_closes_what_a_late_trade_left_at_its_level() -> None:
+    """A trade of the last cycle that shows up in the next one opens a lot of its own, and the level's exit closes both."""
+    here, first = one_order()
+    bought = told(here, 5, Seen(first.client_id, "7", SeenAs.FILLED, D("0.1"), after(5)), trade(first, "0.1"))
+    (leave,) = placed(bought)
+    sold = told(bought.world, 6, Accepted(leave.client_id, "8", after(6), D("0.1")), trade(leave, "0.1", trade_id="2"))
+    (second,) = placed(sold)
+    assert second.leg_id == "e0-1"
+    late = told(
+        sold.world, 7, Accepted(second.client_id, "9", after(7), D("0.1")), trade(second, "0.1", trade_id="3"),
+        trade(first, "0.02", trade_id="4"),
+    )  # fmt: skip
+    assert sorted(late.world.bots["g"].lots) == ["0-0", "0-1"]
+    (both,) = placed(late)
+    assert (both.leg_id, both.qty) == ("x0-1", D("0.12"))
+    over = told(late.world, 8, Accepted(both.client_id, "10", after(8), both.qty), trade(both, "0.12", trade_id="5"))
+    assert not over.world.bots["g"].lots
+    assert over.world.bots["g"].inventory == 0
+    assert not over.raised
+
+
+def test_trades_that_could_not_be_read_stay_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading of trades that failed is no reading: from where they were read last they are read again."""
+    read = PaperVenue.trades
+    failing = range(10, 20)
+    at: list[int] = []
+    walks: list[datetime | None] = []
+
+    async def fail_for_a_while(self: PaperVenue, symbol: str, since: datetime, now: datetime) -> list[Fill]:
+        if at[-1] in failing:
+            raise ReadFailed("spot: trades: connection reset")
+        return await read(self, symbol, since, now)
+
+    def watch(number: int, session: Session) -> None:
+        at.append(number)
+        walks.append(session.walked["spot"].get("COIN/USDT"))
+
+    monkeypatch.setattr(PaperVenue, "trades", fail_for_a_while)
+    play(write_portfolio(tmp_path, write_candles(tmp_path / "candles.csv", 40)), 40, watch)
+    assert len({walks[number] for number in (*failing, failing.stop)}) == 1
+    assert len(set(walks)) > 5
 
 
 def test_an_order_is_stored_before_it_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
