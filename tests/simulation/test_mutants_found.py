@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.engine import Cancel, Place, Step, World, advance
-from core.facts import Accepted, Action, Command, Fact, Fill, NotFound, Seen, SeenAs
+from core.facts import Accepted, Action, Command, Fact, Fill, NotFound, Refusal, Refused, Seen, SeenAs
 from core.orders import ClientId, Order, Status
 from core.reconcile import trades_due
 from tasks.paper import PaperVenue
@@ -128,6 +128,41 @@ def test_an_exit_closes_what_a_late_trade_left_at_its_level() -> None:
     assert not over.world.bots["g"].lots
     assert over.world.bots["g"].inventory == 0
     assert not over.raised
+
+
+def closing_one_of_two() -> tuple[Order, Step]:
+    """Two lots, the exit of the first at rest, that of the second refused; then a person closes the first lot."""
+    start = advance(world(spec(grid(start_price=96, end_price=100, levels=2), instrument())), [quote("99")], T0)
+    facts: list[Fact] = []
+    for number, entry in enumerate(placed(start)):
+        facts += [
+            Accepted(entry.client_id, str(number), after(1), entry.qty),
+            trade(entry, "0.1", trade_id=str(number)),
+        ]
+    first, second = placed(held := told(start.world, 1, *facts))
+    refused = Refused(second.client_id, Refusal.FILTER, "not now", after(2))
+    rests = told(held.world, 2, Accepted(first.client_id, "8", after(2)), refused)
+    close = Command(1, "g", Action.CLOSE_LOT, "0-0", "test", "", after(3))
+    return first, told(rests.world, 3, close)
+
+
+def test_a_lot_is_closed_once_its_own_exit_is_out_of_the_way() -> None:
+    """While its exit may still sell a lot, the market exit waits, even where other lots would leave room for it."""
+    leave, asked = closing_one_of_two()
+    assert [(type(one), one.order.client_id) for one in asked.intents] == [(Cancel, leave.client_id)]
+    gone = told(asked.world, 4, Seen(leave.client_id, "8", SeenAs.CANCELED, D(0), after(4)))
+    assert [(order.leg_id, order.qty) for order in placed(gone)] == [("u0-0", D("0.1"))]
+
+
+def test_an_unwind_that_was_replaced_ends() -> None:
+    """Flatten takes over from a lot being closed: the old market exit is not tried again beside the new one."""
+    leave, asked = closing_one_of_two()
+    gone = told(asked.world, 4, Seen(leave.client_id, "8", SeenAs.CANCELED, D(0), after(4)))
+    (slice_,) = placed(gone)
+    flat = told(gone.world, 5, Command(2, "g", Action.FLATTEN, "", "test", "", after(5)))
+    assert not placed(flat)
+    over = told(flat.world, 6, Seen(slice_.client_id, "9", SeenAs.EXPIRED, D(0), after(6)))
+    assert [(order.leg_id, order.qty) for order in placed(over)] == [("u0-1", D("0.2"))]
 
 
 def test_trades_that_could_not_be_read_stay_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
