@@ -27,7 +27,7 @@ from core.machines.grid.config import GridConfig
 from tasks import kernel_native
 from tasks.assemble import instruments_of, spec_of
 from tasks.backtesting import Options, run_spec
-from tasks.kernel_run import drawdown_of, run_grid, sums_of
+from tasks.kernel_run import Room, drawdown_of, run_grid, sums_of
 from tasks.kernel_tables import Columns, columns_of
 from tasks.settings import check
 from tasks.yaml_strict import load
@@ -37,6 +37,7 @@ RUNS = 7
 OPTIONS = Options(intrabar="ohlc", fill="touch", latency_s=0, engine="kernel")
 HONEST = Options(engine="kernel")
 RICH = Decimal(10**9)
+ROOM = Room()
 
 
 def spec_for(config: dict[str, Any]) -> tuple[GridConfig, BotSpec]:
@@ -50,9 +51,9 @@ def spec_for(config: dict[str, Any]) -> tuple[GridConfig, BotSpec]:
 
 def sweep(jobs: list[tuple[GridConfig, BotSpec]], columns: Columns, options: Options) -> list[tuple[int, Decimal, float]]:
     """Run every job; returns fills, net profit and drawdown of each."""
-    found = []
+    found, room = [], ROOM
     for bot, spec in jobs:
-        made = run_grid(bot, spec, columns, options, Limits(), RICH)
+        made = run_grid(bot, spec, columns, options, Limits(), RICH, room)
         found.append((len(made.log), sums_of(made).net, drawdown_of(made)[0]))
     return found
 

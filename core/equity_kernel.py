@@ -7,43 +7,56 @@ deepens and no exposure grows; the closes that leave it are found by comparing w
 import numpy as np
 from numpy.typing import NDArray
 
+from core.grid_kernel import BLOCK, FILL_BAR, FILL_EXIT, FILL_FEE, FILL_PRICE, FILL_QTY, FILL_US
+
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 FAR = 1 << 61
+FEE_UNIT = 10**8
 # A part in 2**36 of a price: floats err by one in 2**52, a few times over.
 MARGIN = 1 << 36
 
 
 def drawdown(
-    close: Ints, low_1: Ints, high_1: Ints, block: int, unit: float, bar: Ints, base: Floats, cash: Floats, start: float
-) -> tuple[float, float]:
+    ts: Ints, close: Ints, low_1: Ints, high_1: Ints, log: Ints, short: bool,
+    price_unit: float, qty_unit: float, close_unit: float, start: float,
+) -> tuple[float, float]:  # fmt: skip
     """Return the deepest fall from a running peak, as a fraction of it, and the largest value of the inventory.
 
-    `close` is in whole price units, `unit` of them make 1; `low_1` and `high_1` bound it in blocks of `block` bars. After
-    the k-th execution, which belongs to bar `bar[k]`, the inventory is `base[k]` and the cash that went with all of them
-    `cash[k]`; `start` is the equity before the first.
+    `ts` is milliseconds; `low_1` and `high_1` bound the closes in blocks of BLOCK bars; `log` is `core.grid_kernel`'s. The
+    units say how many of a column's make 1; `start` is the equity before the first fill. Fees are in 1e-8.
     """
-    held, money = start - start, start
-    peak, fall, exposure = money, held, held
+    nothing = start - start
+    held, cash, money = nothing, nothing, start
+    peak, fall, exposure = start, nothing, nothing
     i, k, bars = 0, 0, len(close)
     while i < bars:
-        while k < len(bar) and bar[k] <= i:
-            held, money = base[k], start + cash[k]
+        while k < len(log) and _bar_of(log, k, ts) <= i:
+            sign = 1 if (log[k, FILL_EXIT] == 1) == short else -1
+            qty = log[k, FILL_QTY] / qty_unit
+            held += qty * sign
+            cash += -(log[k, FILL_PRICE] / price_unit) * qty * sign - log[k, FILL_FEE] / FEE_UNIT
+            money = start + cash
             k += 1
-        last = bar[k] if k < len(bar) else bars
+        last = min(_bar_of(log, k, ts), bars) if k < len(log) else bars
         first = i == 0
         while i < last:
-            value = held * (close[i] / unit)
+            value = held * (close[i] / close_unit)
             equity = money + value
             exposure = max(exposure, abs(value))
             if first or equity > peak:
                 peak, first = equity, False
             elif peak > 0:
                 fall = max(fall, (peak - equity) / peak)
-            below, above = _band(peak, fall, exposure, held, money, unit)
-            i = _next_outside(close, low_1, high_1, block, i + 1, last, below, above)
+            below, above = _band(peak, fall, exposure, held, money, close_unit)
+            i = _next_outside(close, low_1, high_1, i + 1, last, below, above)
     return fall, exposure
+
+
+def _bar_of(log: Ints, k: int, ts: Ints) -> int:
+    # Between two candles further apart than their length, a fill belongs to the one before.
+    bar = log[k, FILL_BAR]
+    return bar - (log[k, FILL_US] < ts[bar] * 1000)
 
 
 def _band(peak: float, fall: float, exposure: float, held: float, money: float, unit: float) -> tuple[int, int]:
@@ -65,17 +78,17 @@ def _unit_price(equity: float, money: float, held: float, unit: float) -> int:
 
 
 def _next_outside(
-    close: Ints, low_1: Ints, high_1: Ints, block: int, start: int, end: int, below: int, above: int
+    close: Ints, low_1: Ints, high_1: Ints, start: int, end: int, below: int, above: int
 ) -> int:
-    i, stop = start, min(end, (start + block - 1) // block * block)
+    i, stop = start, min(end, (start + BLOCK - 1) // BLOCK * BLOCK)
     while i < stop and below < close[i] < above:
         i += 1
     if i < stop or i >= end:
         return i
-    k, last = i // block, (end + block - 1) // block
+    k, last = i // BLOCK, (end + BLOCK - 1) // BLOCK
     while k < last and low_1[k] > below and high_1[k] < above:
         k += 1
-    i = min(k * block, end)
+    i = min(k * BLOCK, end)
     while i < end and below < close[i] < above:
         i += 1
     return i

@@ -37,9 +37,12 @@ LEVEL_ROWS = 22
 _ABSENT, _SENT, _LIVE = range(3)
 
 # The run's scalars. TOP and BOTTOM point to the best own-price bid and ask, LOW and HIGH are the prices that matter next.
+# INVENTORY, COST and FEES are those of open lots; PROFIT of TRIPS closed ones, WON of them after fees; PAID is all fees.
+# NET_LEAST is the least that profit after fees ever was. Costs and profits in price times quantity, fees in 1e-8.
 (S_LOW, S_HIGH, S_TOP, S_BOTTOM, S_TODO, S_MOVED, S_DUE_FROM, S_DUE_TO, S_NEXT_ID, S_FILLS, S_STATUS, S_CLOSED, S_UNARMED,
- S_INVENTORY, S_COST, S_FEES, S_PRICE, S_TIME, S_VISITED, S_BAR) = range(20)  # fmt: skip
-SCALARS = 20
+ S_INVENTORY, S_COST, S_FEES, S_PRICE, S_TIME, S_VISITED, S_BAR, S_PROFIT, S_PAID, S_TRIPS, S_WON, S_INITIAL,
+ S_NET_LEAST) = range(26)  # fmt: skip
+SCALARS = 26
 
 # Columns of the log of fills. A level of -1 is the unwinding of everything after a barrier.
 (FILL_US, FILL_BAR, FILL_LEVEL, FILL_CYCLE, FILL_ATTEMPT, FILL_EXIT, FILL_PRICE, FILL_QTY, FILL_MAKER, FILL_TRADE,
@@ -142,14 +145,14 @@ def _plain_point(price: int, at: int, bar: int, p: Ints, s: Ints, g: Ints, log: 
     trade = s[S_NEXT_ID]
     bids = 0
     while top >= 0 and price <= g[BID, top] - edge:
-        _plain_fill(top, p[SHORT], g[BID, top], at, bar, count, trade, g[BID_FEE, top], g, log)
+        _plain_fill(top, p[SHORT], g[BID, top], at, bar, count, trade, g[BID_FEE, top], p, s, g, log)
         g[TODO, bids], g[ON_BID, top] = top, 0
         count, trade, bids = count + 1, trade + 1, bids + 1
         while top >= 0 and g[ON_BID, top] == 0:
             top -= 1
     asks = bids
     while bottom < levels and price >= g[ASK, bottom] + edge:
-        _plain_fill(bottom, 1 - p[SHORT], g[ASK, bottom], at, bar, count, trade, g[ASK_FEE, bottom], g, log)
+        _plain_fill(bottom, 1 - p[SHORT], g[ASK, bottom], at, bar, count, trade, g[ASK_FEE, bottom], p, s, g, log)
         g[TODO, asks], g[ON_ASK, bottom] = bottom, 0
         count, trade, asks = count + 1, trade + 1, asks + 1
         while bottom < levels and g[ON_ASK, bottom] == 0:
@@ -165,10 +168,12 @@ def _plain_point(price: int, at: int, bar: int, p: Ints, s: Ints, g: Ints, log: 
 
 
 def _plain_fill(
-    i: int, leaves: int, price: int, at: int, bar: int, k: int, trade: int, fee: int, g: Ints, log: Ints
-) -> None:
+    i: int, leaves: int, price: int, at: int, bar: int, k: int, trade: int, fee: int,
+    p: Ints, s: Ints, g: Ints, log: Ints,
+) -> None:  # fmt: skip
+    _count(i, leaves, price * g[QTY, i], fee, p, s, g)
     cycle, attempt = g[CYCLE, i], g[ATTEMPT, i]
-    g[CYCLE, i], g[ATTEMPT, i] = cycle + leaves, 0
+    g[CYCLE, i], g[ATTEMPT, i], g[HOLDING, i] = cycle + leaves, 0, 1 - leaves
     if k >= len(log):
         return
     log[k, FILL_US] = at
@@ -375,11 +380,25 @@ def _fill(i: int, price: int, maker: bool, at: int, p: Ints, s: Ints, g: Ints, l
         s[S_INVENTORY] += g[QTY, i]
         s[S_COST] += value
         s[S_FEES] += fee
-        g[LOT_COST, i], g[LOT_FEE, i] = value, fee
+        s[S_INITIAL] += not maker
+    _count(i, holding, value, fee, p, s, g)
     g[HOLDING, i] = 1 - holding
     g[ATTEMPT, i] = -1
     g[TAKES, i] = 0
     _end(i, s, g)
+
+
+def _count(i: int, leaves: int, value: int, fee: int, p: Ints, s: Ints, g: Ints) -> None:
+    # What a fill earned and cost.
+    s[S_PAID] += fee
+    if leaves:
+        gain = g[LOT_COST, i] - value if p[SHORT] else value - g[LOT_COST, i]
+        s[S_PROFIT] += gain
+        s[S_TRIPS] += 1
+        s[S_WON] += gain * p[COST_MUL] > (fee + g[LOT_FEE, i]) * p[FEE_MUL]
+    else:
+        g[LOT_COST, i], g[LOT_FEE, i] = value, fee
+    s[S_NET_LEAST] = min(s[S_NET_LEAST], s[S_PROFIT] * p[COST_MUL] - s[S_PAID] * p[FEE_MUL])
 
 
 def _write(
@@ -557,6 +576,7 @@ def _close(barrier: int, price: int, now: int, p: Ints, s: Ints, g: Ints, log: I
         return
     s[S_NEXT_ID] += 1
     fee = -((-paid * held * p[TAKER]) // p[RATE_DEN])
+    s[S_PAID] += fee
     _write(-1, 1, paid, held, False, now, fee, s, g, log)
 
 

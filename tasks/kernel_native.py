@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from tasks.outcome import say
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 _ROOT = Path(__file__).parents[1]
 SOURCES = ("core/grid_kernel.py", "core/equity_kernel.py", "tasks/kernel_build.py")
@@ -32,7 +31,7 @@ _HEAD = (ctypes.POINTER(_INT), ctypes.POINTER(_POINTER))
 _ARGUMENTS = {
     "grid_run": (*[_POINTER] * 7, _INT, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT, _POINTER, _INT),
     "equity_drawdown": (
-        _POINTER, _POINTER, _POINTER, _INT, _FLOAT, _POINTER, _POINTER, _POINTER, _INT, _FLOAT, _POINTER,
+        *[_POINTER] * 4, _INT, _POINTER, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _POINTER,
     ),
 }  # fmt: skip
 
@@ -46,13 +45,13 @@ def run_grid(candles: Sequence[Ints], p: Ints, s: Ints, g: Ints, due: Ints, log:
 
 
 def drawdown(
-    close: Ints, low_1: Ints, high_1: Ints, unit: float, bar: Ints, base: Floats, cash: Floats, start: float
+    columns: Sequence[Ints], log: Ints, *, short: bool, price_unit: float, qty_unit: float, close_unit: float, start: float
 ) -> tuple[float, float]:
-    """Call `core.equity_kernel.drawdown`, compiled, with blocks of `core.grid_kernel.BLOCK` bars."""
+    """Call `core.equity_kernel.drawdown`, compiled; `columns` are times, closes and the blocks' lows and highs."""
     found = np.zeros(2)
     _call(
-        "equity_drawdown", _at(close), _at(low_1), _at(high_1), len(close), unit,
-        _at(bar), _at(base), _at(cash), len(bar), start, _at(found),
+        "equity_drawdown", *map(_at, columns), len(columns[0]), _at(log), len(log), int(short),
+        price_unit, qty_unit, close_unit, start, _at(found),
     )  # fmt: skip
     return float(found[0]), float(found[1])
 

@@ -1,7 +1,7 @@
 """Backtests one grid with the compiled kernel and counts the result: the core's fills and figures, without its journal."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,7 +15,7 @@ from core.engine import BotSpec, Limits
 from core.facts import Fill
 from core.machines.grid.config import GridConfig
 from core.orders import Role, client_id, leg_id
-from core.values import ONE, ZERO, Side, exact_product, plain, ratio, share_of_cost
+from core.values import ONE, ZERO, Side, exact_product, plain, ratio, share_of_cost, total
 from tasks import kernel_native
 from tasks.equity import Curve, ratios
 from tasks.kernel_tables import (
@@ -45,14 +45,16 @@ _STATUS = {
 _LOG_ROWS = 1 << 14
 
 
-@dataclass(frozen=True, slots=True)
-class Trips:
-    """What fills add up to, in whole units: rows of the log that open, rows that close them, lots still open."""
+class Room:
+    """Memory for the log of fills, which many runs one after the other may share: a log is good until the next run."""
 
-    opened: Ints
-    closed: Ints
-    profit: Ints
-    left: Ints
+    def __init__(self) -> None:
+        """Start small."""
+        self.log = np.empty((_LOG_ROWS, gk.FILL_COLUMNS), dtype=np.int64)
+
+    def grow(self, rows: int) -> None:
+        """Make room for so many fills."""
+        self.log = np.empty((rows + rows // 4, gk.FILL_COLUMNS), dtype=np.int64)
 
 
 @dataclass(slots=True)
@@ -65,35 +67,39 @@ class KernelRun:
     columns: Columns
     units: Units
     log: Ints
-    visited: int
-    barrier: int
+    scalars: Ints
+    levels: Ints
     figures: dict[str, Any] = field(default_factory=dict[str, Any])
     remarks: list[str] = field(default_factory=list[str])
 
+    def amount(self, units: int) -> Decimal:
+        """Return quote of whole units of `units.scale` places."""
+        return Decimal(units).scaleb(-self.units.scale)
+
     def fills(self) -> list[Fill]:
         """Build the fills as the core reports them, client ids, trade ids and settled cash included."""
-        return list(_fills(self))
+        return _fills(self)
 
 
 def run_grid(
-    bot: GridConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal
-) -> KernelRun:
+    bot: GridConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal,
+    room: Room | None = None,
+) -> KernelRun:  # fmt: skip
     """Run a made-ready grid over columns at the right scale; raises `Refused` for what only the core can do."""
     check_supported(bot, spec, limits, options)
     units = units_of(spec, columns.scale)
-    p = parameters_of(spec, options, units, columns)
     g = levels_of(spec.plan, units)
+    p = parameters_of(spec, options, units, columns, g)
     s = np.zeros(gk.SCALARS, dtype=np.int64)
     due = np.empty((4 * g.shape[1] + 64, gk.DUE_COLUMNS), dtype=np.int64)
-    log = np.empty((_LOG_ROWS, gk.FILL_COLUMNS), dtype=np.int64)
-    status = kernel_native.run_grid(columns.all, p, s, g, due, log)
+    room = Room() if room is None else room
+    status = kernel_native.run_grid(columns.all, p, s, g, due, room.log)
     if status == gk.LOG_FULL:
-        log = np.empty((int(s[gk.S_FILLS]), gk.FILL_COLUMNS), dtype=np.int64)
-        status = kernel_native.run_grid(columns.all, p, s, g, due, log)
+        room.grow(int(s[gk.S_FILLS]))
+        status = kernel_native.run_grid(columns.all, p, s, g, due, room.log)
     if status != gk.DONE:
         raise refuse(_STATUS[status])
-    log = log[: s[gk.S_FILLS]]
-    made = KernelRun(bot, spec, options, columns, units, log, int(s[gk.S_VISITED]), int(s[gk.S_CLOSED]))
+    made = KernelRun(bot, spec, options, columns, units, room.log[: s[gk.S_FILLS]], s, g)
     _check_money(made, opening_quote)
     return made
 
@@ -101,17 +107,13 @@ def run_grid(
 def _check_money(made: KernelRun, opening: Decimal) -> None:
     # Whether the account could always pay for every order: a bound, so a poor account may be refused that would do.
     units, log, instrument = made.units, made.log, made.spec.instrument
-    lines = made.spec.plan.lines
-    value_most = int((log[:, gk.FILL_PRICE] * log[:, gk.FILL_QTY]).max()) if len(log) else 0
+    value_most = 2 * made.columns.highest * int(made.levels[gk.QTY].max())
     if (len(log) + 1) * value_most * units.cost_mul >= INT_MAX:
         raise refuse("sums of so many and so fine amounts do not fit 64 bits")
-    trips = trips_of(made)
-    gained = -log[:, gk.FILL_FEE] * units.fee_mul
-    gained[trips.closed] += trips.profit
-    net_least = min(0, int(gained.cumsum().min(initial=0)))
-    least = opening + Decimal(net_least).scaleb(-units.scale)
+    least = opening + made.amount(int(made.scalars[gk.S_NET_LEAST]))
+    lines = made.spec.plan.lines
     if instrument.swap:
-        highest = Decimal(int(made.columns.high.max())).scaleb(-made.columns.scale) * (ONE + made.spec.safe_spread)
+        highest = Decimal(made.columns.highest).scaleb(-made.columns.scale) * (ONE + made.spec.safe_spread)
         needed = ZERO
         prices = log[:, gk.FILL_PRICE]
         spread = Decimal(int(prices.max() - prices.min())).scaleb(-units.price_scale) if len(log) else ZERO
@@ -119,28 +121,12 @@ def _check_money(made: KernelRun, opening: Decimal) -> None:
             price = line.entry_price if made.bot.side == "BUY" else max(line.entry_price, highest)
             needed += ratio(price * line.qty, Decimal(made.bot.leverage)) + spread * line.qty
     else:
-        fee = ONE + max(instrument.maker, instrument.taker, ZERO)
-        needed = sum((exact_product(line.entry_price, line.qty, fee) for line in lines), ZERO)
+        needed = made.spec.capital_quote * (ONE + max(instrument.maker, instrument.taker, ZERO))
     if needed > least:
         raise refuse(
             f"an account of {plain(opening)} {instrument.quote} may not pay for all {len(lines)} levels at once "
             f"(venues[].balances: {plain(needed - least + opening)} surely would)"
         )
-
-
-def trips_of(made: KernelRun) -> Trips:
-    """Pair every entry with its exit. The unwinding of a barrier closes what is left and is no pair."""
-    log, units = made.log, made.units
-    rows = np.flatnonzero(log[:, gk.FILL_LEVEL] >= 0)
-    rows = rows[np.argsort(log[rows, gk.FILL_LEVEL], kind="stable")]
-    leaves = log[rows, gk.FILL_EXIT] == 1
-    # The fills of a level take turns, so the row before an exit is its entry.
-    closed = rows[leaves]
-    opened = rows[np.flatnonzero(leaves) - 1]
-    sign = -1 if made.bot.side == "SELL" else 1
-    profit = (log[closed, gk.FILL_PRICE] - log[opened, gk.FILL_PRICE]) * log[closed, gk.FILL_QTY] * sign
-    after = np.append(leaves[1:], False)
-    return Trips(opened, closed, profit * units.cost_mul, rows[~leaves & ~after])
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,37 +148,32 @@ class Sums:
 
 def sums_of(made: KernelRun) -> Sums:
     """Add a run up."""
-    log, units = made.log, made.units
-    trips = trips_of(made)
+    s, g, units = made.scalars, made.levels, made.units
+    grid = made.amount(int(s[gk.S_PROFIT]) * units.cost_mul)
+    paid = made.amount(int(s[gk.S_PAID]) * units.fee_mul)
+    trips, won = int(s[gk.S_TRIPS]), int(s[gk.S_WON])
+    held = np.flatnonzero(g[gk.HOLDING])
+    if len(made.log) and made.log[-1, gk.FILL_LEVEL] < 0:
+        profits, winners = _unwound(made, held)
+        return Sums(grid + total(profits), grid, ZERO, paid, trips + len(held), won + winners)
+    mark = int(made.columns.close[-1]) * 10 ** (units.price_scale - made.columns.scale)
+    value = int((mark * g[gk.QTY, held] - g[gk.LOT_COST, held]).sum())
     sign = -1 if made.bot.side == "SELL" else 1
-    fees = log[:, gk.FILL_FEE] * units.fee_mul
-    grid = Decimal(int(trips.profit.sum())).scaleb(-units.scale)
-    won = int((trips.profit > fees[trips.opened] + fees[trips.closed]).sum())
-    paid = Decimal(int(fees.sum())).scaleb(-units.scale)
-    left = trips.left
-    unwound = bool(len(log)) and log[-1, gk.FILL_LEVEL] < 0
-    if unwound:
-        profits, winners = _unwound(made, left)
-        return Sums(grid + sum(profits, ZERO), grid, ZERO, paid, len(trips.closed) + len(left), won + winners)
-    mark = int(made.columns.close[-1])
-    floating = (mark - log[left, gk.FILL_PRICE]) * log[left, gk.FILL_QTY] * sign * units.cost_mul
-    return Sums(grid, grid, Decimal(int(floating.sum())).scaleb(-units.scale), paid, len(trips.closed), won)
+    return Sums(grid, grid, made.amount(value * sign * units.cost_mul), paid, trips, won)
 
 
-def _unwound(made: KernelRun, left: Ints) -> tuple[list[Decimal], int]:
+def _unwound(made: KernelRun, held: Ints) -> tuple[list[Decimal], int]:
     # As `core.engine.booking.book_fill` spreads an unwind over the open lots: the oldest first, the last pays the rest.
     log, units = made.log, made.units
-    price, _, fee = _amounts(made, len(log) - 1)
-    held = Decimal(int(log[-1, gk.FILL_QTY])).scaleb(-units.qty_scale)
+    price, whole, fee = _amounts(made, len(log) - 1)
     sign = -1 if made.bot.side == "SELL" else 1
-    lots = sorted(
-        (int(log[k, gk.FILL_US]), f"{log[k, gk.FILL_LEVEL]}-{log[k, gk.FILL_CYCLE]}", int(k)) for k in left
-    )
+    opened = [int(np.flatnonzero(log[:, gk.FILL_LEVEL] == i)[-1]) for i in held]
+    lots = sorted((int(log[k, gk.FILL_US]), f"{log[k, gk.FILL_LEVEL]}-{log[k, gk.FILL_CYCLE]}", k) for k in opened)
     profits: list[Decimal] = []
     winners, fee_left = 0, fee
     for place, (_, _, k) in enumerate(lots):
         entry, qty, paid = _amounts(made, k)
-        share = fee_left if place == len(lots) - 1 else share_of_cost(fee, qty, held)
+        share = fee_left if place == len(lots) - 1 else share_of_cost(fee, qty, whole)
         fee_left -= share
         profits.append(exact_product(price - entry, qty) * sign)
         winners += profits[-1] > paid + share
@@ -209,7 +190,7 @@ def _amounts(made: KernelRun, k: int) -> tuple[Decimal, Decimal, Decimal]:
     )
 
 
-def _fills(made: KernelRun) -> Sequence[Fill]:
+def _fills(made: KernelRun) -> list[Fill]:
     instrument, log = made.spec.instrument, made.log
     entry = made.bot.entry_side
     found: list[Fill] = []
@@ -255,10 +236,11 @@ def flows_of(made: KernelRun) -> Flows:
 
 def drawdown_of(made: KernelRun) -> tuple[float, float]:
     """Return the deepest fall from a peak of equity at bar closes, a fraction, and the largest exposure in quote."""
-    flows, columns = flows_of(made), made.columns
+    columns, units = made.columns, made.units
     return kernel_native.drawdown(
-        columns.close, columns.low_1, columns.high_1, 10.0**columns.scale,
-        flows.bar, flows.base, flows.cash, float(made.spec.capital_quote),
+        (columns.ts, columns.close, columns.low_1, columns.high_1), made.log, short=made.bot.side == "SELL",
+        price_unit=10.0**units.price_scale, qty_unit=10.0**units.qty_scale, close_unit=10.0**columns.scale,
+        start=float(made.spec.capital_quote),
     )  # fmt: skip
 
 
@@ -278,11 +260,10 @@ def figures_of(made: KernelRun, elapsed_s: float) -> dict[str, Any]:
     log, capital = made.log, made.spec.capital_quote
     sums = sums_of(made)
     shown = ratios(curve_of(made))
-    initial = int(((log[:, gk.FILL_EXIT] == 0) & (log[:, gk.FILL_MAKER] == 0)).sum())
     return {
         "bars": len(made.columns.ts),
         "fills": len(log),
-        "fills_initial": initial,
+        "fills_initial": int(made.scalars[gk.S_INITIAL]),
         "round_trips": sums.round_trips,
         "net_pnl": plain(sums.net),
         "realized_pnl": plain(sums.realized),
@@ -299,7 +280,7 @@ def figures_of(made: KernelRun, elapsed_s: float) -> dict[str, Any]:
         "elapsed_s": round(elapsed_s, 6),
         "engine": "kernel",
         "capital_quote": plain(capital),
-        "visited_bars": made.visited,
+        "visited_bars": int(made.scalars[gk.S_VISITED]),
         "symbol": made.bot.symbol,
         "timeframe": made.columns.timeframe,
         "intrabar": made.options.intrabar,

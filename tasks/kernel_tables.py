@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ class Columns:
     close: Ints
     low_1: Ints
     high_1: Ints
+    highest: int
     scale: int
     timeframe: str
 
@@ -97,14 +99,14 @@ def columns_of(series: ArraySeries, timeframe: str, scale: int | None = None) ->
     columns = [series.ts, *prices, np.minimum.reduceat(prices[2], blocks), np.maximum.reduceat(prices[1], blocks)]
     for column in columns:
         column.flags.writeable = False
-    return Columns(*columns, wanted, timeframe)
+    return Columns(*columns, int(columns[-1].max()), wanted, timeframe)
 
 
 def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: Any) -> None:
     """Raise `Refused` where a field is set whose effect the kernel does not compute."""
     plan: GridPlan = spec.plan
     instrument, levels = spec.instrument, len(plan.lines)
-    held_most = total(line.qty for line in plan.lines)
+    held_most = total(line.qty for line in plan.lines) if spec.max_position_size is not None else ZERO
     said = {
         "activation_bounds": config.activation_bounds is not None,
         "order_frequency": config.order_frequency > 0,
@@ -115,7 +117,7 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
         "max_position_size": spec.max_position_size is not None and held_most > spec.max_position_size,
         "risk.max_drawdown": limits.max_drawdown is not None,
         "risk.max_exposure_quote": limits.max_exposure_quote is not None
-        and (config.side == "SELL" or plan.capital_quote > limits.max_exposure_quote),
+        and (config.side == "SELL" or spec.capital_quote > limits.max_exposure_quote),
         "fee_asset: base": instrument.fee_in_base,
         "contract_size": instrument.contract_size != 1,
         "spread": options.spread != ZERO,
@@ -125,17 +127,19 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
         if is_set:
             raise refuse(f"{field} is set")
     exits = [line.exit_price for line in plan.lines]
-    if len(set(exits)) != levels or exits != sorted(exits):
+    if any(b <= a for a, b in pairwise(exits)):
         raise refuse("two levels exit at one price")
 
 
 def units_of(spec: BotSpec, series_scale: int) -> Units:
-    """Return the units in which every price and quantity of a grid and its candles is a whole number."""
+    """Return the units in which every price and quantity of a grid and its candles is a whole number.
+
+    A plan's prices are multiples of the tick and its quantities of the lot step, so those two say enough.
+    """
     plan: GridPlan = spec.plan
     instrument = spec.instrument
     prices = [instrument.tick_size, plan.config.limit_price or ZERO]
-    prices += [price for line in plan.lines for price in (line.entry_price, line.exit_price)]
-    sizes = [instrument.lot_step, instrument.min_qty, *(line.qty for line in plan.lines)]
+    sizes = [instrument.lot_step, instrument.min_qty]
     return Units(max(series_scale, *map(places, prices)), max(map(places, sizes)))
 
 
@@ -143,10 +147,9 @@ def levels_of(plan: GridPlan, units: Units) -> Ints:
     """Return the kernel's table of levels, with the given rows filled in."""
     table = np.zeros((gk.LEVEL_ROWS, len(plan.lines)), dtype=np.int64)
     short = plan.config.side == "SELL"
-    for i, line in enumerate(plan.lines):
-        entry, leave = (exact_units(p, units.price_scale) for p in (line.entry_price, line.exit_price))
-        table[gk.BID, i], table[gk.ASK, i] = (leave, entry) if short else (entry, leave)
-        table[gk.QTY, i] = exact_units(line.qty, units.qty_scale)
+    table[gk.ASK if short else gk.BID] = [int(line.entry_price.scaleb(units.price_scale)) for line in plan.lines]
+    table[gk.BID if short else gk.ASK] = [int(line.exit_price.scaleb(units.price_scale)) for line in plan.lines]
+    table[gk.QTY] = [int(line.qty.scaleb(units.qty_scale)) for line in plan.lines]
     # Orders of one round are sent by the name of their leg, and "10-0" comes before "2-0".
     by_name = sorted(range(len(plan.lines)), key=lambda i: f"{i}-")
     table[gk.BY_RANK] = by_name
@@ -154,8 +157,8 @@ def levels_of(plan: GridPlan, units: Units) -> Ints:
     return table
 
 
-def parameters_of(spec: BotSpec, options: Any, units: Units, candles: Columns) -> Ints:
-    """Return the kernel's parameters; raises `Refused` where they would not fit 64 bits."""
+def parameters_of(spec: BotSpec, options: Any, units: Units, candles: Columns, levels: Ints) -> Ints:
+    """Return the kernel's parameters for a table of levels; raises `Refused` where they would not fit 64 bits."""
     config: GridConfig = spec.plan.config
     instrument = spec.instrument
     timeframe_us = TIMEFRAME_S[candles.timeframe] * 1_000_000
@@ -181,7 +184,7 @@ def parameters_of(spec: BotSpec, options: Any, units: Units, candles: Columns) -
         gk.FEE_MUL: units.fee_mul,
     }
     values |= _fractions(spec, units) | _deadline(config, candles)
-    _check_range(values, spec.plan, units, candles)
+    _check_range(values, units, candles, levels)
     return np.array([values[i] for i in range(gk.PARAMETERS)], dtype=np.int64)
 
 
@@ -212,11 +215,10 @@ def _deadline(config: GridConfig, candles: Columns) -> dict[int, int]:
     return {gk.DEADLINE_US: at_us, gk.DEADLINE_BAR: max(bar, 0)}
 
 
-def _check_range(values: dict[int, int], plan: GridPlan, units: Units, candles: Columns) -> None:
+def _check_range(values: dict[int, int], units: Units, candles: Columns, levels: Ints) -> None:
     # The largest numbers that the kernel ever makes; a price moved behind the touch is at most half above it.
-    price = max(int(candles.high.max()), *(exact_units(line.exit_price, units.price_scale) for line in plan.lines))
-    price = 2 * max(price, *(exact_units(line.entry_price, units.price_scale) for line in plan.lines))
-    value = price * total(exact_units(line.qty, units.qty_scale) for line in plan.lines)
+    price = 2 * max(candles.highest, int(levels[[gk.BID, gk.ASK]].max()))
+    value = price * sum(levels[gk.QTY].tolist())
     largest = {
         "fees": value * max(abs(values[gk.MAKER]), abs(values[gk.TAKER]), 1) + values[gk.RATE_DEN],
         "stop_loss": 4 * value * units.cost_mul * max(values[gk.STOP_DEN], 1),

@@ -79,7 +79,7 @@ def inputs(scenario: KernelScenario) -> tuple[Any, ...]:
     s = np.zeros(gk.SCALARS, dtype=np.int64)
     due = np.zeros((4 * g.shape[1] + 64, gk.DUE_COLUMNS), dtype=np.int64)
     log = np.zeros((4096, gk.FILL_COLUMNS), dtype=np.int64)
-    return columns, parameters_of(made, scenario.options, units, columns), s, g, due, log
+    return columns, parameters_of(made, scenario.options, units, columns, g), s, g, due, log
 
 
 def told(fills: list[Fill]) -> list[tuple[Any, ...]]:

@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from core import equity_kernel, grid_kernel
+from core import grid_kernel
 from tasks import kernel_native
-from tasks.equity import DAY_MS, Trade, equity_curve
+from tasks.errors import Refused
+from tasks.kernel_run import curve_of, drawdown_of
 from tests.core.kernel_runs import KernelScenario, inputs, scenarios
 
 
@@ -29,31 +31,18 @@ def test_machine_code_is_the_source(scenario: KernelScenario) -> None:
     assert np.array_equal(made[0][1], made[1][1])
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.integers(50, 150), min_size=1, max_size=90),
-    st.lists(st.tuples(st.integers(0, 89), st.integers(-3, 3), st.integers(-300, 300)), max_size=12),
-    st.sampled_from([100.0, 1.0]),
-)
-def test_drawdown_and_exposure_are_those_of_the_curve(
-    closes: list[int], moves: list[tuple[int, int, int]], start: float
-) -> None:
-    """The compiled pass finds the very floats of the whole curve, long or short, rich or bankrupt."""
-    from decimal import Decimal
-
-    close = np.array(closes, dtype=np.int64)
-    moves = sorted(move for move in moves if move[0] < len(closes))
-    trades = [Trade(bar * DAY_MS, float(base), cash / 7) for bar, base, cash in moves]
-    stamps = np.arange(len(closes), dtype=np.int64) * DAY_MS
-    curve = equity_curve(stamps, close / 10.0, trades, Decimal(int(start)))
-    blocks = np.arange(0, len(closes), grid_kernel.BLOCK)
-    columns = close, np.minimum.reduceat(close, blocks), np.maximum.reduceat(close, blocks)
-    bar = np.array([bar for bar, _, _ in moves], dtype=np.int64)
-    base = np.cumsum([float(base) for _, base, _ in moves])
-    cash = np.cumsum([cash / 7 for _, _, cash in moves])
-    found = kernel_native.drawdown(*columns, 10.0, bar, base, cash, start)
-    assert found == (float(curve.drawdown.max()), float(curve.exposure.max()))
-    assert found == equity_kernel.drawdown(*columns, grid_kernel.BLOCK, 10.0, bar, base, cash, start)
+@settings(max_examples=60, deadline=None)
+@given(scenarios())
+def test_drawdown_and_exposure_are_those_of_the_curve(scenario: KernelScenario) -> None:
+    """The compiled pass finds the very floats of the whole curve, long or short."""
+    try:
+        made = scenario.kernel()
+    except Refused:
+        return
+    for capital in (made.spec.capital_quote, Decimal(1)):
+        made.spec = replace(made.spec, capital_quote=capital)  # with 1 of capital the account goes bankrupt
+        curve = curve_of(made)
+        assert drawdown_of(made) == (float(curve.drawdown.max()), float(curve.exposure.max()))
 
 
 def test_a_warm_start_needs_no_numba() -> None:
@@ -90,4 +79,4 @@ def test_without_a_cache_it_is_compiled_for_this_run(tmp_path: Path) -> None:
 def test_only_columns_of_64_bits_are_taken() -> None:
     """An array that machine code would misread is refused."""
     with pytest.raises(ValueError, match="64 bits"):
-        kernel_native.drawdown(*[np.zeros(4, dtype=np.int32)] * 3, 1.0, *[np.zeros(0)] * 3, 1.0)
+        kernel_native.run_grid([np.zeros(4, dtype=np.int32)] * 7, *[np.zeros((1, 1), dtype=np.int64)] * 5)
