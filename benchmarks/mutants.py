@@ -6,7 +6,7 @@ first test that fails, or by a run that does not end. A selection of tests that 
 
     python -m benchmarks.mutants [--sample K] [--seed S] [--only NAME ...] [--workers 2] [--log]
 
-Exit code 1 where a mutant survived. `--log` writes benchmarks/mutants_log.md.
+Exit code 1 where a mutant survived. `--log` adds the run to benchmarks/mutants_log.md.
 """
 
 import argparse
@@ -149,6 +149,7 @@ def storm() -> int:
         try:
             found = trade(seed, HEAVY).found
         except RAISED as error:
+            # A leg with two orders that may trade, most often: the store itself refuses to go on (I-06).
             found = [f"raised {type(error).__name__}: {error}"]
         if found:
             print(f"FAILED tests/simulation/test_hostile.py[{seed}] {found[0]}")
@@ -215,7 +216,7 @@ def figures(verdicts: list[Verdict]) -> dict[str, float]:
 
 
 def log_text(verdicts: list[Verdict], commit: str) -> str:
-    """Write the whole run down for benchmarks/mutants_log.md."""
+    """Write one run down for benchmarks/mutants_log.md."""
     rows = [
         f"| {one.mutant.name} | {one.mutant.breaks} | {one.mutant.file} | "
         f"{f'`{one.caught_by}`' if one.caught_by else 'SURVIVED'} | {one.invariant} | {one.took_s:.0f} |"
@@ -223,9 +224,7 @@ def log_text(verdicts: list[Verdict], commit: str) -> str:
     ]
     told = "; ".join(f"{name} {value:,}" for name, value in figures(verdicts).items())
     lines = [
-        "# Seeded bugs and what catches them", "",
-        "Made by `python -m benchmarks.mutants --log`; the edits themselves stand in `mutants.toml`.", "",
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit}: {told}.", "",
+        f"## {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit}", "", f"{told}.", "",
         "| mutant | what is wrong then | file | caught by | invariant | seconds |", "|---|---|---|---|---|---:|", *rows, "",
     ]  # fmt: skip
     return "\n".join(lines)
@@ -251,7 +250,8 @@ def main() -> int:
     head = git("rev-parse", "--short=12", "HEAD").decode().strip()
     verdicts = judge_all(mutants, args.workers)
     if args.log:
-        LOG.write_text(log_text(verdicts, head), encoding="utf-8")
+        with LOG.open("a", encoding="utf-8") as file:
+            file.write(f"\n{log_text(verdicts, head)}")
     said = {"benchmark": "mutants", "commit": head, "seed": args.seed, **figures(verdicts)}
     survived = [one.mutant.name for one in verdicts if not one.caught_by]
     print(json.dumps(said | {"survived": survived}))

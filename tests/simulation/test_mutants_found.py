@@ -10,7 +10,7 @@ import pytest
 from core.engine import Cancel, Place, Step, World, advance
 from core.facts import Accepted, Action, Command, Fact, Fill, NotFound, Refusal, Refused, Seen, SeenAs
 from core.orders import ClientId, Order, Status
-from core.reconcile import trades_due
+from core.reconcile import trades_due, trades_since
 from tasks.paper import PaperVenue
 from tasks.session import Session
 from tasks.venue import Answer, ReadFailed
@@ -128,6 +128,12 @@ def test_an_exit_closes_what_a_late_trade_left_at_its_level() -> None:
     assert not over.world.bots["g"].lots
     assert over.world.bots["g"].inventory == 0
     assert not over.raised
+
+
+def test_a_trade_that_shows_up_late_is_within_the_next_reading() -> None:
+    """A trade of somebody else, listed half a minute after it happened, is read though no order of ours asks for it."""
+    before, _ = one_order()
+    assert trades_since(before, "spot", SYMBOL, after(105), walked=after(100)) <= after(70)
 
 
 def closing_one_of_two() -> tuple[Order, Step]:
