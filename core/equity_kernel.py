@@ -7,7 +7,7 @@ deepens and no exposure grows; the closes that leave it are found by comparing w
 import numpy as np
 from numpy.typing import NDArray
 
-from core.grid_kernel import BLOCK, FILL_BAR, FILL_EXIT, FILL_FEE, FILL_PRICE, FILL_QTY, FILL_US
+from core.grid_kernel import BLOCK, FILL_BAR, FILL_EXIT, FILL_FEE, FILL_PRICE, FILL_QTY
 
 Ints = NDArray[np.int64]
 
@@ -18,12 +18,12 @@ MARGIN = 1 << 36
 
 
 def drawdown(
-    ts: Ints, close: Ints, low_1: Ints, high_1: Ints, log: Ints, short: bool,
+    close: Ints, low_1: Ints, high_1: Ints, log: Ints, short: bool,
     price_unit: float, qty_unit: float, close_unit: float, start: float,
 ) -> tuple[float, float]:  # fmt: skip
     """Return the deepest fall from a running peak, as a fraction of it, and the largest value of the inventory.
 
-    `ts` is milliseconds; `low_1` and `high_1` bound the closes in blocks of BLOCK bars; `log` is `core.grid_kernel`'s. The
+    `low_1` and `high_1` bound the closes in blocks of BLOCK bars; `log` is `core.grid_kernel`'s. The
     units say how many of a column's make 1; `start` is the equity before the first fill. Fees are in 1e-8.
     """
     nothing = start - start
@@ -31,14 +31,14 @@ def drawdown(
     peak, fall, exposure = start, nothing, nothing
     i, k, bars = 0, 0, len(close)
     while i < bars:
-        while k < len(log) and _bar_of(log, k, ts) <= i:
+        while k < len(log) and log[k, FILL_BAR] <= i:
             sign = 1 if (log[k, FILL_EXIT] == 1) == short else -1
             qty = log[k, FILL_QTY] / qty_unit
             held += qty * sign
             cash += -(log[k, FILL_PRICE] / price_unit) * qty * sign - log[k, FILL_FEE] / FEE_UNIT
             money = start + cash
             k += 1
-        last = min(_bar_of(log, k, ts), bars) if k < len(log) else bars
+        last = min(log[k, FILL_BAR], bars) if k < len(log) else bars
         first = i == 0
         while i < last:
             value = held * (close[i] / close_unit)
@@ -51,12 +51,6 @@ def drawdown(
             below, above = _band(peak, fall, exposure, held, money, close_unit)
             i = _next_outside(close, low_1, high_1, i + 1, last, below, above)
     return fall, exposure
-
-
-def _bar_of(log: Ints, k: int, ts: Ints) -> int:
-    # Between two candles further apart than their length, a fill belongs to the one before.
-    bar = log[k, FILL_BAR]
-    return bar - (log[k, FILL_US] < ts[bar] * 1000)
 
 
 def _band(peak: float, fall: float, exposure: float, held: float, money: float, unit: float) -> tuple[int, int]:

@@ -41,8 +41,8 @@ _ABSENT, _SENT, _LIVE = range(3)
 # NET_LEAST is the least that profit after fees ever was. Costs and profits in price times quantity, fees in 1e-8.
 (S_LOW, S_HIGH, S_TOP, S_BOTTOM, S_TODO, S_MOVED, S_DUE_FROM, S_DUE_TO, S_NEXT_ID, S_FILLS, S_STATUS, S_CLOSED, S_UNARMED,
  S_INVENTORY, S_COST, S_FEES, S_PRICE, S_TIME, S_VISITED, S_BAR, S_PROFIT, S_PAID, S_TRIPS, S_WON, S_INITIAL,
- S_NET_LEAST) = range(26)  # fmt: skip
-SCALARS = 26
+ S_NET_LEAST, S_OPENED) = range(27)  # fmt: skip
+SCALARS = 27
 
 # Columns of the log of fills. A level of -1 is the unwinding of everything after a barrier.
 (FILL_US, FILL_BAR, FILL_LEVEL, FILL_CYCLE, FILL_ATTEMPT, FILL_EXIT, FILL_PRICE, FILL_QTY, FILL_MAKER, FILL_TRADE,
@@ -72,7 +72,7 @@ def run(
         if i > 0:
             s[S_PRICE] = close[i - 1]
             s[S_TIME] = ts[i - 1] * 1000 + p[CLOSE_US]
-        s[S_BAR] = i
+        s[S_BAR], s[S_OPENED] = i, ts[i] * 1000
         _bar(ts[i] * 1000, open_[i], high[i], low[i], close[i], i == 0, p, s, g, due, log)
         s[S_VISITED] += 1
         i += 1
@@ -411,7 +411,8 @@ def _write(
     if k >= len(log):
         return  # counted on, so that the caller learns how much room is needed
     log[k, FILL_US] = at
-    log[k, FILL_BAR] = s[S_BAR]
+    # Between two candles further apart than their length, a fill belongs to the one before.
+    log[k, FILL_BAR] = s[S_BAR] - (at < s[S_OPENED])
     log[k, FILL_LEVEL] = i
     log[k, FILL_CYCLE] = g[CYCLE, i] if i >= 0 else 0
     log[k, FILL_ATTEMPT] = g[ATTEMPT, i] if i >= 0 else 0

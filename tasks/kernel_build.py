@@ -33,12 +33,12 @@ def _grid_run(
 
 
 def _equity_drawdown(  # noqa: PLR0917  a C function has no keywords
-    ts: Any, close: Any, low_1: Any, high_1: Any, bars: int, log: Any, fills: int, short: int,
+    close: Any, low_1: Any, high_1: Any, bars: int, log: Any, fills: int, short: int,
     price_unit: float, qty_unit: float, close_unit: float, start: float, found: Any,
 ) -> int:  # fmt: skip
     blocks = (bars + BLOCK - 1) // BLOCK
     fall, exposure = drawdown(
-        carray(ts, (bars,)), carray(close, (bars,)), carray(low_1, (blocks,)), carray(high_1, (blocks,)),
+        carray(close, (bars,)), carray(low_1, (blocks,)), carray(high_1, (blocks,)),
         carray(log, (fills, FILL_COLUMNS)), short == 1, price_unit, qty_unit, close_unit, start,
     )  # fmt: skip
     out = carray(found, (2,))
@@ -55,7 +55,7 @@ ENTRIES = {
     ),
     "equity_drawdown": (
         _equity_drawdown,
-        _INT(_INTS, _INTS, _INTS, _INTS, _INT, _INTS, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _FLOATS),
+        _INT(_INTS, _INTS, _INTS, _INT, _INTS, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _FLOATS),
     ),
 }
 

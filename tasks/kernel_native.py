@@ -31,7 +31,7 @@ _HEAD = (ctypes.POINTER(_INT), ctypes.POINTER(_POINTER))
 _ARGUMENTS = {
     "grid_run": (*[_POINTER] * 7, _INT, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT, _POINTER, _INT),
     "equity_drawdown": (
-        *[_POINTER] * 4, _INT, _POINTER, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _POINTER,
+        *[_POINTER] * 3, _INT, _POINTER, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _POINTER,
     ),
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ def run_grid(candles: Sequence[Ints], p: Ints, s: Ints, g: Ints, due: Ints, log:
 def drawdown(
     columns: Sequence[Ints], log: Ints, *, short: bool, price_unit: float, qty_unit: float, close_unit: float, start: float
 ) -> tuple[float, float]:
-    """Call `core.equity_kernel.drawdown`, compiled; `columns` are times, closes and the blocks' lows and highs."""
+    """Call `core.equity_kernel.drawdown`, compiled; `columns` are closes and the blocks' lows and highs."""
     found = np.zeros(2)
     _call(
         "equity_drawdown", *map(_at, columns), len(columns[0]), _at(log), len(log), int(short),

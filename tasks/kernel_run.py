@@ -229,16 +229,14 @@ def flows_of(made: KernelRun) -> Flows:
     qty = log[:, gk.FILL_QTY] / 10.0**units.qty_scale
     price = log[:, gk.FILL_PRICE] / 10.0**units.price_scale
     cash = -price * qty * sign - log[:, gk.FILL_FEE] / 10.0**FEE_SCALE
-    # Between two candles further apart than their length, a fill belongs to the one before.
-    bar = log[:, gk.FILL_BAR] - (log[:, gk.FILL_US] < made.columns.ts[log[:, gk.FILL_BAR]] * 1000)
-    return Flows(bar, np.cumsum(qty * sign), np.cumsum(cash))
+    return Flows(log[:, gk.FILL_BAR], np.cumsum(qty * sign), np.cumsum(cash))
 
 
 def drawdown_of(made: KernelRun) -> tuple[float, float]:
     """Return the deepest fall from a peak of equity at bar closes, a fraction, and the largest exposure in quote."""
     columns, units = made.columns, made.units
     return kernel_native.drawdown(
-        (columns.ts, columns.close, columns.low_1, columns.high_1), made.log, short=made.bot.side == "SELL",
+        (columns.close, columns.low_1, columns.high_1), made.log, short=made.bot.side == "SELL",
         price_unit=10.0**units.price_scale, qty_unit=10.0**units.qty_scale, close_unit=10.0**columns.scale,
         start=float(made.spec.capital_quote),
     )  # fmt: skip
