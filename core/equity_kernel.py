@@ -7,7 +7,7 @@ deepens and no exposure grows; the closes that leave it are found by comparing w
 import numpy as np
 from numpy.typing import NDArray
 
-from core.grid_kernel import BLOCK, FILL_BAR, FILL_EXIT, FILL_FEE, FILL_PRICE, FILL_QTY
+from core.grid_table import BLOCK, FILL_BAR, FILL_EXIT, FILL_FEE, FILL_PRICE, FILL_QTY
 
 Ints = NDArray[np.int64]
 

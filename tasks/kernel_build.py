@@ -12,9 +12,10 @@ import llvmlite.binding as llvm
 from numba import carray, cfunc, types
 from numba.extending import register_jitable
 
-from core import equity_kernel, grid_kernel
+from core import equity_kernel, grid_book_kernel, grid_kernel
 from core.equity_kernel import drawdown
-from core.grid_kernel import BLOCK, DUE_COLUMNS, FILL_COLUMNS, LEVEL_ROWS, PARAMETERS, SCALARS, run
+from core.grid_kernel import run
+from core.grid_table import BLOCK, DUE_COLUMNS, FILL_COLUMNS, LEVEL_ROWS, PARAMETERS, SCALARS
 
 _INT, _FLOAT = types.int64, types.float64
 _INTS, _FLOATS = types.CPointer(_INT), types.CPointer(_FLOAT)
@@ -32,7 +33,7 @@ def _grid_run(
     )  # fmt: skip
 
 
-def _equity_drawdown(  # noqa: PLR0917  a C function has no keywords
+def _equity_drawdown(
     close: Any, low_1: Any, high_1: Any, bars: int, log: Any, fills: int, short: int,
     price_unit: float, qty_unit: float, close_unit: float, start: float, found: Any,
 ) -> int:  # fmt: skip
@@ -62,7 +63,7 @@ ENTRIES = {
 
 def build(machine: llvm.TargetMachine) -> bytes:
     """Compile all entries for `machine`; returns the object file. Raises `RuntimeError` where code of Python's is left in it."""
-    for module in (grid_kernel, equity_kernel):
+    for module in (grid_book_kernel, grid_kernel, equity_kernel):
         _offer(module)
     whole = llvm.parse_assembly("")
     for name, (function, signature) in ENTRIES.items():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core import grid_kernel as gk
+from core import grid_table as gt
 from core.engine import BotSpec, Limits
 from core.facts import Fill
 from core.machines.grid.config import GridConfig
@@ -35,11 +35,11 @@ from tasks.kernel_tables import (
 Floats = NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1)
 _STATUS = {
-    gk.BELOW_MINIMUM: "an order behind the touch is below the exchange's minimum and has to wait",
-    gk.BARRIER_LATE: "a barrier closes the grid while orders are on their way (it does with --latency 0)",
-    gk.ROUNDING: "the price moves so far inside a bar that the division of its path rounds",
-    gk.QUEUE_FULL: "too many orders are on their way at once",
-    gk.WOULD_CROSS: "safe_extra_spread is 0 and an order would cross",
+    gt.BELOW_MINIMUM: "an order behind the touch is below the exchange's minimum and has to wait",
+    gt.BARRIER_LATE: "a barrier closes the grid while orders are on their way (it does with --latency 0)",
+    gt.ROUNDING: "the price moves so far inside a bar that the division of its path rounds",
+    gt.QUEUE_FULL: "too many orders are on their way at once",
+    gt.WOULD_CROSS: "safe_extra_spread is 0 and an order would cross",
 }
 # Room for fills at first; a run that needs more is repeated with what it needs.
 _LOG_ROWS = 1 << 14
@@ -50,11 +50,11 @@ class Room:
 
     def __init__(self) -> None:
         """Start small."""
-        self.log = np.empty((_LOG_ROWS, gk.FILL_COLUMNS), dtype=np.int64)
+        self.log = np.empty((_LOG_ROWS, gt.FILL_COLUMNS), dtype=np.int64)
 
     def grow(self, rows: int) -> None:
         """Make room for so many fills."""
-        self.log = np.empty((rows + rows // 4, gk.FILL_COLUMNS), dtype=np.int64)
+        self.log = np.empty((rows + rows // 4, gt.FILL_COLUMNS), dtype=np.int64)
 
 
 @dataclass(slots=True)
@@ -90,16 +90,16 @@ def run_grid(
     units = units_of(spec, columns.scale)
     g = levels_of(spec.plan, units)
     p = parameters_of(spec, options, units, columns, g)
-    s = np.zeros(gk.SCALARS, dtype=np.int64)
-    due = np.empty((4 * g.shape[1] + 64, gk.DUE_COLUMNS), dtype=np.int64)
+    s = np.zeros(gt.SCALARS, dtype=np.int64)
+    due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     room = Room() if room is None else room
     status = kernel_native.run_grid(columns.all, p, s, g, due, room.log)
-    if status == gk.LOG_FULL:
-        room.grow(int(s[gk.S_FILLS]))
+    if status == gt.LOG_FULL:
+        room.grow(int(s[gt.S_FILLS]))
         status = kernel_native.run_grid(columns.all, p, s, g, due, room.log)
-    if status != gk.DONE:
+    if status != gt.DONE:
         raise refuse(_STATUS[status])
-    made = KernelRun(bot, spec, options, columns, units, room.log[: s[gk.S_FILLS]], s, g)
+    made = KernelRun(bot, spec, options, columns, units, room.log[: s[gt.S_FILLS]], s, g)
     _check_money(made, opening_quote)
     return made
 
@@ -107,15 +107,15 @@ def run_grid(
 def _check_money(made: KernelRun, opening: Decimal) -> None:
     # Whether the account could always pay for every order: a bound, so a poor account may be refused that would do.
     units, log, instrument = made.units, made.log, made.spec.instrument
-    value_most = 2 * made.columns.highest * int(made.levels[gk.QTY].max())
+    value_most = 2 * made.columns.highest * int(made.levels[gt.QTY].max())
     if (len(log) + 1) * value_most * units.cost_mul >= INT_MAX:
         raise refuse("sums of so many and so fine amounts do not fit 64 bits")
-    least = opening + made.amount(int(made.scalars[gk.S_NET_LEAST]))
+    least = opening + made.amount(int(made.scalars[gt.S_NET_LEAST]))
     lines = made.spec.plan.lines
     if instrument.swap:
         highest = Decimal(made.columns.highest).scaleb(-made.columns.scale) * (ONE + made.spec.safe_spread)
         needed = ZERO
-        prices = log[:, gk.FILL_PRICE]
+        prices = log[:, gt.FILL_PRICE]
         spread = Decimal(int(prices.max() - prices.min())).scaleb(-units.price_scale) if len(log) else ZERO
         for line in lines:
             price = line.entry_price if made.bot.side == "BUY" else max(line.entry_price, highest)
@@ -149,26 +149,26 @@ class Sums:
 def sums_of(made: KernelRun) -> Sums:
     """Add a run up."""
     s, g, units = made.scalars, made.levels, made.units
-    grid = made.amount(int(s[gk.S_PROFIT]) * units.cost_mul)
-    paid = made.amount(int(s[gk.S_PAID]) * units.fee_mul)
-    trips, won = int(s[gk.S_TRIPS]), int(s[gk.S_WON])
-    held = np.flatnonzero(g[gk.HOLDING])
-    if len(made.log) and made.log[-1, gk.FILL_LEVEL] < 0:
+    grid = made.amount(int(s[gt.S_PROFIT]) * units.cost_mul)
+    paid = made.amount(int(s[gt.S_PAID]) * units.fee_mul)
+    trips, won = int(s[gt.S_TRIPS]), int(s[gt.S_WON])
+    held = np.flatnonzero(g[gt.HOLDING])
+    if len(made.log) and made.log[-1, gt.FILL_LEVEL] < 0:
         profits, winners = _unwound(made, held)
         return Sums(grid + total(profits), grid, ZERO, paid, trips + len(held), won + winners)
     mark = int(made.columns.close[-1]) * 10 ** (units.price_scale - made.columns.scale)
-    value = int((mark * g[gk.QTY, held] - g[gk.LOT_COST, held]).sum())
+    value = int((mark * g[gt.QTY, held] - g[gt.LOT_COST, held]).sum())
     sign = -1 if made.bot.side == "SELL" else 1
     return Sums(grid, grid, made.amount(value * sign * units.cost_mul), paid, trips, won)
 
 
 def _unwound(made: KernelRun, held: Ints) -> tuple[list[Decimal], int]:
     # As `core.engine.booking.book_fill` spreads an unwind over the open lots: the oldest first, the last pays the rest.
-    log, units = made.log, made.units
+    log = made.log
     price, whole, fee = _amounts(made, len(log) - 1)
     sign = -1 if made.bot.side == "SELL" else 1
-    opened = [int(np.flatnonzero(log[:, gk.FILL_LEVEL] == i)[-1]) for i in held]
-    lots = sorted((int(log[k, gk.FILL_US]), f"{log[k, gk.FILL_LEVEL]}-{log[k, gk.FILL_CYCLE]}", k) for k in opened)
+    opened = [int(np.flatnonzero(log[:, gt.FILL_LEVEL] == i)[-1]) for i in held]
+    lots = sorted((int(log[k, gt.FILL_US]), f"{log[k, gt.FILL_LEVEL]}-{log[k, gt.FILL_CYCLE]}", k) for k in opened)
     profits: list[Decimal] = []
     winners, fee_left = 0, fee
     for place, (_, _, k) in enumerate(lots):
@@ -184,9 +184,9 @@ def _amounts(made: KernelRun, k: int) -> tuple[Decimal, Decimal, Decimal]:
     # Price, quantity and fee of a row of the log.
     row, units = made.log[k], made.units
     return (
-        Decimal(int(row[gk.FILL_PRICE])).scaleb(-units.price_scale),
-        Decimal(int(row[gk.FILL_QTY])).scaleb(-units.qty_scale),
-        Decimal(int(row[gk.FILL_FEE])).scaleb(-FEE_SCALE),
+        Decimal(int(row[gt.FILL_PRICE])).scaleb(-units.price_scale),
+        Decimal(int(row[gt.FILL_QTY])).scaleb(-units.qty_scale),
+        Decimal(int(row[gt.FILL_FEE])).scaleb(-FEE_SCALE),
     )
 
 
@@ -197,16 +197,16 @@ def _fills(made: KernelRun) -> list[Fill]:
     for k in range(len(log)):
         row = log[k]
         price, qty, fee = _amounts(made, k)
-        level = int(row[gk.FILL_LEVEL])
-        role = Role.UNWIND if level < 0 else (Role.EXIT if row[gk.FILL_EXIT] else Role.ENTRY)
-        leg = leg_id(role, max(level, 0), int(row[gk.FILL_CYCLE]))
+        level = int(row[gt.FILL_LEVEL])
+        role = Role.UNWIND if level < 0 else (Role.EXIT if row[gt.FILL_EXIT] else Role.ENTRY)
+        leg = leg_id(role, max(level, 0), int(row[gt.FILL_CYCLE]))
         found.append(
             Fill(
-                venue=instrument.venue, symbol=instrument.symbol, trade_id=str(row[gk.FILL_TRADE]),
-                client_id=client_id(made.bot.id, made.spec.token, leg, int(row[gk.FILL_ATTEMPT])),
+                venue=instrument.venue, symbol=instrument.symbol, trade_id=str(row[gt.FILL_TRADE]),
+                client_id=client_id(made.bot.id, made.spec.token, leg, int(row[gt.FILL_ATTEMPT])),
                 side=entry if role is Role.ENTRY else entry.opposite, price=price, qty=qty, fee=fee,
-                fee_asset=instrument.quote, ts=_EPOCH + timedelta(microseconds=int(row[gk.FILL_US])),
-                maker=bool(row[gk.FILL_MAKER]),
+                fee_asset=instrument.quote, ts=_EPOCH + timedelta(microseconds=int(row[gt.FILL_US])),
+                maker=bool(row[gt.FILL_MAKER]),
             )
         )  # fmt: skip
     return found
@@ -224,12 +224,12 @@ class Flows:
 def flows_of(made: KernelRun) -> Flows:
     """Return the position after each fill, computed as `tasks.backtesting.curve_of` does, to the last bit."""
     log, units = made.log, made.units
-    buys = (log[:, gk.FILL_EXIT] == 1) == (made.bot.entry_side is Side.SELL)
+    buys = (log[:, gt.FILL_EXIT] == 1) == (made.bot.entry_side is Side.SELL)
     sign = np.where(buys, 1.0, -1.0)
-    qty = log[:, gk.FILL_QTY] / 10.0**units.qty_scale
-    price = log[:, gk.FILL_PRICE] / 10.0**units.price_scale
-    cash = -price * qty * sign - log[:, gk.FILL_FEE] / 10.0**FEE_SCALE
-    return Flows(log[:, gk.FILL_BAR], np.cumsum(qty * sign), np.cumsum(cash))
+    qty = log[:, gt.FILL_QTY] / 10.0**units.qty_scale
+    price = log[:, gt.FILL_PRICE] / 10.0**units.price_scale
+    cash = -price * qty * sign - log[:, gt.FILL_FEE] / 10.0**FEE_SCALE
+    return Flows(log[:, gt.FILL_BAR], np.cumsum(qty * sign), np.cumsum(cash))
 
 
 def drawdown_of(made: KernelRun) -> tuple[float, float]:
@@ -261,7 +261,7 @@ def figures_of(made: KernelRun, elapsed_s: float) -> dict[str, Any]:
     return {
         "bars": len(made.columns.ts),
         "fills": len(log),
-        "fills_initial": int(made.scalars[gk.S_INITIAL]),
+        "fills_initial": int(made.scalars[gt.S_INITIAL]),
         "round_trips": sums.round_trips,
         "net_pnl": plain(sums.net),
         "realized_pnl": plain(sums.realized),
@@ -278,7 +278,7 @@ def figures_of(made: KernelRun, elapsed_s: float) -> dict[str, Any]:
         "elapsed_s": round(elapsed_s, 6),
         "engine": "kernel",
         "capital_quote": plain(capital),
-        "visited_bars": int(made.scalars[gk.S_VISITED]),
+        "visited_bars": int(made.scalars[gt.S_VISITED]),
         "symbol": made.bot.symbol,
         "timeframe": made.columns.timeframe,
         "intrabar": made.options.intrabar,

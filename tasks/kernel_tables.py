@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core import grid_kernel as gk
+from core import grid_table as gt
 from core.engine import BotSpec, Limits
 from core.kernel import ArraySeries
 from core.machines.grid.config import GridConfig, GridPlan
@@ -28,8 +28,8 @@ FEE_SCALE = 8  # `core.values.FEE_PLACES`
 INT_MAX = 1 << 62
 _US = timedelta(microseconds=1)
 CORE_DOES_IT = "--engine core"
-_PATHS = {"ohlc": gk.HIGH_FIRST, "olhc": gk.LOW_FIRST, "adaptive": gk.NEARER_FIRST}
-_INVENTORY = {"market": gk.MARKET, "resting": gk.RESTING, "none": gk.NONE}
+_PATHS = {"ohlc": gt.HIGH_FIRST, "olhc": gt.LOW_FIRST, "adaptive": gt.NEARER_FIRST}
+_INVENTORY = {"market": gt.MARKET, "resting": gt.RESTING, "none": gt.NONE}
 
 
 def refuse(reason: str) -> Refused:
@@ -95,7 +95,7 @@ def columns_of(series: ArraySeries, timeframe: str, scale: int | None = None) ->
     prices = [series.open, series.high, series.low, series.close]
     if wanted != series.scale:
         prices = [column * 10 ** (wanted - series.scale) for column in prices]
-    blocks = np.arange(0, len(series), gk.BLOCK)
+    blocks = np.arange(0, len(series), gt.BLOCK)
     columns = [series.ts, *prices, np.minimum.reduceat(prices[2], blocks), np.maximum.reduceat(prices[1], blocks)]
     for column in columns:
         column.flags.writeable = False
@@ -145,15 +145,15 @@ def units_of(spec: BotSpec, series_scale: int) -> Units:
 
 def levels_of(plan: GridPlan, units: Units) -> Ints:
     """Return the kernel's table of levels, with the given rows filled in."""
-    table = np.zeros((gk.LEVEL_ROWS, len(plan.lines)), dtype=np.int64)
+    table = np.zeros((gt.LEVEL_ROWS, len(plan.lines)), dtype=np.int64)
     short = plan.config.side == "SELL"
-    table[gk.ASK if short else gk.BID] = [int(line.entry_price.scaleb(units.price_scale)) for line in plan.lines]
-    table[gk.BID if short else gk.ASK] = [int(line.exit_price.scaleb(units.price_scale)) for line in plan.lines]
-    table[gk.QTY] = [int(line.qty.scaleb(units.qty_scale)) for line in plan.lines]
+    table[gt.ASK if short else gt.BID] = [int(line.entry_price.scaleb(units.price_scale)) for line in plan.lines]
+    table[gt.BID if short else gt.ASK] = [int(line.exit_price.scaleb(units.price_scale)) for line in plan.lines]
+    table[gt.QTY] = [int(line.qty.scaleb(units.qty_scale)) for line in plan.lines]
     # Orders of one round are sent by the name of their leg, and "10-0" comes before "2-0".
     by_name = sorted(range(len(plan.lines)), key=lambda i: f"{i}-")
-    table[gk.BY_RANK] = by_name
-    table[gk.RANK, by_name] = np.arange(len(by_name))
+    table[gt.BY_RANK] = by_name
+    table[gt.RANK, by_name] = np.arange(len(by_name))
     return table
 
 
@@ -163,29 +163,29 @@ def parameters_of(spec: BotSpec, options: Any, units: Units, candles: Columns, l
     instrument = spec.instrument
     timeframe_us = TIMEFRAME_S[candles.timeframe] * 1_000_000
     tick = exact_units(instrument.tick_size, units.price_scale)
-    values = dict.fromkeys(range(gk.PARAMETERS), 0)
+    values = dict.fromkeys(range(gt.PARAMETERS), 0)
     intrabar = options.intrabar
     if intrabar == "worst":
         intrabar = "ohlc" if config.side == "BUY" else "olhc"
     values |= {
-        gk.TICK: tick,
-        gk.EDGE: tick if options.fill == "cross" else 0,
-        gk.SHORT: int(config.side == "SELL"),
-        gk.PATH: _PATHS[intrabar],
-        gk.LATENCY_US: _us(options.latency_s),
-        gk.THIRD_US: timedelta(seconds=TIMEFRAME_S[candles.timeframe]) / 3 // _US,
-        gk.CLOSE_US: timeframe_us - 1000,
-        gk.MIN_NOTIONAL: _ceil_units(instrument.min_notional, units.price_scale + units.qty_scale),
-        gk.MIN_QTY: exact_units(instrument.min_qty, units.qty_scale),
-        gk.INVENTORY: _INVENTORY[config.initial_inventory],
-        gk.LIMIT: exact_units(config.limit_price, units.price_scale) if config.limit_price is not None else 0,
-        gk.KEEP: int(config.keep_position),
-        gk.COST_MUL: units.cost_mul,
-        gk.FEE_MUL: units.fee_mul,
+        gt.TICK: tick,
+        gt.EDGE: tick if options.fill == "cross" else 0,
+        gt.SHORT: int(config.side == "SELL"),
+        gt.PATH: _PATHS[intrabar],
+        gt.LATENCY_US: _us(options.latency_s),
+        gt.THIRD_US: timedelta(seconds=TIMEFRAME_S[candles.timeframe]) / 3 // _US,
+        gt.CLOSE_US: timeframe_us - 1000,
+        gt.MIN_NOTIONAL: _ceil_units(instrument.min_notional, units.price_scale + units.qty_scale),
+        gt.MIN_QTY: exact_units(instrument.min_qty, units.qty_scale),
+        gt.INVENTORY: _INVENTORY[config.initial_inventory],
+        gt.LIMIT: exact_units(config.limit_price, units.price_scale) if config.limit_price is not None else 0,
+        gt.KEEP: int(config.keep_position),
+        gt.COST_MUL: units.cost_mul,
+        gt.FEE_MUL: units.fee_mul,
     }
     values |= _fractions(spec, units) | _deadline(config, candles)
     _check_range(values, units, candles, levels)
-    return np.array([values[i] for i in range(gk.PARAMETERS)], dtype=np.int64)
+    return np.array([values[i] for i in range(gt.PARAMETERS)], dtype=np.int64)
 
 
 def _fractions(spec: BotSpec, units: Units) -> dict[int, int]:
@@ -198,10 +198,10 @@ def _fractions(spec: BotSpec, units: Units) -> dict[int, int]:
     maker, taker = Fraction(instrument.maker) * unit, Fraction(instrument.taker) * unit
     rate_den = math.lcm(maker.denominator, taker.denominator)
     return {
-        gk.SAFE_LESS: safe[1] - safe[0], gk.SAFE_MORE: safe[1] + safe[0], gk.SAFE_DEN: safe[1],
-        gk.SLIP_LESS: slip[1] - slip[0], gk.SLIP_MORE: slip[1] + slip[0], gk.SLIP_DEN: slip[1],
-        gk.STOP_NUM: stop_num, gk.STOP_DEN: stop_den,
-        gk.MAKER: int(maker * rate_den), gk.TAKER: int(taker * rate_den), gk.RATE_DEN: rate_den,
+        gt.SAFE_LESS: safe[1] - safe[0], gt.SAFE_MORE: safe[1] + safe[0], gt.SAFE_DEN: safe[1],
+        gt.SLIP_LESS: slip[1] - slip[0], gt.SLIP_MORE: slip[1] + slip[0], gt.SLIP_DEN: slip[1],
+        gt.STOP_NUM: stop_num, gt.STOP_DEN: stop_den,
+        gt.MAKER: int(maker * rate_den), gt.TAKER: int(taker * rate_den), gt.RATE_DEN: rate_den,
     }  # fmt: skip
 
 
@@ -209,22 +209,22 @@ def _deadline(config: GridConfig, candles: Columns) -> dict[int, int]:
     # The bar that holds the deadline is looked at, point by point.
     limit_s = config.triple_barrier.time_limit
     if limit_s is None:
-        return {gk.DEADLINE_US: gk.FAR, gk.DEADLINE_BAR: gk.FAR}
+        return {gt.DEADLINE_US: gt.FAR, gt.DEADLINE_BAR: gt.FAR}
     at_us = int(candles.ts[0]) * 1000 + _us(limit_s)
     bar = int(np.searchsorted(candles.ts, at_us // 1000 + 1, side="left")) - 1
-    return {gk.DEADLINE_US: at_us, gk.DEADLINE_BAR: max(bar, 0)}
+    return {gt.DEADLINE_US: at_us, gt.DEADLINE_BAR: max(bar, 0)}
 
 
 def _check_range(values: dict[int, int], units: Units, candles: Columns, levels: Ints) -> None:
     # The largest numbers that the kernel ever makes; a price moved behind the touch is at most half above it.
-    price = 2 * max(candles.highest, int(levels[[gk.BID, gk.ASK]].max()))
-    value = price * sum(levels[gk.QTY].tolist())
+    price = 2 * max(candles.highest, int(levels[[gt.BID, gt.ASK]].max()))
+    value = price * sum(levels[gt.QTY].tolist())
     largest = {
-        "fees": value * max(abs(values[gk.MAKER]), abs(values[gk.TAKER]), 1) + values[gk.RATE_DEN],
-        "stop_loss": 4 * value * units.cost_mul * max(values[gk.STOP_DEN], 1),
-        "safe_extra_spread": 2 * price * values[gk.SAFE_DEN] * values[gk.TICK],
-        "max_slippage_bps": 2 * price * values[gk.SLIP_DEN] * values[gk.TICK],
-        "--latency": price * max(values[gk.LATENCY_US], 1),
+        "fees": value * max(abs(values[gt.MAKER]), abs(values[gt.TAKER]), 1) + values[gt.RATE_DEN],
+        "stop_loss": 4 * value * units.cost_mul * max(values[gt.STOP_DEN], 1),
+        "safe_extra_spread": 2 * price * values[gt.SAFE_DEN] * values[gt.TICK],
+        "max_slippage_bps": 2 * price * values[gt.SLIP_DEN] * values[gt.TICK],
+        "--latency": price * max(values[gt.LATENCY_US], 1),
     }
     for field, number in largest.items():
         if number >= INT_MAX:

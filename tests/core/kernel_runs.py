@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from core import grid_kernel as gk
+from core import grid_table as gt
 from core.engine import BotSpec, Limits
 from core.facts import Fill
 from core.kernel import ArraySeries, series_of
@@ -76,9 +76,9 @@ def inputs(scenario: KernelScenario) -> tuple[Any, ...]:
     units = units_of(made, series.scale)
     columns = columns_of(series, "1m", units.price_scale)
     g = levels_of(made.plan, units)
-    s = np.zeros(gk.SCALARS, dtype=np.int64)
-    due = np.zeros((4 * g.shape[1] + 64, gk.DUE_COLUMNS), dtype=np.int64)
-    log = np.zeros((4096, gk.FILL_COLUMNS), dtype=np.int64)
+    s = np.zeros(gt.SCALARS, dtype=np.int64)
+    due = np.zeros((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
+    log = np.zeros((4096, gt.FILL_COLUMNS), dtype=np.int64)
     return columns, parameters_of(made, scenario.options, units, columns, g), s, g, due, log
 
 

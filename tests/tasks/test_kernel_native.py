@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from core import grid_kernel
+from core import grid_kernel, grid_table
 from tasks import kernel_native
 from tasks.errors import Refused
 from tasks.kernel_run import curve_of, drawdown_of
@@ -25,7 +25,7 @@ def test_machine_code_is_the_source(scenario: KernelScenario) -> None:
     for run in (lambda c, *rest: grid_kernel.run(*c, *rest), kernel_native.run_grid):
         columns, p, s, g, due, log = inputs(scenario)
         status.append(run(columns.all, p, s, g, due, log))
-        made.append((s, log[: s[grid_kernel.S_FILLS]]))
+        made.append((s, log[: s[grid_table.S_FILLS]]))
     assert status[0] == status[1]
     assert np.array_equal(made[0][0], made[1][0])
     assert np.array_equal(made[0][1], made[1][1])

@@ -1,0 +1,41 @@
+"""The words of the compiled grid: the place of each of its parameters, levels' rows, scalars and columns of the log.
+
+The kernel knows whole numbers in arrays alone; these names are their places. `core.grid_kernel` says how they are used.
+"""
+
+# How a run ended. All but DONE say that the kernel does not know what the core would do.
+DONE, LOG_FULL, BELOW_MINIMUM, BARRIER_LATE, ROUNDING, QUEUE_FULL, WOULD_CROSS = range(7)
+
+# Parameters. EDGE is what a price must pass a limit by; SAFE_* and SLIP_* are numerators over *_DEN; MAKER and TAKER over
+# RATE_DEN give a fee in 1e-8 quote; COST_MUL and FEE_MUL bring cost and fees to one unit. 0 or FAR: not set.
+(TICK, EDGE, SHORT, PATH, LATENCY_US, THIRD_US, CLOSE_US, SAFE_LESS, SAFE_MORE, SAFE_DEN, MIN_NOTIONAL, MIN_QTY, INVENTORY,
+ LIMIT, KEEP, STOP_NUM, STOP_DEN, DEADLINE_US, DEADLINE_BAR, MAKER, TAKER, RATE_DEN, COST_MUL, FEE_MUL, SLIP_LESS,
+ SLIP_MORE, SLIP_DEN) = range(27)  # fmt: skip
+PARAMETERS = 27
+HIGH_FIRST, LOW_FIRST, NEARER_FIRST = range(3)
+MARKET, RESTING, NONE = range(3)
+FAR = 1 << 62
+# Bars a block: short enough to look at one by one, long enough to skip by.
+BLOCK = 16
+
+# Rows of the table of levels; the first five are given, the others are the run's.
+(BID, ASK, QTY, RANK, BY_RANK, HOLDING, STATE, PRICE, ORDER, CANCELING, CYCLE, ATTEMPT, TAKES, ON_BID, ON_ASK, LOT_COST,
+ LOT_FEE, TODO, NOW, MOVED, BID_FEE, ASK_FEE) = range(22)  # fmt: skip
+LEVEL_ROWS = 22
+ABSENT, SENT, LIVE = range(3)
+
+# The run's scalars. TOP and BOTTOM point to the best own-price bid and ask, LOW and HIGH are the prices that matter next.
+# INVENTORY, COST and FEES are those of open lots; PROFIT of TRIPS closed ones, WON of them after fees; PAID is all fees.
+# NET_LEAST is the least that profit after fees ever was. Costs and profits in price times quantity, fees in 1e-8.
+(S_LOW, S_HIGH, S_TOP, S_BOTTOM, S_TODO, S_MOVED, S_DUE_FROM, S_DUE_TO, S_NEXT_ID, S_FILLS, S_STATUS, S_CLOSED, S_UNARMED,
+ S_INVENTORY, S_COST, S_FEES, S_PRICE, S_TIME, S_VISITED, S_BAR, S_PROFIT, S_PAID, S_TRIPS, S_WON, S_INITIAL,
+ S_NET_LEAST, S_OPENED) = range(27)  # fmt: skip
+SCALARS = 27
+
+# Columns of the log of fills. A level of -1 is the unwinding of everything after a barrier.
+(FILL_US, FILL_BAR, FILL_LEVEL, FILL_CYCLE, FILL_ATTEMPT, FILL_EXIT, FILL_PRICE, FILL_QTY, FILL_MAKER, FILL_TRADE,
+ FILL_FEE) = range(11)  # fmt: skip
+FILL_COLUMNS = 11
+# Columns of the queue of what is on its way to the venue.
+DUE_US, DUE_ORDER, DUE_PLACES, DUE_LEVEL = range(4)
+DUE_COLUMNS = 4
