@@ -212,7 +212,7 @@ def figures(verdicts: list[Verdict]) -> dict[str, float]:
     caught = [one for one in verdicts if one.caught_by]
     return {
         "mutants": len(verdicts), "caught": len(caught), "caught_share": round(len(caught) / len(verdicts), 4),
-        "by_the_simulation": sum(one.caught_by.startswith("tests/simulation") for one in caught),
+        "by_the_simulation": sum(one.caught_by.startswith("tests/simulation/test_hostile") for one in caught),
         "with_an_invariant": sum(bool(one.invariant) for one in caught),
         "seconds": round(sum(one.took_s for one in verdicts)),
     }  # fmt: skip
