@@ -143,8 +143,8 @@ def _activate(i: int, here: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) 
 def end_order(i: int, s: Ints, g: Ints) -> None:
     """Note that a level has no order any more: its leg is worked again when the moment is settled."""
     g[t.STATE, i] = t.ABSENT
-    g[t.TODO, s[t.S_TODO]] = i
-    s[t.S_TODO] += 1
+    g[t.QUEUE, s[t.S_QUEUE]] = i
+    s[t.S_QUEUE] += 1
 
 
 def _fill(i: int, price: int, maker: bool, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:

@@ -66,8 +66,8 @@ def _begin(p: Ints, s: Ints, g: Ints) -> None:
     s[t.S_UNARMED] = levels - 1 if p[t.SHORT] else 0
     if p[t.INVENTORY] != t.NONE:
         for i in range(levels):
-            g[t.TODO, i] = g[t.BY_RANK, i]
-        s[t.S_TODO] = levels
+            g[t.QUEUE, i] = g[t.BY_RANK, i]
+        s[t.S_QUEUE] = levels
 
 
 def _is_plain(p: Ints, s: Ints, g: Ints) -> bool:
@@ -112,23 +112,23 @@ def _plain_point(price: int, at: int, bar: int, p: Ints, s: Ints, g: Ints, log: 
     bids = 0
     while top >= 0 and price <= g[t.BID, top] - edge:
         _plain_fill(top, p[t.SHORT], g[t.BID, top], at, bar, count, trade, g[t.BID_FEE, top], p, s, g, log)
-        g[t.TODO, bids], g[t.ON_BID, top] = top, 0
+        g[t.QUEUE, bids], g[t.ON_BID, top] = top, 0
         count, trade, bids = count + 1, trade + 1, bids + 1
         while top >= 0 and g[t.ON_BID, top] == 0:
             top -= 1
     asks = bids
     while bottom < levels and price >= g[t.ASK, bottom] + edge:
         _plain_fill(bottom, 1 - p[t.SHORT], g[t.ASK, bottom], at, bar, count, trade, g[t.ASK_FEE, bottom], p, s, g, log)
-        g[t.TODO, asks], g[t.ON_ASK, bottom] = bottom, 0
+        g[t.QUEUE, asks], g[t.ON_ASK, bottom] = bottom, 0
         count, trade, asks = count + 1, trade + 1, asks + 1
         while bottom < levels and g[t.ON_ASK, bottom] == 0:
             bottom += 1
     for k in range(bids):
-        g[t.ON_ASK, g[t.TODO, k]] = 1
-        bottom = min(bottom, g[t.TODO, k])
+        g[t.ON_ASK, g[t.QUEUE, k]] = 1
+        bottom = min(bottom, g[t.QUEUE, k])
     for k in range(bids, asks):
-        g[t.ON_BID, g[t.TODO, k]] = 1
-        top = max(top, g[t.TODO, k])
+        g[t.ON_BID, g[t.QUEUE, k]] = 1
+        top = max(top, g[t.QUEUE, k])
     s[t.S_TOP], s[t.S_BOTTOM], s[t.S_FILLS], s[t.S_NEXT_ID] = top, bottom, count, trade + count - before
     return g[t.BID, top] - edge if top >= 0 else -t.FAR, g[t.ASK, bottom] + edge if bottom < levels else t.FAR
 
@@ -212,17 +212,17 @@ def _settle(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Int
         withdraw_moved(price, now, p, s, g, due)
         for k in range(count):
             place(g[t.NOW, k], price, now, p, s, g, due, log)
-        if s[t.S_TODO] == 0 or s[t.S_STATUS] != t.DONE:
+        if s[t.S_QUEUE] == 0 or s[t.S_STATUS] != t.DONE:
             break
     _set_edges(p, s, g)
 
 
 def _take_todo(s: Ints, g: Ints) -> int:
-    count = s[t.S_TODO]
-    s[t.S_TODO] = 0
+    count = s[t.S_QUEUE]
+    s[t.S_QUEUE] = 0
     levels = g.shape[1]
     for k in range(count):
-        i = g[t.TODO, k]
+        i = g[t.QUEUE, k]
         key = g[t.RANK, i] + (0 if g[t.HOLDING, i] else levels)
         j = k
         while j > 0 and g[t.RANK, g[t.NOW, j - 1]] + (0 if g[t.HOLDING, g[t.NOW, j - 1]] else levels) > key:

@@ -20,14 +20,14 @@ BLOCK = 16
 
 # Rows of the table of levels; the first five are given, the others are the run's.
 (BID, ASK, QTY, RANK, BY_RANK, HOLDING, STATE, PRICE, ORDER, CANCELING, CYCLE, ATTEMPT, TAKES, ON_BID, ON_ASK, LOT_COST,
- LOT_FEE, TODO, NOW, MOVED, BID_FEE, ASK_FEE) = range(22)  # fmt: skip
+ LOT_FEE, QUEUE, NOW, MOVED, BID_FEE, ASK_FEE) = range(22)  # fmt: skip
 LEVEL_ROWS = 22
 ABSENT, SENT, LIVE = range(3)
 
 # The run's scalars. TOP and BOTTOM point to the best own-price bid and ask, LOW and HIGH are the prices that matter next.
 # INVENTORY, COST and FEES are those of open lots; PROFIT of TRIPS closed ones, WON of them after fees; PAID is all fees.
 # NET_LEAST is the least that profit after fees ever was. Costs and profits in price times quantity, fees in 1e-8.
-(S_LOW, S_HIGH, S_TOP, S_BOTTOM, S_TODO, S_MOVED, S_DUE_FROM, S_DUE_TO, S_NEXT_ID, S_FILLS, S_STATUS, S_CLOSED, S_UNARMED,
+(S_LOW, S_HIGH, S_TOP, S_BOTTOM, S_QUEUE, S_MOVED, S_DUE_FROM, S_DUE_TO, S_NEXT_ID, S_FILLS, S_STATUS, S_CLOSED, S_UNARMED,
  S_INVENTORY, S_COST, S_FEES, S_PRICE, S_TIME, S_VISITED, S_BAR, S_PROFIT, S_PAID, S_TRIPS, S_WON, S_INITIAL,
  S_NET_LEAST, S_OPENED) = range(27)  # fmt: skip
 SCALARS = 27
