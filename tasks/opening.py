@@ -86,9 +86,21 @@ async def _open_paper(portfolio: Portfolio, path: Path, folder: Path) -> Session
             for v in portfolio.venues
             if feeds[v.id]
         }
+        _refuse_orphans(store, venues)
         session = _session(portfolio, path, folder, store, venues, specs)
         undo.pop_all()
     return session
+
+
+def _refuse_orphans(store: Store, venues: Mapping[str, Venue]) -> None:
+    # A store that has never ticked beside an account that has traded: the store was lost, and its orders would be orphans.
+    for venue in venues.values():
+        if isinstance(venue, PaperVenue) and store.next_tick_id() == 1 and venue.account.orders:
+            raise Halted(
+                f"the paper account of {venue.id} has {len(venue.account.orders)} open orders of a store that is gone",
+                key="data_dir",
+                accepted="the store from a backup, or the data directory's folder paper removed to open a new account",
+            )
 
 
 async def _open_real(portfolio: Portfolio, path: Path, folder: Path) -> Session:

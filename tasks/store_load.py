@@ -212,7 +212,7 @@ def _works(con: duckdb.DuckDBPyConnection, spec: BotSpec, state: Any, unwind: Un
     try:
         return recall_works(legs, [order for order, _ in found], {order.client_id: asked for order, asked in found})
     except ValueError as error:
-        raise StoreInconsistent(f"bot {spec.bot_id!r}: {error}; then `gridkeeper rebuild`") from error
+        raise StoreInconsistent(f"bot {spec.bot_id!r}: {error}; look at its orders on the exchange before going on") from error
 
 
 def _order(row: tuple[Any, ...]) -> Order:

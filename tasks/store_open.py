@@ -2,7 +2,7 @@
 
 StoreError
  ├─ StoreBusy          another process (or this one) holds it: exit 4
- ├─ StoreDamaged       the file was lost or torn; it was put aside, rebuild from the exchange
+ ├─ StoreDamaged       the file was lost or torn; it was put aside
  ├─ StoreLost          the file vanished or was replaced while it was open
  ├─ StoreInconsistent  it opened, but what it says does not fit the portfolio or itself
  ├─ AmountRefused      a number that its columns cannot hold exactly
@@ -46,7 +46,9 @@ class StoreDamaged(StoreError):
 
     def __init__(self, reason: str, aside: tuple[Path, ...]) -> None:
         kept = ", ".join(path.name for path in aside) or "nothing was left to keep"
-        super().__init__(f"{reason}. Kept aside: {kept}. `gridkeeper rebuild` makes a new store from the exchange")
+        super().__init__(
+            f"{reason}. Kept aside: {kept}. Put a backup back, or cancel the bots' orders at the exchange and use a new data_dir"
+        )
         self.reason = reason
         self.aside = aside
 

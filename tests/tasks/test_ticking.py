@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks import inbox
-from tasks.errors import Refused
+from tasks.errors import Halted, Refused
 from tasks.session import Session
 from tests.tasks.played import play, stored, write_candles, write_portfolio
 
@@ -182,3 +182,13 @@ def test_cancel_takes_entries_off_for_one_tick(portfolio: Path) -> None:
     assert len(gone) == seen[30]
     placed = "SELECT ts FROM journal WHERE tick_id = 31 AND decision = 'PLACE' AND subject LIKE 'e%'"
     assert gone[0][0] not in [ts for (ts,) in stored(portfolio, placed)]
+
+
+def test_a_lost_store_does_not_start_beside_its_old_orders(portfolio: Path) -> None:
+    """Where the store is gone but its account still has orders, a start halts with exit code 3 and says what to do."""
+    play(portfolio, 5)
+    for file in (portfolio.parent / "data").glob("trading.duckdb*"):
+        file.unlink()
+    with pytest.raises(Halted, match="gone") as halted:
+        play(portfolio, 1)
+    assert halted.value.exit_code == 3
