@@ -111,7 +111,7 @@ def test_a_torn_store_is_kept_aside(tmp_path: Path) -> None:
     path = tmp_path / "trading.duckdb"
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 3])
-    with pytest.raises(StoreDamaged, match="rebuild") as caught:
+    with pytest.raises(StoreDamaged, match="backup") as caught:
         open_store(tmp_path)
     assert caught.value.aside[0].stat().st_size == len(content) // 3
 
