@@ -228,8 +228,9 @@ def _withdrawn(plan: GridPlan, level: Level, reason: str, now: datetime) -> Leve
         case Entering(cycle=cycle, bought=bought, held=held, sold=sold):
             if plan.instrument.floor_qty(held) > ZERO:
                 return Holding(cycle, held, sold, now)
-            # What was bought is sold again: the leg has done part of its work and must not be worked from the start.
-            return Waiting(cycle + 1 if bought > ZERO else cycle, armed=True, reason=reason)
+            # A leg of this cycle has done part of its work, be it only the exit that sold what an older cycle's late
+            # fill had left: it must not be worked from the start.
+            return Waiting(cycle + 1 if bought > ZERO or sold > ZERO else cycle, armed=True, reason=reason)
         case Holding():
             return level
 

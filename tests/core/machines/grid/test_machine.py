@@ -136,3 +136,10 @@ def test_an_unknown_state_is_refused() -> None:
     """A newer version's level is not guessed at."""
     with pytest.raises(ValueError, match="unknown level state 'Resting'"):
         read_level({"is": "Resting", "cycle": "0"})
+
+
+def test_a_withdrawn_entry_whose_exit_has_sold_starts_a_new_cycle() -> None:
+    """An exit that sold what an older cycle left has worked its leg: the next purchase must have one of its own."""
+    level = machine._withdrawn(plan(), entering("0", "0", sold="0.1"), "bounds", after(1))
+    assert isinstance(level, Waiting)
+    assert level.cycle == 1
