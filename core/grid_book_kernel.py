@@ -19,14 +19,16 @@ def move(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) 
         k = s[t.S_DUE_FROM]
         s[t.S_DUE_FROM] = k + 1
         i = due[k, t.DUE_LEVEL]
-        if g[t.ORDER, i] != due[k, t.DUE_ORDER]:
+        if i >= 0 and g[t.ORDER, i] != due[k, t.DUE_ORDER]:
             continue  # it was over before this move, and another order has its place
         here = _between(start, since, price, now, due[k, t.DUE_US], p, s)
         at = max(due[k, t.DUE_US], since)
         _sweep(here, at, p, s, g, log)
-        if g[t.STATE, i] == t.ABSENT:
+        if i < 0:
+            unwind_now(here, at, p, s, g, log)
+        elif g[t.STATE, i] == t.ABSENT:
             continue
-        if due[k, t.DUE_PLACES]:
+        elif due[k, t.DUE_PLACES]:
             _activate(i, here, at, p, s, g, log)
         else:
             _take_off(i, p, s, g)
@@ -196,14 +198,31 @@ def write(
     # Between two candles further apart than their length, a fill belongs to the one before.
     log[k, t.FILL_BAR] = s[t.S_BAR] - (at < s[t.S_OPENED])
     log[k, t.FILL_LEVEL] = i
-    log[k, t.FILL_CYCLE] = g[t.CYCLE, i] if i >= 0 else 0
-    log[k, t.FILL_ATTEMPT] = g[t.ATTEMPT, i] if i >= 0 else 0
+    log[k, t.FILL_CYCLE] = g[t.CYCLE, i] if i >= 0 else s[t.S_EPISODE] - 1
+    log[k, t.FILL_ATTEMPT] = g[t.ATTEMPT, i] if i >= 0 else s[t.S_OUT_ATTEMPT]
     log[k, t.FILL_EXIT] = leaves
     log[k, t.FILL_PRICE] = price
     log[k, t.FILL_QTY] = qty
     log[k, t.FILL_MAKER] = maker
     log[k, t.FILL_TRADE] = trade
     log[k, t.FILL_FEE] = fee
+
+
+def unwind_now(price: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
+    """Fill the order that closes everything at the touch, or let it expire where that is beyond its cap."""
+    s[t.S_OUT_ORDER] = 0
+    if p[t.SHORT]:
+        paid = -(-price // p[t.TICK]) * p[t.TICK]
+        beyond = paid > s[t.S_OUT_CAP]
+    else:
+        paid = price // p[t.TICK] * p[t.TICK]
+        beyond = paid < s[t.S_OUT_CAP]
+    if beyond:
+        return
+    fee = -((-paid * s[t.S_OUT_QTY] * p[t.TAKER]) // p[t.RATE_DEN])
+    write(-1, 1, paid, s[t.S_OUT_QTY], False, at, fee, s, g, log)
+    s[t.S_PAID] += fee
+    s[t.S_INVENTORY] -= s[t.S_OUT_QTY]
 
 
 def withdraw_moved(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
@@ -219,7 +238,7 @@ def withdraw_moved(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -
             end_order(i, s, g)
         else:
             g[t.CANCELING, i] = 1
-            _send(i, 0, now, p, s, g, due)
+            send(i, g[t.ORDER, i], 0, now, p, s, due)
             k += 1
 
 
@@ -248,11 +267,11 @@ def place(i: int, last: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log
     if p[t.LATENCY_US] == 0:
         _activate(i, last, now, p, s, g, log)
     else:
-        _send(i, 1, now, p, s, g, due)
+        send(i, g[t.ORDER, i], 1, now, p, s, due)
 
 
-def _send(i: int, places: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
-    # Onto the queue, which is in order of time and then of order number: cancels are of older orders.
+def send(i: int, order: int, places: int, now: int, p: Ints, s: Ints, due: Ints) -> None:
+    """Put an order or its cancel on the queue, which goes by time and then by number: cancels are of older orders."""
     first, k = s[t.S_DUE_FROM], s[t.S_DUE_TO]
     if k == len(due):
         if first == 0:
@@ -263,10 +282,10 @@ def _send(i: int, places: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -
         s[t.S_DUE_FROM], k, first = 0, k - first, 0
     s[t.S_DUE_TO] = k + 1
     at = now + p[t.LATENCY_US]
-    while k > first and due[k - 1, t.DUE_US] == at and due[k - 1, t.DUE_ORDER] > g[t.ORDER, i]:
+    while k > first and due[k - 1, t.DUE_US] == at and due[k - 1, t.DUE_ORDER] > order:
         _shift(k - 1, k, due)
         k -= 1
-    due[k, t.DUE_US], due[k, t.DUE_ORDER], due[k, t.DUE_PLACES], due[k, t.DUE_LEVEL] = at, g[t.ORDER, i], places, i
+    due[k, t.DUE_US], due[k, t.DUE_ORDER], due[k, t.DUE_PLACES], due[k, t.DUE_LEVEL] = at, order, places, i
 
 
 def _shift(here: int, there: int, due: Ints) -> None:

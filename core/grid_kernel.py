@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import grid_table as t
-from core.grid_book_kernel import count, end_order, is_bid, move, place, withdraw_moved, write
+from core.grid_book_kernel import count, end_order, is_bid, move, place, withdraw_moved
+from core.grid_close_kernel import barrier_hit, close, settle_closed, stop_price
 
 Ints = NDArray[np.int64]
 
@@ -31,7 +32,7 @@ def run(
     bars = len(ts)
     _begin(p, s, g)
     i = 0
-    while i < bars and s[t.S_STATUS] == t.DONE and s[t.S_CLOSED] == 0:
+    while i < bars and s[t.S_STATUS] == t.DONE and s[t.S_OVER] == 0:
         if i > 0 and _is_plain(p, s, g):
             _run_plain(i, ts, open_, high, low, close, low_1, high_1, p, s, g, log)
             break
@@ -42,7 +43,7 @@ def run(
         _bar(ts[i] * 1000, open_[i], high[i], low[i], close[i], i == 0, p, s, g, due, log)
         s[t.S_VISITED] += 1
         i += 1
-        if s[t.S_DUE_FROM] == s[t.S_DUE_TO]:
+        if s[t.S_DUE_FROM] == s[t.S_DUE_TO] and s[t.S_CLOSED] == 0:
             end = max(i, min(bars, p[t.DEADLINE_BAR]))
             i = _next_outside(low, high, low_1, high_1, i, end, s[t.S_LOW], s[t.S_HIGH])
     if s[t.S_STATUS] == t.DONE and s[t.S_FILLS] > len(log):
@@ -195,29 +196,32 @@ def _bar(
         else:
             move(price, at, p, s, g, due, log)
         _settle(price, at, p, s, g, due, log)
-        if s[t.S_STATUS] != t.DONE or s[t.S_CLOSED]:
+        if s[t.S_STATUS] != t.DONE or s[t.S_OVER]:
             return
 
 
 def _settle(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
     # What the engine does at one moment: barriers, then exits before entries, by name; round by round.
+    if s[t.S_CLOSED]:
+        settle_closed(price, now, p, s, g, due, log)
+        return
     while True:
-        barrier = _barrier(price, now, p, s)
+        barrier = barrier_hit(price, now, p, s)
         if barrier:
-            _close(barrier, price, now, p, s, g, log)
+            close(barrier, price, now, p, s, g, due, log)
             return
         if p[t.INVENTORY] == t.NONE:
             _arm(price, p, s, g)
-        count = _take_todo(s, g)
+        orders = _take_queue(s, g)
         withdraw_moved(price, now, p, s, g, due)
-        for k in range(count):
+        for k in range(orders):
             place(g[t.NOW, k], price, now, p, s, g, due, log)
         if s[t.S_QUEUE] == 0 or s[t.S_STATUS] != t.DONE:
             break
     _set_edges(p, s, g)
 
 
-def _take_todo(s: Ints, g: Ints) -> int:
+def _take_queue(s: Ints, g: Ints) -> int:
     count = s[t.S_QUEUE]
     s[t.S_QUEUE] = 0
     levels = g.shape[1]
@@ -246,49 +250,6 @@ def _arm(price: int, p: Ints, s: Ints, g: Ints) -> None:
     s[t.S_UNARMED] = i
 
 
-def _stop_price(p: Ints, s: Ints) -> int:
-    # The price at which the open inventory has lost `stop_loss` of its cost after the fees paid on it.
-    cost, fees = s[t.S_COST] * p[t.COST_MUL], s[t.S_FEES] * p[t.FEE_MUL]
-    whole = p[t.STOP_DEN] * s[t.S_INVENTORY] * p[t.COST_MUL]
-    if p[t.SHORT]:
-        return -((fees * p[t.STOP_DEN] - cost * (p[t.STOP_DEN] + p[t.STOP_NUM])) // whole)
-    return (cost * (p[t.STOP_DEN] - p[t.STOP_NUM]) + fees * p[t.STOP_DEN]) // whole
-
-
-def _barrier(price: int, now: int, p: Ints, s: Ints) -> int:
-    # 0: none fires; 1: limit price; 2: stop loss; 3: time limit. In the core's order.
-    sign = -1 if p[t.SHORT] else 1
-    if p[t.LIMIT] and price * sign <= p[t.LIMIT] * sign:
-        return 1
-    if p[t.STOP_DEN] and s[t.S_INVENTORY] and price * sign <= _stop_price(p, s) * sign:
-        return 2
-    return 3 if now >= p[t.DEADLINE_US] else 0
-
-
-def _close(barrier: int, price: int, now: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
-    # Everything is withdrawn and what is held is sold (or bought back) at the touch, down to the exchange's minimum.
-    if p[t.LATENCY_US]:
-        s[t.S_STATUS] = t.BARRIER_LATE
-        return
-    s[t.S_CLOSED] = barrier
-    held = s[t.S_INVENTORY]
-    if (barrier == 1 and p[t.KEEP]) or held == 0 or held < p[t.MIN_QTY] or held * price < p[t.MIN_NOTIONAL]:
-        return
-    if p[t.SHORT]:
-        cap = -(-price * p[t.SLIP_MORE] // (p[t.SLIP_DEN] * p[t.TICK])) * p[t.TICK]
-        paid = -(-price // p[t.TICK]) * p[t.TICK]
-    else:
-        cap = price * p[t.SLIP_LESS] // (p[t.SLIP_DEN] * p[t.TICK]) * p[t.TICK]
-        paid = price // p[t.TICK] * p[t.TICK]
-    if cap * held < p[t.MIN_NOTIONAL]:
-        s[t.S_STATUS] = t.BELOW_MINIMUM
-        return
-    s[t.S_NEXT_ID] += 1
-    fee = -((-paid * held * p[t.TAKER]) // p[t.RATE_DEN])
-    s[t.S_PAID] += fee
-    write(-1, 1, paid, held, False, now, fee, s, g, log)
-
-
 def _set_edges(p: Ints, s: Ints, g: Ints) -> None:
     # Prices at or beyond which something happens: fills, moved orders that may go home, barriers, levels to arm.
     low, high = -t.FAR, t.FAR
@@ -306,13 +267,13 @@ def _set_edges(p: Ints, s: Ints, g: Ints) -> None:
         if p[t.LIMIT]:
             high = min(high, p[t.LIMIT])
         if p[t.STOP_DEN] and s[t.S_INVENTORY]:
-            high = min(high, _stop_price(p, s))
+            high = min(high, stop_price(p, s))
         if p[t.INVENTORY] == t.NONE and s[t.S_UNARMED] >= 0:
             low = max(low, g[t.ASK, s[t.S_UNARMED]] - 1)
     else:
         low = max(low, p[t.LIMIT])
         if p[t.STOP_DEN] and s[t.S_INVENTORY]:
-            low = max(low, _stop_price(p, s))
+            low = max(low, stop_price(p, s))
         if p[t.INVENTORY] == t.NONE and s[t.S_UNARMED] < g.shape[1]:
             high = min(high, g[t.BID, s[t.S_UNARMED]] + 1)
     s[t.S_LOW], s[t.S_HIGH] = low, high

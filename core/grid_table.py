@@ -4,14 +4,14 @@ The kernel knows whole numbers in arrays alone; these names are their places. `c
 """
 
 # How a run ended. All but DONE say that the kernel does not know what the core would do.
-DONE, LOG_FULL, BELOW_MINIMUM, BARRIER_LATE, ROUNDING, QUEUE_FULL, WOULD_CROSS = range(7)
+DONE, LOG_FULL, BELOW_MINIMUM, ROUNDING, QUEUE_FULL, WOULD_CROSS = range(6)
 
 # Parameters. EDGE is what a price must pass a limit by; SAFE_* and SLIP_* are numerators over *_DEN; MAKER and TAKER over
 # RATE_DEN give a fee in 1e-8 quote; COST_MUL and FEE_MUL bring cost and fees to one unit. 0 or FAR: not set.
 (TICK, EDGE, SHORT, PATH, LATENCY_US, THIRD_US, CLOSE_US, SAFE_LESS, SAFE_MORE, SAFE_DEN, MIN_NOTIONAL, MIN_QTY, INVENTORY,
- LIMIT, KEEP, STOP_NUM, STOP_DEN, DEADLINE_US, DEADLINE_BAR, MAKER, TAKER, RATE_DEN, COST_MUL, FEE_MUL, SLIP_LESS,
- SLIP_MORE, SLIP_DEN) = range(27)  # fmt: skip
-PARAMETERS = 27
+ LIMIT, KEEP, STOP_NUM, STOP_DEN, DEADLINE_US, DEADLINE_BAR, MAKER, TAKER, RATE_DEN, COST_MUL, FEE_MUL, SLIP_NUM,
+ SLIP_DEN) = range(26)  # fmt: skip
+PARAMETERS = 26
 HIGH_FIRST, LOW_FIRST, NEARER_FIRST = range(3)
 MARKET, RESTING, NONE = range(3)
 FAR = 1 << 62
@@ -29,8 +29,13 @@ ABSENT, SENT, LIVE = range(3)
 # NET_LEAST is the least that profit after fees ever was. Costs and profits in price times quantity, fees in 1e-8.
 (S_LOW, S_HIGH, S_TOP, S_BOTTOM, S_QUEUE, S_MOVED, S_DUE_FROM, S_DUE_TO, S_NEXT_ID, S_FILLS, S_STATUS, S_CLOSED, S_UNARMED,
  S_INVENTORY, S_COST, S_FEES, S_PRICE, S_TIME, S_VISITED, S_BAR, S_PROFIT, S_PAID, S_TRIPS, S_WON, S_INITIAL,
- S_NET_LEAST, S_OPENED) = range(27)  # fmt: skip
-SCALARS = 27
+ S_NET_LEAST, S_OPENED, S_OVER, S_MODE, S_UNWINDS, S_EPISODE, S_SEEN, S_OUT_ORDER, S_OUT_QTY, S_OUT_CAP,
+ S_OUT_ATTEMPT) = range(36)  # fmt: skip
+SCALARS = 36
+
+# CLOSED is the barrier that fired, MODE what is done about it, UNWINDS whether an unwind is under way; OUT_* is its order
+# (0: none), SEEN the fills answered so far, OVER that nothing can happen any more.
+CLOSING, GONE, KEPT = range(1, 4)
 
 # Columns of the log of fills. A level of -1 is the unwinding of everything after a barrier.
 (FILL_US, FILL_BAR, FILL_LEVEL, FILL_CYCLE, FILL_ATTEMPT, FILL_EXIT, FILL_PRICE, FILL_QTY, FILL_MAKER, FILL_TRADE,

@@ -12,7 +12,7 @@ import llvmlite.binding as llvm
 from numba import carray, cfunc, types
 from numba.extending import register_jitable
 
-from core import equity_kernel, grid_book_kernel, grid_kernel
+from core import equity_kernel, grid_book_kernel, grid_close_kernel, grid_kernel
 from core.equity_kernel import drawdown
 from core.grid_kernel import run
 from core.grid_table import BLOCK, DUE_COLUMNS, FILL_COLUMNS, LEVEL_ROWS, PARAMETERS, SCALARS
@@ -63,7 +63,7 @@ ENTRIES = {
 
 def build(machine: llvm.TargetMachine) -> bytes:
     """Compile all entries for `machine`; returns the object file. Raises `RuntimeError` where code of Python's is left in it."""
-    for module in (grid_book_kernel, grid_kernel, equity_kernel):
+    for module in (grid_book_kernel, grid_close_kernel, grid_kernel, equity_kernel):
         _offer(module)
     whole = llvm.parse_assembly("")
     for name, (function, signature) in ENTRIES.items():

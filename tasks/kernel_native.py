@@ -25,7 +25,8 @@ Ints = NDArray[np.int64]
 
 _ROOT = Path(__file__).parents[1]
 SOURCES = (
-    "core/grid_table.py", "core/grid_book_kernel.py", "core/grid_kernel.py", "core/equity_kernel.py", "tasks/kernel_build.py",
+    "core/grid_table.py", "core/grid_book_kernel.py", "core/grid_close_kernel.py", "core/grid_kernel.py",
+    "core/equity_kernel.py", "tasks/kernel_build.py",
 )  # fmt: skip
 _POINTER, _INT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 # What numba passes first: where the result goes, and where the exception would.

@@ -15,7 +15,7 @@ from core.engine import BotSpec, Limits
 from core.facts import Fill
 from core.machines.grid.config import GridConfig
 from core.orders import Role, client_id, leg_id
-from core.values import ONE, ZERO, Side, exact_product, plain, ratio, share_of_cost, total
+from core.values import ONE, ZERO, Side, exact_product, plain, ratio, share_of_cost
 from tasks import kernel_native
 from tasks.equity import Curve, ratios
 from tasks.kernel_tables import (
@@ -36,7 +36,6 @@ Floats = NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1)
 _STATUS = {
     gt.BELOW_MINIMUM: "an order behind the touch is below the exchange's minimum and has to wait",
-    gt.BARRIER_LATE: "a barrier closes the grid while orders are on their way (it does with --latency 0)",
     gt.ROUNDING: "the price moves so far inside a bar that the division of its path rounds",
     gt.QUEUE_FULL: "too many orders are on their way at once",
     gt.WOULD_CROSS: "safe_extra_spread is 0 and an order would cross",
@@ -152,32 +151,38 @@ def sums_of(made: KernelRun) -> Sums:
     grid = made.amount(int(s[gt.S_PROFIT]) * units.cost_mul)
     paid = made.amount(int(s[gt.S_PAID]) * units.fee_mul)
     trips, won = int(s[gt.S_TRIPS]), int(s[gt.S_WON])
-    held = np.flatnonzero(g[gt.HOLDING])
-    if len(made.log) and made.log[-1, gt.FILL_LEVEL] < 0:
-        profits, winners = _unwound(made, held)
-        return Sums(grid + total(profits), grid, ZERO, paid, trips + len(held), won + winners)
+    held = g[gt.HOLDING] == 1
+    profit, winners = _unwound(made, held) if s[gt.S_EPISODE] else (ZERO, 0)
     mark = int(made.columns.close[-1]) * 10 ** (units.price_scale - made.columns.scale)
     value = int((mark * g[gt.QTY, held] - g[gt.LOT_COST, held]).sum())
     sign = -1 if made.bot.side == "SELL" else 1
-    return Sums(grid, grid, made.amount(value * sign * units.cost_mul), paid, trips, won)
+    floating = made.amount(value * sign * units.cost_mul)
+    closed = int((g[gt.HOLDING] == 1).sum() - held.sum())
+    return Sums(grid + profit, grid, floating, paid, trips + closed, won + winners)
 
 
-def _unwound(made: KernelRun, held: Ints) -> tuple[list[Decimal], int]:
+def _unwound(made: KernelRun, held: NDArray[np.bool_]) -> tuple[Decimal, int]:
+    # Profit of the lots that unwinds closed, and how many of them earned more than their fees; takes them out of `held`.
     # As `core.engine.booking.book_fill` spreads an unwind over the open lots: the oldest first, the last pays the rest.
-    log = made.log
-    price, whole, fee = _amounts(made, len(log) - 1)
-    sign = -1 if made.bot.side == "SELL" else 1
-    opened = [int(np.flatnonzero(log[:, gt.FILL_LEVEL] == i)[-1]) for i in held]
-    lots = sorted((int(log[k, gt.FILL_US]), f"{log[k, gt.FILL_LEVEL]}-{log[k, gt.FILL_CYCLE]}", k) for k in opened)
-    profits: list[Decimal] = []
-    winners, fee_left = 0, fee
-    for place, (_, _, k) in enumerate(lots):
-        entry, qty, paid = _amounts(made, k)
-        share = fee_left if place == len(lots) - 1 else share_of_cost(fee, qty, whole)
-        fee_left -= share
-        profits.append(exact_product(price - entry, qty) * sign)
-        winners += profits[-1] > paid + share
-    return profits, winners
+    log, sign = made.log, -1 if made.bot.side == "SELL" else 1
+    # The last fill of a level that holds is the entry of its lot.
+    entries = [int(np.flatnonzero(log[:, gt.FILL_LEVEL] == i)[-1]) for i in np.flatnonzero(held)]
+    lots = sorted((int(log[k, gt.FILL_US]), f"{log[k, gt.FILL_LEVEL]}-{log[k, gt.FILL_CYCLE]}", k) for k in entries)
+    profit, winners = ZERO, 0
+    for row in np.flatnonzero(log[:, gt.FILL_LEVEL] < 0):
+        price, whole, fee = _amounts(made, row)
+        left, fee_left = whole, fee
+        while left > ZERO:
+            k = lots.pop(0)[2]
+            entry, qty, paid = _amounts(made, k)
+            left -= qty
+            share = share_of_cost(fee, qty, whole) if left else fee_left
+            fee_left -= share
+            gain = exact_product(price - entry, qty) * sign
+            profit += gain
+            winners += gain > paid + share
+            held[log[k, gt.FILL_LEVEL]] = False
+    return profit, winners
 
 
 def _amounts(made: KernelRun, k: int) -> tuple[Decimal, Decimal, Decimal]:

@@ -199,7 +199,7 @@ def _fractions(spec: BotSpec, units: Units) -> dict[int, int]:
     rate_den = math.lcm(maker.denominator, taker.denominator)
     return {
         gt.SAFE_LESS: safe[1] - safe[0], gt.SAFE_MORE: safe[1] + safe[0], gt.SAFE_DEN: safe[1],
-        gt.SLIP_LESS: slip[1] - slip[0], gt.SLIP_MORE: slip[1] + slip[0], gt.SLIP_DEN: slip[1],
+        gt.SLIP_NUM: slip[0], gt.SLIP_DEN: slip[1],
         gt.STOP_NUM: stop_num, gt.STOP_DEN: stop_den,
         gt.MAKER: int(maker * rate_den), gt.TAKER: int(taker * rate_den), gt.RATE_DEN: rate_den,
     }  # fmt: skip
@@ -223,7 +223,7 @@ def _check_range(values: dict[int, int], units: Units, candles: Columns, levels:
         "fees": value * max(abs(values[gt.MAKER]), abs(values[gt.TAKER]), 1) + values[gt.RATE_DEN],
         "stop_loss": 4 * value * units.cost_mul * max(values[gt.STOP_DEN], 1),
         "safe_extra_spread": 2 * price * values[gt.SAFE_DEN] * values[gt.TICK],
-        "max_slippage_bps": 2 * price * values[gt.SLIP_DEN] * values[gt.TICK],
+        "max_slippage_bps": 4 * price * values[gt.SLIP_DEN] * values[gt.TICK],
         "--latency": price * max(values[gt.LATENCY_US], 1),
     }
     for field, number in largest.items():

@@ -1,0 +1,122 @@
+"""Barriers of the compiled grid, and how it ends: orders called back, what is held sold (or bought back) at the market.
+
+As `core.machines.grid.barriers` and the unwinds of `core.engine.bot` do it for one grid. With latency a closing takes
+several moments: exits must be off the book before their coins can be sold, a late entry is closed as well, and an order
+whose cap the price has passed is followed by one with twice the slippage. Arguments as in `core.grid_kernel`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import grid_table as t
+from core.grid_book_kernel import is_bid, send, unwind_now
+
+Ints = NDArray[np.int64]
+
+
+def stop_price(p: Ints, s: Ints) -> int:
+    """Return the price at which the open inventory has lost `stop_loss` of its cost after the fees paid on it."""
+    cost, fees = s[t.S_COST] * p[t.COST_MUL], s[t.S_FEES] * p[t.FEE_MUL]
+    whole = p[t.STOP_DEN] * s[t.S_INVENTORY] * p[t.COST_MUL]
+    if p[t.SHORT]:
+        return -((fees * p[t.STOP_DEN] - cost * (p[t.STOP_DEN] + p[t.STOP_NUM])) // whole)
+    return (cost * (p[t.STOP_DEN] - p[t.STOP_NUM]) + fees * p[t.STOP_DEN]) // whole
+
+
+def barrier_hit(price: int, now: int, p: Ints, s: Ints) -> int:
+    """Return 0 where no barrier fires, 1 for the limit price, 2 for the stop loss, 3 for the time limit: the core's order."""
+    sign = -1 if p[t.SHORT] else 1
+    if p[t.LIMIT] and price * sign <= p[t.LIMIT] * sign:
+        return 1
+    if p[t.STOP_DEN] and s[t.S_INVENTORY] and price * sign <= stop_price(p, s) * sign:
+        return 2
+    return 3 if now >= p[t.DEADLINE_US] else 0
+
+
+def close(barrier: int, price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
+    """Latch a barrier: call every order back and start to unwind, unless the position is kept or too small to trade."""
+    s[t.S_CLOSED] = barrier
+    s[t.S_LOW], s[t.S_HIGH] = t.FAR, -t.FAR  # from now on every moment is looked at
+    s[t.S_MODE] = t.GONE
+    if barrier == 1 and p[t.KEEP]:
+        s[t.S_MODE] = t.KEPT
+    elif _sellable(price, p, s):
+        s[t.S_MODE] = t.CLOSING
+        _start(s)
+    if p[t.LATENCY_US] == 0:
+        if s[t.S_MODE] == t.CLOSING:
+            _place_unwind(price, now, p, s, g, due, log)
+        s[t.S_OVER] = 1
+        return
+    for i in range(g.shape[1]):
+        if g[t.STATE, i] != t.ABSENT and g[t.CANCELING, i] == 0:
+            g[t.CANCELING, i] = 1
+            send(i, g[t.ORDER, i], 0, now, p, s, due)
+    settle_closed(price, now, p, s, g, due, log)
+
+
+def settle_closed(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
+    """Answer one moment of a grid that has ended: close what late fills left, and see whether all is over."""
+    for k in range(s[t.S_QUEUE]):
+        g[t.ORDER, g[t.QUEUE, k]] = -1  # nothing is placed again, so a cancel still on its way finds nothing
+    s[t.S_QUEUE] = 0
+    held = _sellable(price, p, s)
+    late = s[t.S_FILLS] > s[t.S_SEEN]
+    s[t.S_SEEN] = s[t.S_FILLS]
+    if s[t.S_MODE] == t.CLOSING and not held:
+        s[t.S_MODE] = t.GONE
+    elif s[t.S_MODE] == t.GONE and late and held:
+        s[t.S_MODE] = t.CLOSING
+        if not s[t.S_UNWINDS]:
+            _start(s)
+    live = s[t.S_OUT_ORDER] != 0
+    for i in range(g.shape[1]):
+        live = live or g[t.STATE, i] != t.ABSENT
+    if s[t.S_UNWINDS]:
+        if not held and not live:
+            s[t.S_UNWINDS] = 0
+        elif held and s[t.S_OUT_ORDER] == 0 and not _exits_live(p, g):
+            _place_unwind(price, now, p, s, g, due, log)
+            live = True
+    s[t.S_OVER] = s[t.S_MODE] != t.CLOSING and not s[t.S_UNWINDS] and not live
+
+
+def _start(s: Ints) -> None:
+    s[t.S_UNWINDS] = 1
+    s[t.S_EPISODE] += 1
+    s[t.S_OUT_ATTEMPT] = -1
+
+
+def _sellable(price: int, p: Ints, s: Ints) -> bool:
+    held = s[t.S_INVENTORY]
+    return held > 0 and held >= p[t.MIN_QTY] and held * price >= p[t.MIN_NOTIONAL]
+
+
+def _exits_live(p: Ints, g: Ints) -> bool:
+    # Whether orders still count on what would be sold.
+    live = False
+    for i in range(g.shape[1]):
+        live = live or (g[t.STATE, i] != t.ABSENT and is_bid(i, p, g) == (p[t.SHORT] == 1))
+    return live
+
+
+def _place_unwind(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
+    # An empty book must not fill at any price: the cap doubles with every attempt, up to half the price.
+    part = p[t.SLIP_NUM]
+    for _ in range(min(s[t.S_OUT_ATTEMPT] + 1, 6)):
+        part *= 2
+    part, whole = min(2 * part, p[t.SLIP_DEN]), 2 * p[t.SLIP_DEN]
+    if p[t.SHORT]:
+        cap = -(-price * (whole + part) // (whole * p[t.TICK])) * p[t.TICK]
+    else:
+        cap = price * (whole - part) // (whole * p[t.TICK]) * p[t.TICK]
+    if cap * s[t.S_INVENTORY] < p[t.MIN_NOTIONAL]:
+        s[t.S_STATUS] = t.BELOW_MINIMUM
+        return
+    s[t.S_OUT_ATTEMPT] += 1
+    s[t.S_OUT_CAP], s[t.S_OUT_QTY], s[t.S_OUT_ORDER] = cap, s[t.S_INVENTORY], s[t.S_NEXT_ID]
+    s[t.S_NEXT_ID] += 1
+    if p[t.LATENCY_US]:
+        send(-1, s[t.S_OUT_ORDER], 1, now, p, s, due)
+    else:
+        unwind_now(price, now, p, s, g, log)
