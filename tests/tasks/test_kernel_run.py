@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from benchmarks.workloads import BARS_A_YEAR, brownian_bars, portfolio_yaml, series
+from core.engine import Limits
 from core.kernel import ArraySeries
 from tasks.assemble import instruments_of, limits_of, opening_of, spec_of
 from tasks.backtesting import Options, run_spec
 from tasks.candles_read import read_candles
 from tasks.cli import main
 from tasks.equity import ratios
-from tasks.kernel_run import KernelRun, backtest_grid, curve_of, drawdown_of
+from tasks.kernel_run import KernelRun, Room, backtest_grid, curve_of, drawdown_of, run_grid, sums_of
+from tasks.kernel_tables import columns_of
 from tasks.settings import check
 from tasks.yaml_strict import load
 from tests.core.kernel_runs import told
@@ -159,3 +161,29 @@ def test_a_small_log_is_grown(monkeypatch: pytest.MonkeyPatch) -> None:
     _, made = both(portfolio_yaml(), series(brownian_bars(30_000)), "1m", intrabar="ohlc", fill="touch", latency_s=0)
     assert len(made.log) > 60
     assert np.all(np.diff(made.log[:, 0]) >= 0)
+
+
+def test_runs_may_share_their_memory() -> None:
+    """A sweep gives every configuration the result that it has alone."""
+    portfolio = check(load(portfolio_yaml(), "w1"), {})
+    rules = instruments_of(portfolio, {}, {})["spot", "BTC/USDT"]
+    columns = columns_of(series(brownian_bars(40_000)), "1m")
+    options, room = Options(intrabar="ohlc", fill="touch", latency_s=0), Room()
+    for levels in (200, 20, 100):
+        bot = portfolio.bots[0].model_copy(update={"levels": levels})
+        spec = spec_of(bot, rules, "test", key="bots[0]")
+        alone = run_grid(bot, spec, columns, options, Limits(), Decimal(10**7))
+        shared_room = run_grid(bot, spec, columns, options, Limits(), Decimal(10**7), room)
+        assert np.array_equal(alone.log, shared_room.log)
+        assert sums_of(alone) == sums_of(shared_room)
+        assert drawdown_of(alone) == drawdown_of(shared_room)
+
+
+def test_a_barrier_with_orders_on_their_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Under the default latency a stop calls orders back, sells what is left, and both engines print the same."""
+    candles = write_candles(tmp_path / "candles.csv", 600)
+    file = write_portfolio(tmp_path, candles, bot=", triple_barrier: {stop_loss: 0.02}")
+    core, kernel = documents(["--portfolio", str(file), "--candles", str(candles)], capsys)
+    assert core["unrealized_pnl"] == "0"
+    assert core["grid_profit"] != core["realized_pnl"]
+    assert shared(kernel["data"]) == shared(core["data"])
