@@ -43,13 +43,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         args = _parse(words)
         outcome = importlib.import_module(COMMANDS[args.command][0]).run(args)
+        _print(outcome, command, as_json=as_json)
+        sys.stdout.flush()
     except GridkeeperError as fault:
         return _fail(fault, command, as_json=as_json)
     except BrokenPipeError:
         # The reader of a pipe left; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    _print(outcome, command, as_json=as_json)
     return outcome.exit_code
 
 
