@@ -8,6 +8,8 @@ one process. A first call says one line on stderr.
 import ctypes
 import hashlib
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -19,6 +21,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.errors import GridkeeperError
 from tasks.outcome import say
 
 Ints = NDArray[np.int64]
@@ -96,7 +99,7 @@ def _loaded() -> dict[str, Any]:
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=processor, features=features, opt=3, reloc="pic", codemodel="jitdefault", jit=True
     )
-    content = _object(cache_file(f"{processor} {features}"), machine)
+    content = _object(cache_file(f"{processor} {features}"))
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(content))
     engine.finalize_object()
@@ -106,18 +109,22 @@ def _loaded() -> dict[str, Any]:
     return made
 
 
-def _object(file: Path, machine: llvm.TargetMachine) -> bytes:
+def _object(file: Path) -> bytes:
     if file.is_file():
         return file.read_bytes()
     say("compiling the backtest kernel for this machine, once: 5 to 10 s")
-    from tasks.kernel_build import build
-
-    content = build(machine)
+    # In a process of its own: numba stays out of this one, and need not optimise what is optimised as a whole after it.
+    command = [sys.executable, "-m", "tasks.kernel_build"]
+    done = subprocess.run(command, cwd=_ROOT, env={**os.environ, "NUMBA_OPT": "0"}, capture_output=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no word why"]
+        message = f"the kernel could not be compiled ({lines[-1]}); --engine core does the same, slower"
+        raise GridkeeperError(message, key="--engine")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as part:
-            part.write(content)
+            part.write(done.stdout)
         Path(part.name).replace(file)
     except OSError as fault:
         say(f"the compiled kernel cannot be kept in {file.parent} ({fault.strerror}): every run will compile it")
-    return content
+    return done.stdout
