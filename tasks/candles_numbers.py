@@ -29,6 +29,10 @@ PLAIN_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)$"
 NO_NUMBER = ("", "nan", "null", "none", "na", "n/a", "inf", "-inf", "infinity", "-infinity")
 
 
+# Neither a price nor a volume has more than a hundred digits before or after its point.
+EXPONENT_MAX = 100
+
+
 class NumberRefusedError(ValueError):
     """A column that can't become exact whole numbers; the message says which row and why."""
 
@@ -255,9 +259,14 @@ def _spell_out(text: pa.ChunkedArray, plain: pa.ChunkedArray) -> tuple[pa.Chunke
     cells, good = text.to_pylist(), plain.to_numpy().copy()
     for row in rows:
         try:
-            cells[row] = f"{Decimal(cells[row]):f}"
+            number = Decimal(cells[row])
         except InvalidOperation as error:
             message = f"{cells[row][:40]!r} in row {row + 1} is no number; a number like 61234.50 would be read"
             raise NumberRefusedError(message) from error
+        # Written out, an exponent of a billion is a gigabyte of zeros.
+        if number.is_finite() and abs(number.adjusted()) > EXPONENT_MAX:
+            message = f"{cells[row][:40]!r} in row {row + 1} is no price and no volume: its exponent is beyond {EXPONENT_MAX}"
+            raise NumberRefusedError(message)
+        cells[row] = f"{number:f}"
         good[row] = True
     return pa.chunked_array([pa.array(cells, pa.string())]), pa.chunked_array([pa.array(good)])

@@ -298,6 +298,15 @@ def test_a_damaged_file_is_refused_or_read_but_never_crashes(
     assert all(0 < bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in read)
 
 
+def test_a_number_with_an_absurd_exponent_is_refused(tmp_path: Path) -> None:
+    """It is refused by its row, before a gigabyte of zeros is written out."""
+    path = tmp_path / "candles.csv"
+    rows = [f"{1709251200000 + 60000 * i},61000,61010,60990,61005,1.5" for i in range(5)]
+    path.write_text("\n".join([rows[0], "1709251260000,61000,6e9999999999,60990,61005,1", *rows[2:]]))
+    with pytest.raises(CandleRefused, match="exponent"):
+        bars(path)
+
+
 def test_a_spreadsheet_in_utf_16_is_read(tmp_path: Path) -> None:
     """Its byte order mark tells."""
     path = tmp_path / "candles.csv"
