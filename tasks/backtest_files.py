@@ -126,7 +126,7 @@ def _summary(made: Run, first: datetime) -> BotSummary:
     bot = made.result.world.bots[made.bot.id]
     figures = made.figures
     closed = closed_profits(made)
-    floating = bot.cost * 0 + _decimal(figures["unrealized_pnl"])
+    floating = _decimal(figures["unrealized_pnl"])
     return BotSummary(
         net_pnl=_decimal(figures["net_pnl"]), realized_pnl=bot.realized, unrealized_pnl=floating,
         grid_profit=bot.grid_profit, floating=floating, fees=bot.fees, funding=bot.funding, round_trips=bot.round_trips,
