@@ -22,22 +22,25 @@ class QueryRefused(ValueError):
     """The question was not asked, failed, or took too long; one line says which and why."""
 
 
-def open_published(data_dir: Path | str) -> duckdb.DuckDBPyConnection:
+def open_published(data_dir: Path | str, *, memory_mb: int = 1_000) -> duckdb.DuckDBPyConnection:
     """Open the published copy of a data folder, read-only and closed to everything outside of that folder.
 
-    Close it soon: a later publication is seen by those who open after it. Raises `QueryRefused` where there is none.
+    Close it soon: a later publication is seen by those who open after it. `memory_mb` bounds what a query may take.
+    Raises `QueryRefused` where there is no copy.
     """
     folder = published_folder(data_dir)
     path = folder / FILE_NAME
     if not path.is_file():
         raise QueryRefused(f"{path} is not there: nothing was published yet; it appears within 30 s of the first tick")
+    limits = {"threads": 2, "memory_limit": f"{memory_mb}MB", "autoinstall_known_extensions": "false"}
+    # Attached to a database of its own: a second `connect` to a path that is still open somewhere in this process
+    # would get the file of the first, even after the path was replaced.
+    con = duckdb.connect(config=limits)
     try:
-        con = duckdb.connect(
-            path,
-            read_only=True,
-            config={"threads": 2, "memory_limit": "1GB", "autoinstall_known_extensions": "false"},
-        )
+        con.execute(f"ATTACH {_quoted(path)} AS gridkeeper (READ_ONLY)")
+        con.execute("USE gridkeeper")
     except duckdb.Error as error:
+        con.close()
         raise QueryRefused(f"{path} cannot be opened: {_first_line(error)}") from None
     con.execute("SET VARIABLE published = ?", [str(folder)])
     con.execute("SET temp_directory = ''")
