@@ -1,7 +1,7 @@
 """The portfolio file as a model: mode, venues, feed, risk and bots. Reading it is `tasks.settings`' business."""
 
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -89,6 +89,37 @@ class AccountRisk(RiskLimits):
     max_decision_age_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 15
 
 
+TimeOfDay = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description='as "22:30"')]
+
+
+class QuietHours(Strict):
+    """Hours of a day, in the zone of `alerts`, in which only critical alerts are sent; they may cross midnight."""
+
+    begin: Annotated[TimeOfDay, Field(alias="from")]
+    end: Annotated[TimeOfDay, Field(alias="to")]
+
+
+class Alerts(Strict):
+    """Whom to tell of incidents, and when. A plain list is taken as `urls`, which are apprise URLs and secrets.
+
+    `least` is the lowest severity that is sent. `again_after_s`: an incident that was told as resolved and comes back
+    is told again after this time at the earliest. `heartbeat_s`: without a tick for so long an alarm is raised from outside.
+    """
+
+    urls: tuple[SecretStr, ...] = ()
+    least: Literal["info", "warning", "critical"] = "warning"
+    quiet_hours: QuietHours | None = None
+    digest_at: TimeOfDay | None = None
+    zone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
+    again_after_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 600
+    heartbeat_s: Annotated[float, Field(ge=5, le=86_400, allow_inf_nan=False)] = 60
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_list(cls, value: Any) -> Any:
+        return {"urls": cast("list[Any]", value)} if isinstance(value, list) else value
+
+
 class Portfolio(Strict):
     """A whole portfolio file."""
 
@@ -98,7 +129,7 @@ class Portfolio(Strict):
     venues: Annotated[tuple[VenueConfig, ...], Field(min_length=1)]
     feed: FeedConfig = FeedConfig()
     risk: AccountRisk = AccountRisk()
-    alerts: tuple[SecretStr, ...] = ()
+    alerts: Alerts = Alerts()
     bots: Annotated[tuple[GridConfig, ...], Field(min_length=1)]
 
     def venue(self, venue_id: str) -> VenueConfig:

@@ -12,6 +12,7 @@ from pathlib import Path
 from core.engine import BotSpec
 from core.market import Instrument
 from core.portfolio import Portfolio, VenueConfig
+from tasks import alerts
 from tasks.assemble import (
     candle_feed,
     fill_rules,
@@ -58,15 +59,18 @@ async def close_sessions() -> None:
 async def open_session(file: str | Path) -> Session:
     """Open a portfolio. Nothing is written before everything that can be refused has passed."""
     portfolio = load_portfolio(file)
+    alerts.check(portfolio.alerts)
     path = _real(file)
     folder = data_dir_of(portfolio, path)
     if portfolio.mode == "backtest":
         raise Refused(
             "backtest mode does not tick", key="mode", accepted="paper, demo or live; or `gridkeeper backtest`"
         )
-    if portfolio.mode == "paper":
-        return await _open_paper(portfolio, path, folder)
-    return await _open_real(portfolio, path, folder)
+    opening = _open_paper if portfolio.mode == "paper" else _open_real
+    session = await opening(portfolio, path, folder)
+    if portfolio.alerts.urls:
+        session.teller = alerts.Teller(folder, portfolio.id, portfolio.alerts, session.world.incidents)
+    return session
 
 
 async def _open_paper(portfolio: Portfolio, path: Path, folder: Path) -> Session:

@@ -10,7 +10,8 @@ import yaml
 from core.engine import Bot, BotSpec, Cancel, Limits, Place, Step, World
 from core.facts import Command, Fact, Trouble
 from core.portfolio import Portfolio
-from tasks import inbox, publish
+from tasks import heartbeat, inbox, publish
+from tasks.alerts import Teller
 from tasks.feeds import Moment
 from tasks.paper import PaperVenue
 from tasks.store import Store, TickRow
@@ -55,6 +56,7 @@ class Session:
         played = any(isinstance(venue, PaperVenue) and venue.in_candle_time for venue in venues.values())
         self._equity_every = timedelta(seconds=EQUITY_EVERY_PLAYED_S if played else EQUITY_EVERY_S)
         self.ended_at_close = False
+        self.teller: Teller | None = None
 
     @staticmethod
     def clock() -> datetime:
@@ -136,6 +138,8 @@ class Session:
         self.store.commit_step(step, tick_id=self.tick_id, now=now, facts=facts)
         self.world = step.world
         self._acknowledge()
+        if self.teller is not None and (step.raised or step.resolved):
+            self.teller.tell(step.raised, step.resolved, step.world.incidents)
 
     async def act(self, step: Step, now: datetime) -> list[Fact]:
         """Send a committed step's cancels, then its orders; returns the answers."""
@@ -195,6 +199,7 @@ class Session:
         if ended.timestamp() - self._flushed_at >= FLUSH_EVERY_S:
             self.store.flush()
             self._flushed_at = ended.timestamp()
+            heartbeat.beat(self.data_dir, self.tick_id, ended)
         if ended.timestamp() - self._published_at >= PUBLISH_EVERY_S:
             self.publish()
 
@@ -213,6 +218,8 @@ class Session:
         for venue in self.venues.values():
             await venue.close()
         self.store.close()
+        if self.teller is not None:
+            self.teller.close()
 
     def _acknowledge(self) -> None:
         if self._applied:
