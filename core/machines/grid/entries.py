@@ -29,14 +29,15 @@ def choose_entries(
     plan: GridPlan, levels: list[Level], last_batch_at: datetime | None, view: View, *, changed: Set[int]
 ) -> Choice:
     """Choose among the levels; `changed` are those that this step has already touched."""
-    if not _looks_at_price(plan.config):
+    if not looks_at_price(plan.config):
         # `changed` is empty on the first step alone, when no level has entered yet.
         among = changed or range(len(levels))
         return Choice(tuple(i for i in among if isinstance(levels[i], Waiting)), {}, Wake())
     return _choose_by_price(plan, levels, last_batch_at, view)
 
 
-def _looks_at_price(config: GridConfig) -> bool:
+def looks_at_price(config: GridConfig) -> bool:
+    """Whether a configuration starts and withdraws entries as the price moves; a plain grid wants all of them, always."""
     return (
         config.activation_bounds is not None
         or config.max_open_orders is not None

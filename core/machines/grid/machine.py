@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.machine import LegFilled, MachineEvent, Note, Outcome, PlaceView, View, Wake
+from core.machines.grid.adoption import adopted
 from core.machines.grid.barriers import HOLD, barrier_hit, barrier_wake
 from core.machines.grid.config import GridPlan
 from core.machines.grid.entries import Choice, choose_entries
@@ -37,6 +38,7 @@ from core.machines.grid.state import (
     write_head,
 )
 from core.orders import Kind, Leg, Role, leg_id
+from core.recovery import Past
 from core.values import ZERO
 
 
@@ -122,6 +124,11 @@ def restore(plan: GridPlan, head: Mapping[str, Any], places: Mapping[int, Mappin
     """Build the state back; a level without a row has never been touched."""
     levels = tuple(read_level(places[i]) if i in places else Waiting(0, armed=True) for i in range(len(plan.lines)))
     return read_head(head, levels)
+
+
+def adopt(plan: GridPlan, past: Past) -> GridState:
+    """Stand up from what orders and trades tell alone."""
+    return adopted(plan, past)
 
 
 def _fold(plan: GridPlan, draft: _Draft, event: MachineEvent, now: datetime) -> None:
