@@ -6,7 +6,7 @@ The modules of this room, from the wire up:
     exchange_wire    one sending, whole JSON or nothing      exchange_errors   the decision table
     exchange_limiter the budget of requests                  exchange_clock    the exchange's clock
     exchange_client  the ccxt object                         exchange_parse    answers to facts
-    exchange_quotes, exchange_reads, exchange_trades, exchange_income    what is read
+    exchange_quotes, exchange_reads, exchange_trades, exchange_income, exchange_history    what is read
     exchange_account what is checked and set before trading
 """
 
@@ -32,12 +32,14 @@ from core.facts import (
 )
 from core.market import Instrument, Quote
 from core.orders import Kind, Order
+from core.recovery import OwnOrder
 from core.values import ZERO, on_grid, plain
 from tasks.credentials import Credentials
 from tasks.exchange_account import account_fees, check_account, settle_terms
 from tasks.exchange_client import CallFailed, Client
 from tasks.exchange_clock import utc_now
 from tasks.exchange_errors import CLOCK, Op, Verdict
+from tasks.exchange_history import read_history
 from tasks.exchange_income import read_income
 from tasks.exchange_limiter import BUDGETS, Throttled
 from tasks.exchange_parse import contract_size, number, row_of, seen_of, text
@@ -148,6 +150,10 @@ class CcxtVenue:
     async def income(self, symbols: Sequence[str], since: datetime, now: datetime) -> list[FundingPaid | Transfer]:
         """Read funding payments and transfers of a swap account since a time (Binance USD-M; elsewhere nothing)."""
         return await read_income(self.reader, symbols, since, now)
+
+    async def history(self, symbols: Sequence[str], now: datetime) -> tuple[list[OwnOrder], datetime | None]:
+        """Read every order of the symbols that the exchange still lists, and since when they are complete."""
+        return await read_history(self.reader, symbols, now)
 
     async def place(self, order: Order, now: datetime) -> Answer:
         """Send one order, once. A decision of long ago, or one that a filter would refuse, is refused here."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from core.facts import Accepted, BalanceRead, CancelRefused, Fill, NotFound, PositionRead, Refusal, Refused, Seen
 from core.market import Instrument, Quote
 from core.orders import Order
+from core.recovery import OwnOrder
 from core.simbook import FillRules
 from core.simulation import Account
 from core.values import ZERO
@@ -114,6 +115,22 @@ class PaperVenue:
         if len(self._recent) < RECENT_TRADES or self._recent[0].ts < since:
             return [fill for fill in self._recent if fill.symbol == symbol and fill.ts >= since]
         return self._books.trades_since(self.id, symbol, since)
+
+    async def history(
+        self,
+        symbols: Sequence[str],
+        now: datetime,  # noqa: ARG002  the port's signature
+    ) -> tuple[list[OwnOrder], datetime | None]:
+        """Read every order that the account ever took."""
+        found = [
+            OwnOrder(
+                venue=self.id, symbol=o.symbol, client_id=o.client_id, exchange_id=o.exchange_id, side=o.side, kind=o.kind,
+                price=o.price, qty=o.qty, executed=o.filled, status=o.status, created_at=o.created_at,
+                updated_at=o.created_at, post_only=o.post_only, reduce_only=o.reduce_only,
+            )
+            for o in self._books.all_orders() if o.symbol in symbols
+        ]  # fmt: skip
+        return found, None
 
     async def balances(self, now: datetime) -> list[BalanceRead]:
         """Read the total of every asset."""

@@ -118,6 +118,11 @@ class PaperBooks:
         ).fetchone()
         return (row[0], SeenAs(row[1]), Decimal(row[2])) if row else None
 
+    def all_orders(self) -> list[SimOrder]:
+        """Read every order that the account ever took, oldest first."""
+        rows = self._db.execute("SELECT * FROM orders ORDER BY CAST(exchange_id AS INTEGER)")
+        return [_order(row) for row in rows]
+
     def trades_since(self, venue: str, symbol: str, since: datetime) -> list[Fill]:
         """Read own trades from `since` on, oldest first."""
         rows = self._db.execute(
@@ -155,22 +160,26 @@ class PaperBooks:
         ])  # fmt: skip
 
 
-def _restore(account: Account, row: tuple) -> None:
+def _order(row: tuple) -> SimOrder:
     (client_id, exchange_id, symbol, side, kind, price, qty, filled, post_only, reduce_only, status, created_at,
-     active_at, locked, reason, resting) = row  # fmt: skip
-    order = SimOrder(
+     active_at, locked, reason, _resting) = row  # fmt: skip
+    return SimOrder(
         client_id=ClientId(client_id), exchange_id=exchange_id, symbol=symbol, side=Side(side), kind=Kind(kind),
         price=None if price is None else Decimal(price), qty=Decimal(qty), filled=Decimal(filled),
         post_only=bool(post_only), reduce_only=bool(reduce_only), status=SeenAs(status),
         created_at=datetime.fromisoformat(created_at), active_at=datetime.fromisoformat(active_at),
         locked=Decimal(locked), reason=reason,
     )  # fmt: skip
+
+
+def _restore(account: Account, row: tuple) -> None:
+    order = _order(row)
     account.orders[order.client_id] = order
-    instrument = account.instruments[symbol]
+    instrument = account.instruments[order.symbol]
     asset = instrument.quote if instrument.swap or order.side is Side.BUY else instrument.base
     account.locked[asset] = account.locked.get(asset, ZERO) + order.locked
-    if resting:
-        account.books.setdefault(symbol, Book()).add(order)
+    if row[-1]:
+        account.books.setdefault(order.symbol, Book()).add(order)
 
 
 def _trade(venue: str, row: tuple) -> Fill:

@@ -28,6 +28,7 @@ from core.facts import (
 )
 from core.market import Instrument, Quote
 from core.orders import Order
+from core.recovery import OwnOrder
 
 
 class VenueError(Exception):
@@ -117,4 +118,13 @@ class KeepsIncome(Protocol):
 
     async def income(self, symbols: Sequence[str], since: datetime, now: datetime) -> list[FundingPaid | Transfer]:
         """Read funding payments and transfers since a time, oldest first; nothing where it keeps none."""
+        ...
+
+
+@runtime_checkable
+class KeepsHistory(Protocol):
+    """A venue that lists orders that are over: what a rebuild without the store needs."""
+
+    async def history(self, symbols: Sequence[str], now: datetime) -> tuple[list[OwnOrder], datetime | None]:
+        """Read all orders of the symbols, oldest first, and since when they are complete (None: since the first)."""
         ...

@@ -174,6 +174,8 @@ class ExchangeServer:
         }
         private: dict[str, Handler] = {
             "GET openOrders": lambda p: [order_row(o) for o in books.open(p.get("symbol"))],
+            "GET allOrders": lambda p: _page(books.orders, p, "orderId", order_row),
+            "GET allAlgoOrders": lambda p: _page(books.algos, p, "algoId", algo_row),
             "GET openAlgoOrders": lambda p: [algo_row(o) for o in books.algos if o.status in OPEN],
             "GET order": lambda p: order_row(books.find(p)),
             "POST order": lambda p: order_row(books.place(p)),
@@ -253,6 +255,11 @@ class ExchangeServer:
             {"symbol": name, "positionSide": "BOTH", "positionAmt": str(p.qty), "entryPrice": str(p.entry)}
             for name, p in books.positions.items() if p.qty != 0
         ]  # fmt: skip
+
+
+def _page(orders: list[Resting], p: dict[str, str], name: str, row: Callable[[Resting], Any]) -> list[Any]:
+    rows = [row(o) for o in orders if o.market.id == p["symbol"] and o.id >= int(p.get(name, "0"))]
+    return rows[: int(p.get("limit", "500"))]
 
 
 def weight_of(path: str, params: dict[str, str]) -> int:
