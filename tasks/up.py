@@ -27,6 +27,7 @@ RESTART_AFTER_MAX_S = 10.0
 LIVED_WELL_S = 60.0
 REGISTER_TIMEOUT_S = 120.0
 BATCH_LIMIT = "4"
+HEARTBEAT = "heartbeat"
 
 
 @dataclass(slots=True)
@@ -144,17 +145,21 @@ def register(plan: Plan) -> list[dict[str, object]] | None:
 
 
 def workers(plan: Plan) -> list[Child]:
-    """The warm worker, which ticks, and a stock process worker for everything that takes long."""
+    """The warm worker, which ticks, a stock process worker for everything that takes long, and who watches the ticks."""
     warm, batch = f"warm-{plan.portfolio_id}", f"batch-{plan.portfolio_id}"
     tick = [sys.executable, "-m", "tasks.warm_process", "--home", str(plan.home), "--pool", warm]
     tick += ["--portfolio", str(plan.file), "--watch-stdin"]
     heavy = [sys.executable, "-m", "prefect", "worker", "start", "--pool", batch, "--type", "process"]
     # What is long waits in its queue (prefect.yaml); a word of control never waits for it.
     heavy += ["--name", batch, "--limit", BATCH_LIMIT]
-    logs = {name: plan.home / f"{name}.log" for name in (warm, batch)}
+    # Looks at the ticks from outside of the process that makes them, and raises the alarm.
+    look = [sys.executable, "-m", "tasks.cli", "doctor", "--heartbeat", "--every", "5", "--portfolio", str(plan.file)]
+    look += ["--interval", f"{plan.interval_s:g}"]
+    logs = {name: plan.home / f"{name}.log" for name in (warm, batch, HEARTBEAT)}
     return [
         Child(warm, lambda: server.spawn(tick, plan.home, logs[warm], watched=True), logs[warm]),
         Child(batch, lambda: server.spawn(heavy, plan.home, logs[batch]), logs[batch]),
+        Child(HEARTBEAT, lambda: server.spawn(look, plan.home, logs[HEARTBEAT]), logs[HEARTBEAT]),
     ]
 
 
