@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "backtest": ("tasks.commands.backtest", "backtest one bot over candles"),
     "candles": ("tasks.commands.candles", "import or check candles"),
     "control": ("tasks.commands.control", "pause, resume, halt, flatten, cancel, close a lot, release"),
+    "dashboard": ("tasks.commands.dashboard", "show the published copy as a web page on 127.0.0.1"),
     "sql": ("tasks.commands.sql", "read-only SQL on the published copy"),
     "doctor": ("tasks.commands.doctor", "check configuration, pins, clock and stores"),
 }

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks import server, settings
+from tasks import dashboard_child, server, settings
 from tasks.one_instance import lock_or_none
 
 INTERVAL_MIN_S, INTERVAL_MAX_S = 1.0, 3_600.0
@@ -110,10 +110,12 @@ def _run(plan: Plan, stopping: threading.Event) -> int:
         if registered is None:
             return 1
         children += workers(plan)
+        if (dashboard_port := dashboard_child.free_port()) is not None:
+            children.append(dashboard(plan, dashboard_port))
         if running.process is not None:
             log = plan.home / "server.log"
             children.insert(0, Child("server", lambda: server.spawn_server(plan.home), log, running.process))
-        _announce(plan, running, registered)
+        _announce(plan, running, registered, dashboard_port)
         return _watch(children, stopping)
     finally:
         if children:
@@ -163,6 +165,13 @@ def workers(plan: Plan) -> list[Child]:
     ]
 
 
+def dashboard(plan: Plan, port: int) -> Child:
+    """The web page of the published copy, on a port of its own."""
+    log = plan.home / "dashboard.log"
+    words = dashboard_child.command(plan.data_dir, port)
+    return Child("dashboard", lambda: server.spawn(words, plan.home, log, watched=True), log)
+
+
 def _watch(children: list[Child], stopping: threading.Event) -> int:
     while not stopping.wait(0.25):
         for child in children:
@@ -188,10 +197,16 @@ def _stop(children: list[Child]) -> None:
         server.end(server_process, STOP_SERVER_S)
 
 
-def _announce(plan: Plan, running: server.Server, registered: list[dict[str, object]]) -> None:
+def _announce(
+    plan: Plan, running: server.Server, registered: list[dict[str, object]], dashboard_port: int | None
+) -> None:
     how = "started" if running.process is not None else "joined"
     _say(f"Prefect server {how}: {running.ui_url}")
     _say(f"  log in with the line in {server.login_file(plan.home)}")
+    if dashboard_port is None:
+        _say("  no dashboard: its ports are taken; `gridkeeper dashboard --port N` starts one on another")
+    else:
+        _say(f"  dashboard: {dashboard_child.url(dashboard_port)}")
     _say(f"  portfolio {plan.portfolio_id} from {plan.file}, a tick every {plan.interval_s:g} s")
     for entry in registered:
         paused = ", PAUSED in the UI and left so" if entry["paused"] else ""
