@@ -36,9 +36,9 @@ def measure(candles: ArraySeries) -> tuple[Run, float]:
     """Run W1's grid over a series `RUNS` times; returns the last run and the best time of the engine in seconds."""
     portfolio = check(load(portfolio_yaml(), "w1"), {})
     bot = portfolio.bots[0]
-    spec = spec_of(bot, instruments_of(portfolio, {}, {})["spot", "BTC/USDT"], "w1w1", key="bots[0]")
+    spec = spec_of(bot, instruments_of(portfolio, {}, {}), "w1w1", key="bots[0]")
     options = Options(intrabar="ohlc", fill="touch", latency_s=0)
-    runs = [run_spec(portfolio, bot, spec, candles, "1m", options) for _ in range(RUNS)]
+    runs = [run_spec(portfolio, bot, spec, [candles], "1m", options) for _ in range(RUNS)]
     return runs[-1], min(made.figures["elapsed_s"] for made in runs)
 
 

@@ -46,7 +46,7 @@ def spec_for(config: dict[str, Any]) -> tuple[GridConfig, BotSpec]:
     raw["bots"][0] |= config
     portfolio = check(raw, {})
     bot = portfolio.bots[0]
-    return bot, spec_of(bot, instruments_of(portfolio, {}, {})["spot", "BTC/USDT"], "w1w1", key="bots[0]")
+    return bot, spec_of(bot, instruments_of(portfolio, {}, {}), "w1w1", key="bots[0]")
 
 
 def sweep(jobs: list[tuple[GridConfig, BotSpec]], columns: Columns, options: Options) -> list[tuple[int, Decimal, float]]:
@@ -107,7 +107,7 @@ def time_core(candles: ArraySeries) -> float:
     """Return the core engine's time on W1 in seconds, with full ledger and journal."""
     portfolio = check(load(portfolio_yaml(), "w1"), {})
     bot, spec = spec_for({})
-    made = run_spec(portfolio, bot, spec, candles, "1m", Options(intrabar="ohlc", fill="touch", latency_s=0))
+    made = run_spec(portfolio, bot, spec, [candles], "1m", Options(intrabar="ohlc", fill="touch", latency_s=0))
     if Decimal(made.figures["net_pnl"]) != W1_PNL:
         raise ArithmeticError("the core gave another result")
     return float(made.figures["elapsed_s"])

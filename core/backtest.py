@@ -1,98 +1,214 @@
-"""Drives the engine against a simulated venue over a candle series: the same code as live, with the clock in the data.
+"""Drives the engine against simulated venues over candle series: the same code as live, with the clock in the data.
 
-Cost grows with trades, not with bars: after each bar the engine and the venue say which prices would matter, and the
+Cost grows with trades, not with bars: after each bar the engine and the venues say which prices would matter, and every
 series is searched for the first bar that reaches one (DESIGN 5). Skipping changes nothing: a test runs both ways.
+
+Several markets share one clock and one path order: the first track leads, and a bar that is missing on any of them is no
+bar at all (RULES 18b).
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from core.engine import Cancel, Place, Step, World, advance
-from core.facts import Fact
+from core.facts import BarClosed, Fact, RateSeen
 from core.machine import Wake
-from core.market import Candle, Intrabar, Quote, path, path_times
+from core.market import Candle, Intrabar, Market, Quote, path, path_times
 from core.series import CandleSeries
 from core.simulation import Account
 
 # A tick of the live loop holds five rounds; here nothing waits, so a chain of immediate fills may run out.
 ROUNDS_MAX = 64
 
+Accounts = Mapping[str, Account]
+Keep = Callable[[Step, datetime], None]
+RateRow = tuple[int, Decimal, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The candles of one market."""
+
+    market: Market
+    series: CandleSeries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """All that is played: tracks of one timeframe, the leading one first; finished longer candles; funding rates.
+
+    `bars` are the candles that machines asked for, by (market, timeframe in seconds). `rates` are rows of (time in ms,
+    fraction of notional, interval in seconds), rising in time: known, paid and told at their time only.
+    """
+
+    tracks: tuple[Track, ...]
+    timeframe_s: int
+    intrabar: Intrabar
+    long: bool = True
+    bars: Mapping[tuple[Market, int], CandleSeries] = field(default_factory=dict[tuple[Market, int], CandleSeries])
+    rates: Mapping[Market, Sequence[RateRow]] = field(default_factory=dict[Market, Sequence[RateRow]])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a run left behind: the last world and account, how far it went, and how many bars were looked at."""
+    """What a run left behind: the last world and accounts, how far it went, how many bars were looked at and left out."""
 
     world: World
-    account: Account
+    accounts: Accounts
     bars: int
     visited: int
     ended_at: datetime
+    incomplete: int = 0
+
+    @property
+    def account(self) -> Account:
+        """The first account: the only one where one venue was played."""
+        return next(iter(self.accounts.values()))
+
+
+@dataclass(slots=True)
+class _Play:
+    """A run under way: what has been told of longer candles and rates, by how many are past."""
+
+    scene: Scene
+    accounts: Accounts
+    keep: Keep | None
+    told: dict[tuple[Market, int], int]
+    paid: dict[Market, int]
 
 
 def run(
     world: World,
-    account: Account,
-    series: CandleSeries,
-    symbol: str,
+    accounts: Accounts,
+    scene: Scene,
     *,
-    timeframe_s: int,
-    intrabar: Intrabar,
-    long: bool = True,
     first: int = 0,
     last: int | None = None,
     jump: bool = True,
-    keep: Callable[[Step, datetime], None] | None = None,
+    keep: Keep | None = None,
 ) -> Result:
-    """Run bars `first` up to `last` (exclusive). `keep` receives every step that was not quiet, with its time."""
-    end = len(series) if last is None else last
-    index, visited = first, 0
-    now = _time(series.ts_ms(first))
+    """Run the leading track's bars `first` up to `last` (exclusive).
+
+    `keep` receives every step that was not quiet, with its time. Longer candles that were finished before the first bar are
+    told at it: they are the history that indicators start from.
+    """
+    lead = scene.tracks[0].series
+    end = len(lead) if last is None else last
+    play = _Play(scene, accounts, keep, dict.fromkeys(scene.bars, 0), dict.fromkeys(scene.rates, 0))
+    _skip_rates(play, lead.ts_ms(first))
+    index, visited, incomplete = first, 0, 0
+    now = _time(lead.ts_ms(first))
     while index < end:
-        candle = series.bar(index)
+        candles = _candles_at(scene, lead.ts_ms(index))
+        if candles is None:
+            incomplete += 1
+            index += 1
+            continue
         if index > first:
-            before = series.bar(index - 1)
-            account.jump(symbol, before.close, path_times(before.ts, timeframe_s)[3])
-        world = _bar(world, account, candle, symbol, timeframe_s=timeframe_s, intrabar=intrabar, long=long, keep=keep)
-        now = path_times(candle.ts, timeframe_s)[3]
+            _close_before(play, index - 1)
+        world = _bar(world, play, candles)
+        now = path_times(candles[0].ts, scene.timeframe_s)[3]
         visited += 1
-        index = _next(world, account, series, symbol, index + 1) if jump else index + 1
+        index = _next(world, play, index + 1) if jump else index + 1
     if end > first:
-        closing = series.bar(end - 1)
-        account.jump(symbol, closing.close, path_times(closing.ts, timeframe_s)[3])
-        now = path_times(closing.ts, timeframe_s)[3]
-    return Result(world=world, account=account, bars=end - first, visited=visited, ended_at=now)
+        _close_before(play, end - 1)
+        now = path_times(lead.bar(end - 1).ts, scene.timeframe_s)[3]
+    return Result(
+        world=world, accounts=accounts, bars=end - first, visited=visited, ended_at=now, incomplete=incomplete
+    )
 
 
-def _bar(
-    world: World,
-    account: Account,
-    candle: Candle,
-    symbol: str,
-    *,
-    timeframe_s: int,
-    intrabar: Intrabar,
-    long: bool,
-    keep: Callable[[Step, datetime], None] | None,
-) -> World:
-    points = path(candle, intrabar, long=long)
-    for price, at in zip(points, path_times(candle.ts, timeframe_s), strict=True):
-        account.move(symbol, price, at)
-        world = settle(world, account, symbol, at, keep)
+def _candles_at(scene: Scene, ts_ms: int) -> list[Candle] | None:
+    # The bars of all tracks that open at one time, or None where one of them has none.
+    found: list[Candle] = []
+    for track in scene.tracks:
+        at = track.series.index_at(ts_ms)
+        if at >= len(track.series) or track.series.ts_ms(at) != ts_ms:
+            return None
+        found.append(track.series.bar(at))
+    return found
+
+
+def _close_before(play: _Play, index: int) -> None:
+    # Bars that were skipped moved the price without meeting anything.
+    ts_ms = play.scene.tracks[0].series.ts_ms(index)
+    for track in play.scene.tracks:
+        at = track.series.index_at(ts_ms + 1) - 1
+        if at >= 0:
+            before = track.series.bar(at)
+            venue, symbol = track.market
+            play.accounts[venue].jump(symbol, before.close, path_times(before.ts, play.scene.timeframe_s)[3])
+
+
+def _bar(world: World, play: _Play, candles: list[Candle]) -> World:
+    scene = play.scene
+    leading = path(candles[0], scene.intrabar, long=scene.long)
+    # Correlated markets reach their extremes together: all follow the leading one's order.
+    high_first = leading[1] == candles[0].high
+    points = [leading, *(_ordered(candle, high_first=high_first) for candle in candles[1:])]
+    markets = [track.market for track in scene.tracks]
+    news = _opening_news(play, candles)
+    for step, at in enumerate(path_times(candles[0].ts, scene.timeframe_s)):
+        for (venue, symbol), prices in zip(markets, points, strict=True):
+            play.accounts[venue].move(symbol, prices[step], at)
+        world = settle(world, play.accounts, markets, at, play.keep, news)
+        news = ()
     return world
 
 
+def _ordered(candle: Candle, *, high_first: bool) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+    if high_first:
+        return candle.open, candle.high, candle.low, candle.close
+    return candle.open, candle.low, candle.high, candle.close
+
+
+def _opening_news(play: _Play, candles: list[Candle]) -> tuple[Fact, ...]:
+    """Tell what became known with a bar's opening: longer candles that ended, funding that was paid."""
+    now = candles[0].ts
+    now_ms = int(now.replace(tzinfo=UTC).timestamp() * 1000)
+    facts: list[Fact] = []
+    for market, rows in play.scene.rates.items():
+        while play.paid[market] < len(rows) and rows[play.paid[market]][0] <= now_ms:
+            ts_ms, rate, interval_s = rows[play.paid[market]]
+            play.paid[market] += 1
+            at = _time(ts_ms)
+            paid = play.accounts[market[0]].fund(market[1], rate, at)
+            facts += [paid] if paid is not None else []
+            facts.append(RateSeen(market, rate, interval_s, _time(ts_ms + int(interval_s * 1000)), at))
+    for key, series in play.scene.bars.items():
+        market, timeframe_s = key
+        while play.told[key] < len(series) and series.ts_ms(play.told[key]) + timeframe_s * 1000 <= now_ms:
+            facts.append(BarClosed(market, timeframe_s, series.bar(play.told[key])))
+            play.told[key] += 1
+    return tuple(facts)
+
+
+def _skip_rates(play: _Play, first_ms: int) -> None:
+    # What was paid before the first bar concerned nobody here; a row of that very moment meets no position yet.
+    for market, rows in play.scene.rates.items():
+        while play.paid[market] < len(rows) and rows[play.paid[market]][0] < first_ms:
+            play.paid[market] += 1
+
+
 def settle(
-    world: World, account: Account, symbol: str, now: datetime, keep: Callable[[Step, datetime], None] | None = None
+    world: World,
+    accounts: Accounts,
+    markets: Sequence[Market],
+    now: datetime,
+    keep: Keep | None = None,
+    told: Sequence[Fact] = (),
 ) -> World:
-    """Let the engine answer the venue's news at one moment, round by round, until neither has anything to add."""
-    quote = account.quote(symbol, now)
-    facts: list[Fact] = [*account.news(now)]
-    if quote is not None:
-        if not facts and asleep(world, quote):
-            return world
-        facts.append(quote)
+    """Let the engine answer the venues' news at one moment, round by round, until neither has anything to add.
+
+    `told` are facts beside those of the venues: candles that ended, funding that was paid.
+    """
+    facts: list[Fact] = [*told, *_news(accounts, now)]
+    quotes = [quote for venue, symbol in markets if (quote := accounts[venue].quote(symbol, now)) is not None]
+    if not facts and quotes and all(asleep(world, quote) for quote in quotes):
+        return world
+    facts = [*facts, *quotes]
     for _ in range(ROUNDS_MAX):
         step = advance(world, facts, now)
         world = step.world
@@ -100,13 +216,18 @@ def settle(
             keep(step, now)
         if not step.intents:
             return world
-        facts = [*_carry_out(account, step, now), *account.news(now)]
+        facts = [*_carry_out(accounts, step, now), *_news(accounts, now)]
     return world
 
 
-def _carry_out(account: Account, step: Step, now: datetime) -> Iterable[Fact]:
+def _news(accounts: Accounts, now: datetime) -> list[Fact]:
+    return [fact for account in accounts.values() for fact in account.news(now)]
+
+
+def _carry_out(accounts: Accounts, step: Step, now: datetime) -> Iterable[Fact]:
     answers: list[Fact] = []
     for intent in step.intents:
+        account = accounts[intent.order.venue]
         match intent:
             case Place(order=order):
                 answers.append(account.place(order, now))
@@ -117,26 +238,58 @@ def _carry_out(account: Account, step: Step, now: datetime) -> Iterable[Fact]:
     return answers
 
 
-def _next(world: World, account: Account, series: CandleSeries, symbol: str, start: int) -> int:
-    if account.due:
+def _next(world: World, play: _Play, start: int) -> int:
+    """Return the leading track's first bar, from `start` on, at which anything can happen."""
+    if any(account.due for account in play.accounts.values()):
         return start
+    if any(bot.state is None for bot in world.bots.values()):
+        return start
+    lead = play.scene.tracks[0].series
+    if start >= len(lead):
+        return start
+    index, deadline = len(lead), _next_told_ms(play)
+    for track in play.scene.tracks:
+        wake = _wake_at(world, play.accounts[track.market[0]], track.market)
+        if wake.deadline is not None:
+            at_ms = int(wake.deadline.replace(tzinfo=UTC).timestamp() * 1000)
+            # The bar that holds the deadline opens at or before it.
+            index = min(index, max(start, lead.index_at(at_ms + 1) - 1))
+        index = min(index, _first_outside(track.series, lead, start, wake))
+    if deadline is not None:
+        index = min(index, max(start, lead.index_at(deadline)))
+    return index
+
+
+def _first_outside(series: CandleSeries, lead: CandleSeries, start: int, wake: Wake) -> int:
+    if series is lead:
+        return series.next_outside(start, wake.low, wake.high)
+    found = series.next_outside(series.index_at(lead.ts_ms(start)), wake.low, wake.high)
+    return len(lead) if found >= len(series) else max(start, lead.index_at(series.ts_ms(found)))
+
+
+def _next_told_ms(play: _Play) -> int | None:
+    # When the next longer candle ends, or the next funding is due.
+    times = [
+        series.ts_ms(play.told[key]) + key[1] * 1000
+        for key, series in play.scene.bars.items()
+        if play.told[key] < len(series)
+    ]
+    times += [rows[play.paid[m]][0] for m, rows in play.scene.rates.items() if play.paid[m] < len(rows)]
+    return min(times, default=None)
+
+
+def _wake_at(world: World, account: Account, market: Market) -> Wake:
     wake = Wake()
     for bot_id, bot in world.bots.items():
-        if bot.state is None:
-            return start
-        if world.specs[bot_id].instrument.symbol == symbol:
+        if world.specs[bot_id].instrument.market == market:
             wake = wake.meet(bot.wake)
-    for key, band in world.account_wake.items():
-        if key[1] == symbol:
-            wake = wake.meet(band)
+        elif market in bot.wakes:
+            wake = wake.meet(bot.wakes[market])
+    if market in world.account_wake:
+        wake = wake.meet(world.account_wake[market])
     # Bots look at bid and ask, the series knows last prices, and resting orders wait for those.
-    wake = Wake(*account.last_prices_at(symbol, wake.low, wake.high), wake.deadline).meet(Wake(*account.edges(symbol)))
-    index = series.next_outside(start, wake.low, wake.high)
-    if wake.deadline is not None:
-        # The bar that holds the deadline opens at or before it.
-        at_ms = int(wake.deadline.replace(tzinfo=UTC).timestamp() * 1000)
-        index = min(index, max(start, series.index_at(at_ms + 1) - 1))
-    return index
+    symbol = market[1]
+    return Wake(*account.last_prices_at(symbol, wake.low, wake.high), wake.deadline).meet(Wake(*account.edges(symbol)))
 
 
 def _time(ts_ms: int) -> datetime:
@@ -148,9 +301,13 @@ def asleep(world: World, quote: Quote) -> bool:
     key = (quote.venue, quote.symbol)
     if key in world.account_wake and world.account_wake[key].due(quote.lowest, quote.highest, quote.ts):
         return False
-    return all(
-        bot.state is not None and not bot.wake.due(quote.lowest, quote.highest, quote.ts) for bot in world.bots.values()
-    )
+    for bot_id, bot in world.bots.items():
+        if bot.state is None:
+            return False
+        wake = bot.wake if world.specs[bot_id].instrument.market == key else bot.wakes.get(key, Wake())
+        if wake.due(quote.lowest, quote.highest, quote.ts):
+            return False
+    return True
 
 
 def marked(world: World, symbol: str) -> Decimal:

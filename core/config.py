@@ -97,6 +97,16 @@ class RiskLimits(Strict):
     max_drawdown: Fraction | None = None
 
 
+class PlanRefused(ValueError):
+    """A configuration that the instrument's rules do not allow; `key` names the field, the message what would work."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        """Keep the key apart from the reason, so that both can be shown."""
+        super().__init__(f"{key}: {reason}")
+        self.key = key
+        self.reason = reason
+
+
 class BotBase(Strict):
     """What every bot has: its id, the venue and symbol it trades, its own limits."""
 
@@ -107,3 +117,15 @@ class BotBase(Strict):
     max_drawdown: Fraction | None = None
     max_slippage_bps: Annotated[Number, Field(gt=0, le=5000)] = Decimal(50)
     leverage: Annotated[int, Field(ge=1, le=125)] = 1
+
+    def markets(self) -> tuple[tuple[str, str], ...]:
+        """Name every (venue, symbol) that this bot trades, its first market first."""
+        return ((self.venue, self.symbol),)
+
+    def about_price(self) -> Decimal | None:
+        """A price around which this bot would trade, where its configuration says one: synthetic prices start there."""
+        return None
+
+    def direction_at(self, market: tuple[str, str]) -> str:  # noqa: ARG002  a kind with several markets asks which
+        """BUY or SELL: on which side of a market's net position it stands; empty where it may take either."""
+        return "BUY"

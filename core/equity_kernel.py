@@ -71,9 +71,7 @@ def _unit_price(equity: float, money: float, held: float, unit: float) -> int:
     return int(min(max((equity - money) / held * unit, -FAR), FAR))
 
 
-def _next_outside(
-    close: Ints, low_1: Ints, high_1: Ints, start: int, end: int, below: int, above: int
-) -> int:
+def _next_outside(close: Ints, low_1: Ints, high_1: Ints, start: int, end: int, below: int, above: int) -> int:
     i, stop = start, min(end, (start + BLOCK - 1) // BLOCK * BLOCK)
     while i < stop and below < close[i] < above:
         i += 1

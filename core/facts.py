@@ -3,7 +3,7 @@
 Fact
  ├─ of an order:   Accepted | Refused | Unanswered | Seen | NotFound | CancelRefused | Fill
  ├─ of an account: BalanceRead | PositionRead | Transfer | FundingPaid
- ├─ of a market:   QuoteRead (core.market.Quote)
+ ├─ of a market:   QuoteRead (core.market.Quote) | BarClosed | RateSeen
  ├─ of a person:   Command
  └─ of the shell:   Trouble
 """
@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from core.market import Quote
+from core.market import Candle, Market, Quote
 from core.orders import ClientId
 from core.values import Side
 
@@ -162,6 +162,26 @@ class FundingPaid:
 
 
 @dataclass(frozen=True, slots=True)
+class BarClosed:
+    """A candle of `timeframe_s` seconds is finished. Each one is told once and in order to the bots that asked for it."""
+
+    market: Market
+    timeframe_s: int
+    candle: Candle
+
+
+@dataclass(frozen=True, slots=True)
+class RateSeen:
+    """The funding rate that a perpetual will next apply, as a fraction of notional per `interval_s`; > 0: longs pay."""
+
+    market: Market
+    rate: Decimal
+    interval_s: float
+    next_at: datetime
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Something that the shell could not do, or can do again (`over`); becomes an incident, raised and resolved once."""
 
@@ -184,6 +204,7 @@ class Action(StrEnum):
     CLOSE_LOT = "close-lot"
     CLAIM = "claim"
     RELEASE = "release"
+    ACKNOWLEDGE = "acknowledge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,4 +222,5 @@ class Command:
 
 OrderFact = Accepted | Refused | Unanswered | Seen | NotFound | CancelRefused | Fill
 AccountFact = BalanceRead | PositionRead | Transfer | FundingPaid
-Fact = OrderFact | AccountFact | Quote | Command | Trouble
+MarketFact = Quote | BarClosed | RateSeen
+Fact = OrderFact | AccountFact | MarketFact | Command | Trouble

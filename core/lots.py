@@ -43,6 +43,11 @@ class Lot:
         return self.qty > ZERO
 
 
+def is_hedge(lot_id: str) -> bool:
+    """Whether a lot was opened by a hedge, which takes risk off, and not by an entry."""
+    return lot_id.startswith(Role.HEDGE.value)
+
+
 def fee_in_quote(fill: Fill, instrument: Instrument) -> Decimal | None:
     """Value a fill's fee in quote at the fill's own price; None where the fee is in a third asset."""
     if fill.fee_asset == instrument.quote:

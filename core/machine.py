@@ -10,8 +10,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from core.market import Instrument, Quote
+from core.facts import BarClosed, RateSeen, Refusal
+from core.market import Instrument, Market, Quote
 from core.orders import Leg, Role
+from core.values import ZERO, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,18 @@ class LegFilled:
     net: Decimal
     price: Decimal
     ts: datetime
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class LegRefused:
+    """A venue refused an order of this leg; the order layer paces the next attempt. `times` in a row so far."""
+
+    leg_id: str
+    kind: Refusal
+    reason: str
+    times: int
+    ts: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +50,28 @@ class LotCut:
     ts: datetime
 
 
-MachineEvent = LegFilled | LotCut
+MachineEvent = LegFilled | LegRefused | LotCut | BarClosed | RateSeen
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a bot holds in one market beside its first: signed base, cost and fees in quote; the quote may be missing."""
+
+    instrument: Instrument
+    quote: Quote | None
+    inventory: Decimal = ZERO
+    cost: Decimal = ZERO
+    net_cost: Decimal = ZERO
+    fees_open: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What a machine may look at: time, market, and its own open inventory (signed base, cost and fees in quote).
 
-    `high` and `low` are the extremes of the reference price since the machine last looked (RULES 9e).
+    `high` and `low` are the extremes of the reference price since the machine last looked (RULES 9e). `beside` holds the
+    bot's other markets, if it trades several. `net_cost` takes the cost of short lots as negative. `realized` (before
+    fees), `fees` and `funding` are sums over its life, in quote.
     """
 
     now: datetime
@@ -55,6 +83,11 @@ class View:
     inventory: Decimal
     cost: Decimal
     fees_open: Decimal
+    net_cost: Decimal = ZERO
+    realized: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    beside: Mapping[Market, Held] = field(default_factory=dict[Market, Held])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +134,22 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that a person must know; an incident of this kind and subject, raised once while it stands."""
+
+    kind: str
+    subject: str
+    severity: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a step returns. `wants` holds changes only: a leg now wanted, or None for one no longer wanted.
 
     `touched` are the places (levels) whose state changed; `unwind` asks the engine to close all inventory and says why.
+    `wake` is about the bot's first market, `wakes` about its others. `alarms` raises incidents, `calm` resolves them by
+    subject.
     """
 
     state: Any
@@ -113,6 +158,9 @@ class Outcome:
     touched: tuple[int, ...] = ()
     wake: Wake = Wake()
     unwind: str = ""
+    wakes: Mapping[Market, Wake] = field(default_factory=dict[Market, Wake])
+    alarms: tuple[Alarm, ...] = ()
+    calm: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +180,38 @@ class PlaceView:
     held: Decimal
     reason: str
     data: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A configuration made ready for its instruments: the machine's plan, and what the engine must know beside it.
+
+    `capital_quote` is what profit is measured against, `places` how many places `Machine.place` can show, `step_min` the
+    smallest distance in price between an entry and its exit (None: there is none). `long` says on which side it enters:
+    the pessimistic path inside a candle depends on it. `bars` names the candles it wants to hear of when they close,
+    with how many finished ones it needs before its first step; `rates` the perpetuals whose funding rates it wants.
+    `hears_refusals`: whether refusals of its legs are events for it, or the order layer's business alone.
+    """
+
+    plan: Any
+    capital_quote: Decimal
+    places: int
+    safe_spread: Decimal = ZERO
+    max_open_orders: int | None = None
+    step_min: Decimal | None = None
+    long: bool = True
+    bars: tuple["Bars", ...] = ()
+    rates: tuple[Market, ...] = ()
+    hears_refusals: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Candles that a machine wants to hear of: market, timeframe in seconds, and how many it needs before it starts."""
+
+    market: Market
+    timeframe_s: int
+    warmup: int
 
 
 class Machine(Protocol):

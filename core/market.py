@@ -16,6 +16,10 @@ TIMEFRAME_S = {
 }  # fmt: skip
 
 
+# Where something trades: (venue id, symbol).
+Market = tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """Trading rules and fees of one symbol at one venue.
@@ -38,6 +42,11 @@ class Instrument:
     swap: bool = False
     fee_in_base: bool = False
     source: str = "config"
+
+    @property
+    def market(self) -> Market:
+        """Where it trades."""
+        return self.venue, self.symbol
 
     def floor_price(self, price: Decimal) -> Decimal:
         """Round a price down to the tick."""

@@ -6,10 +6,9 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from core.config import Fraction, NotNegative, Number, Positive, RiskLimits, Seconds, Strict
-from core.machines.grid.config import GridConfig
+from core.kinds import AnyBot
 
 Mode = Literal["backtest", "paper", "demo", "live"]
-KINDS = ("grid",)
 
 
 def _rate(value: Decimal) -> Decimal:
@@ -130,7 +129,7 @@ class Portfolio(Strict):
     feed: FeedConfig = FeedConfig()
     risk: AccountRisk = AccountRisk()
     alerts: Alerts = Alerts()
-    bots: Annotated[tuple[GridConfig, ...], Field(min_length=1)]
+    bots: Annotated[tuple[AnyBot, ...], Field(min_length=1)]
 
     def venue(self, venue_id: str) -> VenueConfig:
         """Return a venue by id; raises `KeyError` where there is none."""

@@ -44,8 +44,8 @@ class Settled(Protocol):
     """A bot as configured."""
 
     @property
-    def instrument(self) -> Instrument:
-        """The instrument that it trades."""
+    def instruments(self) -> tuple[Instrument, ...]:
+        """The instruments that it trades."""
         ...
 
 
@@ -125,7 +125,7 @@ def trades_due(
     }
     suspect = {asset for place, asset in world.suspects if place == venue}
     every = timedelta(seconds=walk_every_s)
-    for instrument in (spec.instrument for spec in world.specs.values()):
+    for instrument in (one for spec in world.specs.values() for one in spec.instruments):
         if instrument.venue != venue:
             continue
         last = walked.get(instrument.symbol)

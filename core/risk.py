@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.market import Quote
-from core.orders import Leg
+from core.orders import Leg, Role
 from core.values import ZERO, exact_product, plain
 from core.working import Send
 
@@ -62,6 +62,9 @@ def check(
     """Approve or decline one order."""
     if leg.role.reduces:
         return _check_reducing(leg, send, at, swap=swap)
+    if leg.role is Role.HEDGE:
+        # What it hedges was approved; without the hedge there would be more at stake, not less (RULES 7, 9b).
+        return Approved(leg, send)
     objection = quote.objection(now, caps.max_price_age_s)
     if objection is not None:
         return Declined(objection, passing=True)

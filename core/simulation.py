@@ -16,11 +16,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from core.facts import Accepted, CancelRefused, Fill, Refusal, Refused, Seen, SeenAs
+from core.facts import Accepted, CancelRefused, Fill, FundingPaid, Refusal, Refused, Seen, SeenAs
 from core.market import Instrument, Quote
 from core.orders import ClientId, Kind, Order
 from core.simbook import Book, FillRules, SimOrder, Swap
-from core.values import ONE, ZERO, Side, exact_product, ratio, round_fee, share_of_cost
+from core.values import ONE, ZERO, Side, exact_product, floor_to, ratio, round_fee, share_of_cost
+
+# Funding is booked to eight decimals; what the payer owes is never rounded in his favour.
+FUNDING_PLACES = Decimal("1E-8")
 
 
 @dataclass(slots=True)
@@ -152,6 +155,20 @@ class Account:
                     if refusal is not None:
                         self._end(order, SeenAs.EXPIRED, refusal)
         self._sweep(symbol, price, now)
+
+    def fund(self, symbol: str, rate: Decimal, now: datetime) -> FundingPaid | None:
+        """Pay funding on the position held: notional at the last price times `rate`, from longs to shorts where > 0.
+
+        None where nothing is held. Binance pays on position times mark price (its document "Introduction to Binance
+        Futures Funding Rates"); the simulated venue's mark is its last price.
+        """
+        swap, last = self.swaps.get(symbol), self.prices.get(symbol)
+        if swap is None or last is None or swap.qty == ZERO:
+            return None
+        amount = floor_to(-exact_product(swap.qty, last, rate), FUNDING_PLACES)
+        asset = self.instruments[symbol].quote
+        self.balances[asset] = self.balances.get(asset, ZERO) + amount
+        return FundingPaid(self.venue, symbol, amount, asset, rate, f"{symbol} {now.isoformat()}", now)
 
     def edges(self, symbol: str) -> tuple[Decimal | None, Decimal | None]:
         """Return the prices at or beyond which the next resting order fills: (below, above)."""

@@ -7,10 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from core.config import PlanRefused
 from core.engine import BotSpec, Limits
-from core.machines.grid import machine as grid_machine
-from core.machines.grid.config import GridConfig, GridRefused, make_plan
-from core.market import Instrument, Intrabar
+from core.kinds import KINDS, AnyBot
+from core.market import Instrument, Intrabar, Market
 from core.portfolio import FeedConfig, Portfolio, VenueConfig
 from core.simbook import FillRules
 from core.values import ZERO
@@ -23,7 +23,10 @@ from tasks.settings import feed_path
 _OPENING_LEAST = Decimal(10_000)
 _TOKEN_LETTERS = string.digits + string.ascii_lowercase
 
-Rules = Mapping[tuple[str, str], Instrument]
+# Where a synthetic walk starts whose bot names no price: nothing depends on it but how it looks.
+_ABOUT = {"BTC": Decimal(60_000), "ETH": Decimal(3_000), "BNB": Decimal(600), "SOL": Decimal(150)}
+
+Rules = Mapping[Market, Instrument]
 
 
 def instruments_of(
@@ -34,16 +37,17 @@ def instruments_of(
     """Find the trading rules of every (venue, symbol) that a bot trades; raises `Refused` where none are known."""
     found: dict[tuple[str, str], Instrument] = {}
     for bot in portfolio.bots:
-        venue = portfolio.venue(bot.venue)
-        rules = choose(venue, bot.symbol, exchange.get(venue.id, {}), stored.get(venue.id, {}))
-        if rules is None:
-            index = portfolio.venues.index(venue)
-            raise Refused(
-                f"no trading rules are known for {bot.symbol}",
-                key=f"venues[{index}].instruments",
-                accepted=f"{{{bot.symbol}: {{tick_size: 0.01, lot_step: 0.001, min_notional: 5, maker: 0.001, taker: 0.001}}}}",
-            )
-        found[venue.id, bot.symbol] = rules
+        for name, symbol in bot.markets():
+            venue = portfolio.venue(name)
+            rules = choose(venue, symbol, exchange.get(venue.id, {}), stored.get(venue.id, {}))
+            if rules is None:
+                index = portfolio.venues.index(venue)
+                raise Refused(
+                    f"no trading rules are known for {symbol}",
+                    key=f"venues[{index}].instruments",
+                    accepted=f"{{{symbol}: {{tick_size: 0.01, lot_step: 0.001, min_notional: 5, maker: 0.001, taker: 0.001}}}}",
+                )
+            found[venue.id, symbol] = rules
     return found
 
 
@@ -51,21 +55,25 @@ def specs_of(portfolio: Portfolio, rules: Rules, token: str) -> dict[str, BotSpe
     """Make every bot's spec; raises `Refused` where the exchange's rules do not allow its configuration."""
     specs: dict[str, BotSpec] = {}
     for index, bot in enumerate(portfolio.bots):
-        specs[bot.id] = spec_of(bot, rules[bot.venue, bot.symbol], token, key=f"bots[{index}]")
+        specs[bot.id] = spec_of(bot, rules, token, key=f"bots[{index}]")
     return specs
 
 
-def spec_of(bot: GridConfig, instrument: Instrument, token: str, *, key: str) -> BotSpec:
-    """Make one bot's spec; raises `Refused` naming the field under `key`."""
+def spec_of(bot: AnyBot, rules: Rules, token: str, *, key: str) -> BotSpec:
+    """Make one bot's spec from the rules of its markets; raises `Refused` naming the field under `key`."""
+    kind = KINDS[bot.kind]
+    instruments = {market: rules[market] for market in bot.markets()}
     try:
-        plan = make_plan(bot, instrument)
-    except GridRefused as refused:
+        ready = kind.prepare(bot, instruments)
+    except PlanRefused as refused:
         raise Refused(refused.reason, key=f"{key}.{refused.key}") from None
+    first, *others = instruments.values()
     return BotSpec(
-        bot_id=bot.id, kind=bot.kind, token=token, machine=grid_machine, plan=plan, instrument=instrument,
-        capital_quote=plan.capital_quote, places=len(plan.lines), safe_spread=bot.safe_extra_spread,
-        max_position_size=bot.max_position_size, max_open_orders=bot.max_open_orders, max_drawdown=bot.max_drawdown,
-        slippage=bot.max_slippage_bps / Decimal(10_000),
+        bot_id=bot.id, kind=bot.kind, token=token, machine=kind.machine, plan=ready.plan, instrument=first,
+        others=tuple(others), capital_quote=ready.capital_quote, places=ready.places, safe_spread=ready.safe_spread,
+        max_position_size=bot.max_position_size, max_open_orders=ready.max_open_orders, max_drawdown=bot.max_drawdown,
+        slippage=bot.max_slippage_bps / Decimal(10_000), bars=ready.bars, rates=ready.rates, long=ready.long,
+        hears_refusals=ready.hears_refusals, step_min=ready.step_min,
     )  # fmt: skip
 
 
@@ -94,23 +102,23 @@ def opening_of(venue: VenueConfig, specs: Mapping[str, BotSpec]) -> dict[str, De
         return dict(venue.balances)
     needs: dict[str, Decimal] = {}
     for spec in specs.values():
-        if spec.instrument.venue == venue.id:
-            quote = spec.instrument.quote
+        for quote in {one.quote for one in spec.instruments if one.venue == venue.id}:
             needs[quote] = needs.get(quote, ZERO) + 2 * spec.capital_quote
     return {asset: max(need.quantize(Decimal(1)), _OPENING_LEAST) for asset, need in needs.items()}
 
 
-def candle_feed(portfolio: Portfolio, file: str | Path, bot: GridConfig, epoch: datetime) -> Feed:
-    """Open the candle file of a bot's symbol; raises `Refused` where there is none or it cannot be read."""
+def candle_feed(portfolio: Portfolio, file: str | Path, market: Market, epoch: datetime, *, long: bool) -> Feed:
+    """Open the candle file of a market; raises `Refused` where there is none or it cannot be read."""
     from tasks.candles_read import CandleRefused, read_candles  # pyarrow is only needed here
 
     paths = portfolio.feed.paths
-    key = f"{bot.venue}:{bot.symbol}" if f"{bot.venue}:{bot.symbol}" in paths else bot.venue
+    venue, symbol = market
+    key = f"{venue}:{symbol}" if f"{venue}:{symbol}" in paths else venue
     text = paths.get(key)
-    sharing = {b.symbol for b in portfolio.bots if b.venue == bot.venue}
-    if text is None or (key == bot.venue and len(sharing) > 1):
-        names = ", ".join(f"{bot.venue}:{symbol}" for symbol in sorted(sharing))
-        raise Refused("a file is needed for each symbol", key=f"feed.paths.{bot.venue}", accepted=names)
+    sharing = {name for bot in portfolio.bots for place, name in bot.markets() if place == venue}
+    if text is None or (key == venue and len(sharing) > 1):
+        names = ", ".join(f"{venue}:{name}" for name in sorted(sharing))
+        raise Refused("a file is needed for each symbol", key=f"feed.paths.{venue}", accepted=names)
     path = feed_path(text, file)
     if not path.is_file():
         raise Refused(f"no file {path}", key=f"feed.paths.{key}", accepted="a CSV, Parquet or feather file of candles")
@@ -120,24 +128,31 @@ def candle_feed(portfolio: Portfolio, file: str | Path, bot: GridConfig, epoch: 
         raise Refused(str(refused), key=f"feed.paths.{key}") from None
     speed = portfolio.feed.speed
     return CandleFeed(
-        series=series, symbol=bot.symbol, timeframe=report.timeframe, intrabar=Intrabar(portfolio.feed.intrabar),
+        series=series, symbol=symbol, timeframe=report.timeframe, intrabar=Intrabar(portfolio.feed.intrabar),
         speed=None if speed == "candle" else float(speed), epoch=epoch, label=f"candles of {path.name}",
-        long=bot.side == "BUY",
+        long=long,
     )  # fmt: skip
 
 
-def synthetic_feed(portfolio: Portfolio, bot: GridConfig, instrument: Instrument, epoch: datetime) -> Feed:
-    """Make the seeded walk of a symbol, around the middle of the first bot's range."""
-    middle = instrument.floor_price((bot.start_price + bot.end_price) / 2)
+def synthetic_feed(portfolio: Portfolio, instrument: Instrument, epoch: datetime) -> Feed:
+    """Make the seeded walk of a symbol, around the price that the first bot in its base asset tells."""
+    told = [
+        price
+        for bot in portfolio.bots
+        for _, symbol in bot.markets()
+        if symbol.partition("/")[0] == instrument.base and (price := bot.about_price()) is not None
+    ]
+    about = told[0] if told else _ABOUT.get(instrument.base, Decimal(100))
+    middle = instrument.floor_price(about)
     speed = portfolio.feed.speed
     return SyntheticFeed(
-        bot.symbol, middle, instrument, portfolio.feed.seed, None if speed == "candle" else float(speed), epoch
+        instrument.symbol, middle, instrument, portfolio.feed.seed, None if speed == "candle" else float(speed), epoch
     )
 
 
-def live_feed(source: PriceSource, bot: GridConfig, exchange: str) -> Feed:
+def live_feed(source: PriceSource, symbol: str, exchange: str) -> Feed:
     """Wrap a real market's public prices."""
-    return LiveFeed(source, bot.symbol, f"live prices of {exchange}")
+    return LiveFeed(source, symbol, f"live prices of {exchange}")
 
 
 def paper_token(portfolio_id: str) -> str:

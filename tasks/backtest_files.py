@@ -59,7 +59,7 @@ def report_of(made: Run) -> ReportData:
 def _bot(made: Run, first: datetime) -> BotReport:
     bot, spec = made.bot, made.spec
     return BotReport(
-        bot_id=bot.id, kind=bot.kind, venue=bot.venue, symbol=bot.symbol, side=bot.side, quote_asset=spec.instrument.quote,
+        bot_id=bot.id, kind=bot.kind, venue=bot.venue, symbol=bot.symbol, side="BUY" if spec.long else "SELL", quote_asset=spec.instrument.quote,
         base_asset=spec.instrument.base, capital_quote=spec.capital_quote, candles=_candles(made), levels=_levels(made),
         fills=_fills(made), equity=_equity(made), summary=_summary(made, first),
     )  # fmt: skip
@@ -102,7 +102,7 @@ def _fills(made: Run) -> pd.DataFrame:
                 {
                     "ts": fill.ts, "side": fill.side.value, "role": who.role.name.lower() if who is not None else "",
                     "price": float(fill.price), "qty": float(fill.qty),
-                    "fee_quote": float(fee_in_quote(fill, made.spec.instrument) or ZERO),
+                    "fee_quote": float(fee_in_quote(fill, made.spec.rule((fill.venue, fill.symbol))) or ZERO),
                     "realized_pnl": None if gained is None else float(gained), "leg_id": leg,
                 }
             )  # fmt: skip

@@ -10,12 +10,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.backtest import Result, run
+from core.backtest import Result, Scene, Track, run
 from core.engine import Bot, BotSpec, Step, World
 from core.facts import BalanceRead, Fill
+from core.kinds import AnyBot
 from core.lots import fee_in_quote, unrealized
 from core.machines.grid.config import GridConfig
-from core.market import TIMEFRAME_S, Intrabar
+from core.market import TIMEFRAME_S, Intrabar, Market
 from core.orders import decode
 from core.portfolio import Portfolio
 from core.series import CandleSeries
@@ -51,7 +52,7 @@ class Options:
 class Run:
     """A finished backtest: its figures, and what they were counted from."""
 
-    bot: GridConfig
+    bot: AnyBot
     spec: BotSpec
     options: Options
     series: CandleSeries
@@ -62,9 +63,10 @@ class Run:
     figures: dict[str, Any] = field(default_factory=dict[str, Any])
     remarks: list[str] = field(default_factory=list[str])
     opening: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    beside: Mapping[Market, CandleSeries] = field(default_factory=dict[Market, CandleSeries])
 
 
-def choose_bot(portfolio: Portfolio, bot_id: str | None) -> tuple[int, GridConfig]:
+def choose_bot(portfolio: Portfolio, bot_id: str | None) -> tuple[int, AnyBot]:
     """Pick the bot to test; raises `Refused` where the file has several and none was named."""
     ids = [bot.id for bot in portfolio.bots]
     if bot_id is None and len(ids) > 1:
@@ -87,12 +89,14 @@ def backtest(
     index, bot = choose_bot(portfolio, bot_id)
     series, timeframe, remarks = _read(candles, bot, from_, to)
     rules = instruments_of(portfolio, {}, {})
-    instrument = rules[bot.venue, bot.symbol]
-    spec = spec_of(bot, instrument, paper_token(portfolio.id), key=f"bots[{index}]")
-    if instrument.source == "built in":
-        remarks.append(f"trading rules and fees of {bot.symbol} are the built-in ones")
+    spec = spec_of(bot, rules, paper_token(portfolio.id), key=f"bots[{index}]")
+    remarks += [
+        f"trading rules and fees of {one.symbol} are the built-in ones"
+        for one in spec.instruments
+        if one.source == "built in"
+    ]
     if options.engine == "kernel":
-        made = _run_kernel(portfolio, bot, spec, series, timeframe, options)
+        made = _run_kernel(portfolio, bot, spec, series[0], timeframe, options)
     else:
         made = run_spec(portfolio, bot, spec, series, timeframe, options)
     made.remarks = [*remarks, *made.remarks]
@@ -100,10 +104,12 @@ def backtest(
 
 
 def _run_kernel(
-    portfolio: Portfolio, bot: GridConfig, spec: BotSpec, series: CandleSeries, timeframe: str, options: Options
+    portfolio: Portfolio, bot: AnyBot, spec: BotSpec, series: CandleSeries, timeframe: str, options: Options
 ) -> "KernelRun":
     from tasks.kernel_run import backtest_grid
 
+    if not isinstance(bot, GridConfig):
+        raise Refused(f"the kernel does not know {bot.kind}", key="--engine", accepted="core")
     opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
     made = backtest_grid(bot, spec, series, timeframe, options, limits_of(portfolio), opening)
     made.remarks = _remarks(series, spec, traded=bool(len(made.log)))
@@ -111,35 +117,84 @@ def _run_kernel(
 
 
 def run_spec(
-    portfolio: Portfolio, bot: GridConfig, spec: BotSpec, series: CandleSeries, timeframe: str, options: Options
+    portfolio: Portfolio,
+    bot: AnyBot,
+    spec: BotSpec,
+    series: Sequence[CandleSeries],
+    timeframe: str,
+    options: Options,
+    rates: Mapping[Market, Sequence[tuple[int, Decimal, float]]] | None = None,
 ) -> Run:
-    """Run one made-ready bot over a series and count what came of it."""
-    venue = portfolio.venue(bot.venue)
-    opening = opening_of(venue, {spec.bot_id: spec})
-    fill_rules = FillRules(
-        cross=options.fill == "cross", latency_s=options.latency_s, spread=options.spread, slippage=options.slippage
-    )
-    account = Account(venue.id, {spec.instrument.symbol: spec.instrument}, fill_rules, dict(opening), bot.leverage)
+    """Run one made-ready bot over its markets' series, in the order of its markets, and count what came of it.
+
+    `rates` are rows of (time in ms, funding rate as a fraction of notional, interval in seconds) by market.
+    """
+    openings = {one.venue: opening_of(portfolio.venue(one.venue), {spec.bot_id: spec}) for one in spec.instruments}
+    accounts = {name: account_of(spec, name, opening, options, bot.leverage) for name, opening in openings.items()}
     world = World(specs={bot.id: spec}, bots={bot.id: Bot(bot_id=bot.id)}, limits=limits_of(portfolio))
-    world = _open_wallet(world, venue.id, opening, series)
+    for name, opening in openings.items():
+        world = _open_wallet(world, name, opening, series[0])
     steps: list[tuple[datetime, Step]] = []
     began = time.perf_counter()
-    with Progress("bars", len(series)) as progress, _without_collector():
+    with Progress("bars", len(series[0])) as progress, _without_collector():
 
         def keep(step: Step, now: datetime) -> None:
             steps.append((now, step))
-            progress.show(series.index_at(int(now.replace(tzinfo=UTC).timestamp() * 1000)))
+            progress.show(series[0].index_at(int(now.replace(tzinfo=UTC).timestamp() * 1000)))
 
-        result = run(
-            world, account, series, bot.symbol, timeframe_s=TIMEFRAME_S[timeframe], intrabar=Intrabar(options.intrabar),
-            long=bot.side == "BUY", jump=options.jump, keep=keep,
-        )  # fmt: skip
+        scene = scene_of(spec, series, timeframe, options, rates or {})
+        result = run(world, accounts, scene, jump=options.jump, keep=keep)
     elapsed = time.perf_counter() - began
-    made = Run(bot, spec, options, series, timeframe, result, steps, opening=opening)
+    made = Run(
+        bot, spec, options, series[0], timeframe, result, steps, opening=openings[spec.instrument.venue],
+        beside=dict(zip((one.market for one in spec.others), series[1:], strict=True)),
+    )  # fmt: skip
     made.fills = [fill for _, step in steps for _, fill in step.fills]
     made.figures = _figures(made, elapsed)
-    made.remarks = _remarks(series, spec, traded=bool(made.fills))
+    made.remarks = _remarks(series[0], spec, traded=bool(made.fills))
+    if result.incomplete:
+        made.remarks.append(f"{result.incomplete} bars are missing in one of the markets: nothing was decided there")
     return made
+
+
+def account_of(spec: BotSpec, venue: str, opening: Mapping[str, Decimal], options: Options, leverage: int) -> Account:
+    """Open a simulated account for the instruments that a bot trades at one venue."""
+    rules = FillRules(
+        cross=options.fill == "cross", latency_s=options.latency_s, spread=options.spread, slippage=options.slippage
+    )
+    traded = {one.symbol: one for one in spec.instruments if one.venue == venue}
+    return Account(venue, traded, rules, dict(opening), leverage)
+
+
+def scene_of(
+    spec: BotSpec,
+    series: Sequence[CandleSeries],
+    timeframe: str,
+    options: Options,
+    rates: Mapping[Market, Sequence[tuple[int, Decimal, float]]],
+) -> Scene:
+    """Lay out what is played: the tracks, and the longer candles that the bot's machine asked for.
+
+    Raises `Refused` where those cannot be made of the candles given.
+    """
+    from tasks.candles_resample import resample
+
+    by_market = dict(zip((one.market for one in spec.instruments), series, strict=True))
+    names = {seconds: name for name, seconds in TIMEFRAME_S.items()}
+    bars: dict[tuple[Market, int], CandleSeries] = {}
+    for one in spec.bars:
+        try:
+            made: Any = by_market[one.market]
+            bars[one.market, one.timeframe_s] = resample(made, names[one.timeframe_s], source=timeframe)
+        except ValueError as fault:
+            raise Refused(
+                str(fault), key="--candles", accepted=f"candles of {names[one.timeframe_s]} or finer"
+            ) from None
+    tracks = tuple(Track(market, one) for market, one in by_market.items())
+    return Scene(
+        tracks=tracks, timeframe_s=TIMEFRAME_S[timeframe], intrabar=Intrabar(options.intrabar), long=spec.long,
+        bars=bars, rates=rates,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -162,15 +217,34 @@ def _open_wallet(world: World, venue: str, opening: dict[str, Decimal], series: 
 
 
 def _read(
-    candles: Sequence[str], bot: GridConfig, from_: datetime | None, to: datetime | None
-) -> tuple[CandleSeries, str, list[str]]:
+    candles: Sequence[str], bot: AnyBot, from_: datetime | None, to: datetime | None
+) -> tuple[list[CandleSeries], str, list[str]]:
+    """Read the series of every market of a bot, in the order of its markets; all must have one timeframe."""
+    named = dict(one.split("=", 1) for one in candles if "=" in one)
+    unnamed = [one for one in candles if "=" not in one]
+    found: list[CandleSeries] = []
+    timeframes: list[str] = []
+    remarks: list[str] = []
+    for venue, symbol in bot.markets():
+        path = named.get(f"{venue}:{symbol}") or named.get(venue) or (unnamed[0] if unnamed else None)
+        if path is None:
+            raise Refused(f"no candles for {venue}", key="--candles", accepted=f"{venue}=FILE or FILE")
+        if found and path in unnamed:
+            remarks.append(
+                f"{symbol} at {venue} has no candles of its own: those of {bot.symbol} stand in, at zero basis"
+            )
+        series, timeframe, said = _read_one(path, from_, to)
+        found.append(series)
+        timeframes.append(timeframe)
+        remarks += [text for text in said if text not in remarks]
+    if len(set(timeframes)) > 1:
+        raise Refused(f"timeframes differ: {', '.join(timeframes)}", key="--candles", accepted="files of one timeframe")
+    return found, timeframes[0], remarks
+
+
+def _read_one(path: str, from_: datetime | None, to: datetime | None) -> tuple[CandleSeries, str, list[str]]:
     from tasks.candles_read import CandleRefused, read_candles
 
-    named = dict(one.split("=", 1) for one in candles if "=" in one)
-    plain_paths = [one for one in candles if "=" not in one]
-    path = named.get(f"{bot.venue}:{bot.symbol}") or named.get(bot.venue) or (plain_paths[0] if plain_paths else None)
-    if path is None:
-        raise Refused(f"no candles for {bot.venue}", key="--candles", accepted=f"{bot.venue}=FILE or FILE")
     if not Path(path).is_file():
         raise Refused(f"no file {path}", key="--candles", accepted="a CSV, Parquet or feather file of candles")
     try:
@@ -189,8 +263,7 @@ def _figures(made: Run, elapsed_s: float) -> dict[str, Any]:
     from tasks.equity import ratios
 
     bot = made.result.world.bots[made.bot.id]
-    last = made.result.account.prices[made.bot.symbol]
-    floating = total(unrealized(lot, last) for lot in bot.lots.values())
+    floating = total(unrealized(lot, made.result.accounts[lot.venue].prices[lot.symbol]) for lot in bot.lots.values())
     net = bot.realized + floating - bot.fees + bot.funding
     closed = closed_profits(made)
     shown = ratios(curve_of(made))
@@ -241,17 +314,45 @@ def curve_of(made: Run) -> Any:
     from tasks.equity import Trade, equity_curve
 
     trades: list[Trade] = []
+    beside: dict[Market, list[Trade]] = {one.market: [] for one in made.spec.others}
     for fill in made.fills:
+        instrument = made.spec.rule((fill.venue, fill.symbol))
         sign = fill.side.sign
-        fee = fee_in_quote(fill, made.spec.instrument) or ZERO
+        fee = fee_in_quote(fill, instrument) or ZERO
         base = float(fill.qty) * sign
-        if fill.fee_asset == made.spec.instrument.base and fill.side is Side.BUY:
+        if fill.fee_asset == instrument.base and fill.side is Side.BUY and not instrument.swap:
             base -= float(fill.fee)
             fee = ZERO
         stamp = int(fill.ts.replace(tzinfo=UTC).timestamp() * 1000)
-        trades.append(Trade(stamp, base, -float(fill.price) * float(fill.qty) * sign - float(fee)))
-    stamps, closes = made.series.ts, made.series.close  # type: ignore[attr-defined]  every reader gives an ArraySeries
-    return equity_curve(stamps, np.asarray(closes) / 10.0**made.series.scale, trades, made.spec.capital_quote)
+        trade = Trade(stamp, base, -float(fill.price) * float(fill.qty) * sign - float(fee))
+        beside.get(instrument.market, trades).append(trade)
+    trades += [Trade(int(at.replace(tzinfo=UTC).timestamp() * 1000), 0.0, float(paid)) for at, paid in funding_of(made)]
+    trades.sort(key=lambda trade: trade.ts_ms)
+    stamps, closes = _closes(made.series)
+    curve = equity_curve(stamps, closes, trades, made.spec.capital_quote)
+    for market, theirs in beside.items():
+        other_stamps, other_closes = _closes(made.beside[market])
+        at = np.minimum(np.searchsorted(other_stamps, stamps, side="right"), len(other_closes)) - 1
+        other = equity_curve(stamps, other_closes[np.maximum(at, 0)], theirs, ZERO)
+        curve = curve.plus(other)
+    return curve
+
+
+def _closes(series: Any) -> tuple[Any, Any]:
+    # Every reader gives an ArraySeries.
+    import numpy as np
+
+    return series.ts, np.asarray(series.close) / 10.0**series.scale
+
+
+def funding_of(made: Run) -> list[tuple[datetime, Decimal]]:
+    """Every funding payment of the run: when, and how much the bot received (> 0) or paid, in quote."""
+    return [
+        (entry.ts, entry.amount)
+        for _, step in made.steps
+        for entry in step.entries
+        if entry.kind == "funding" and entry.account == "wallet"
+    ]
 
 
 def _remarks(series: Any, spec: BotSpec, *, traded: bool) -> list[str]:
@@ -259,11 +360,11 @@ def _remarks(series: Any, spec: BotSpec, *, traded: bool) -> list[str]:
 
     said: list[str] = []
     if not traded:
-        said.append("no trade happened: the price never reached a level of this grid")
+        said.append("no trade happened: the price never reached an order of this bot")
     high, low = np.asarray(series.high), np.asarray(series.low)
     mean_range = float((high - low).mean()) / 10.0**series.scale
-    step = float(spec.plan.step_min)
-    if mean_range > 0 and step / mean_range < 3:
+    step = float(spec.step_min or 0)
+    if mean_range > 0 and 0 < step / mean_range < 3:
         said.append(
             f"the smallest step ({step:g}) is only {step / mean_range:.1f} times the mean bar range ({mean_range:.2f}): "
             "fills inside a bar are guesses; finer candles are needed to prove this result"

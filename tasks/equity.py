@@ -45,6 +45,15 @@ class Curve:
         peak = np.maximum.accumulate(self.equity)
         return np.divide(peak - self.equity, peak, out=np.zeros_like(peak), where=peak > 0)
 
+    def plus(self, other: "Curve") -> "Curve":
+        """Add what another market of the same bot brought, bar by bar; inventory and hold stay those of the first.
+
+        Exposure is the larger of both: a hedge beside a bag does not add to what is at stake.
+        """
+        return Curve(
+            self.ts_ms, self.equity + other.equity, self.hold, self.inventory, np.maximum(self.exposure, other.exposure)
+        )
+
 
 def equity_curve(ts_ms: Ints, close: Floats, trades: Sequence[Trade], capital: Decimal) -> Curve:
     """Compute the curve; a trade counts from the bar that it happened in. Hold buys for all capital at the first close."""

@@ -194,7 +194,8 @@ class SyntheticFeed:
 
     def _walk(self, hour: int, level: float) -> list[float]:
         # Not for secrets: a seeded walk must repeat.
-        dice = random.Random(f"{self.seed}/{self.symbol}/{hour}")  # noqa: S311
+        # A perpetual walks with its spot market.
+        dice = random.Random(f"{self.seed}/{self.symbol.partition(':')[0]}/{hour}")  # noqa: S311
         sigma = dice.choices([v for v, _ in _REGIMES], [w for _, w in _REGIMES])[0] / math.sqrt(_SECONDS_A_YEAR)
         levels: list[float] = []
         for _ in range(_BLOCK_S):

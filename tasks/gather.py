@@ -81,14 +81,13 @@ def _unpriced(session: Session, venue: Venue, quotes: list[Quote], now: datetime
     priced |= {quote.symbol: quote.ts for quote in quotes}
     told: list[Trouble] = []
     for spec in session.world.specs.values():
-        symbol = spec.instrument.symbol
-        if spec.instrument.venue != venue.id or session.world.bots[spec.bot_id].inventory == 0:
-            continue
-        age_s = (now - priced.setdefault(symbol, now)).total_seconds()
-        stale = age_s > UNPRICED_S
-        if stale or f"no_price/{spec.bot_id}/{symbol}" in session.world.incidents:
-            detail = f"{symbol}: the newest price is {age_s:.0f} s old, and inventory is held"
-            told.append(Trouble("no_price", spec.bot_id, symbol, "critical", detail, over=not stale))
+        held = {(lot.venue, lot.symbol) for lot in session.world.bots[spec.bot_id].lots.values()}
+        for symbol in (one.symbol for one in spec.instruments if one.venue == venue.id and one.market in held):
+            age_s = (now - priced.setdefault(symbol, now)).total_seconds()
+            stale = age_s > UNPRICED_S
+            if stale or f"no_price/{spec.bot_id}/{symbol}" in session.world.incidents:
+                detail = f"{symbol}: the newest price is {age_s:.0f} s old, and inventory is held"
+                told.append(Trouble("no_price", spec.bot_id, symbol, "critical", detail, over=not stale))
     return told
 
 

@@ -83,7 +83,7 @@ async def _open_paper(portfolio: Portfolio, path: Path, folder: Path) -> Session
     with _told_apart(), ExitStack() as undo:
         store = open_store(folder)
         undo.callback(store.close)
-        _stamp(store, portfolio)
+        stamp(store, portfolio)
         _remember_choices(folder, kinds, rules, epoch)
         venues: dict[str, Venue] = {
             v.id: _paper_venue(portfolio, v, folder, specs, feeds[v.id], kinds[v.id].kind)
@@ -96,6 +96,35 @@ async def _open_paper(portfolio: Portfolio, path: Path, folder: Path) -> Session
     return session
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The accounts of a portfolio, opened without a store, and the trading rules of every (venue, symbol)."""
+
+    venues: Mapping[str, Venue]
+    rules: Mapping[tuple[str, str], Instrument]
+
+
+async def open_venues(portfolio: Portfolio, path: Path, folder: Path, undo: AsyncExitStack) -> Opened:
+    """Open the accounts alone, for a rebuild of the store; `undo` closes them."""
+    if portfolio.mode != "paper":
+        real = await open_accounts(portfolio, undo)
+        told = {
+            name: await venue.instruments(symbols_at(portfolio, portfolio.venue(name))) for name, venue in real.items()
+        }
+        return Opened(real, instruments_of(portfolio, told, stored_rules(folder)))
+    kinds = await _choose_feeds(portfolio, folder)
+    rules = instruments_of(portfolio, {v: kind.rules for v, kind in kinds.items()}, stored_rules(folder))
+    specs = specs_of(portfolio, rules, paper_token(portfolio.id))
+    feeds = {v.id: _feeds(portfolio, path, v, kinds[v.id], rules, _epoch(folder)) for v in portfolio.venues}
+    papers: dict[str, Venue] = {}
+    for venue in portfolio.venues:
+        if feeds[venue.id]:
+            paper = _paper_venue(portfolio, venue, folder, specs, feeds[venue.id], kinds[venue.id].kind)
+            undo.push_async_callback(paper.close)
+            papers[venue.id] = paper
+    return Opened(papers, rules)
+
+
 def _refuse_orphans(store: Store, venues: Mapping[str, Venue]) -> None:
     # A store that has never ticked beside an account that has traded: the store was lost, and its orders would be orphans.
     for venue in venues.values():
@@ -103,7 +132,7 @@ def _refuse_orphans(store: Store, venues: Mapping[str, Venue]) -> None:
             raise Halted(
                 f"the paper account of {venue.id} has {len(venue.account.orders)} open orders of a store that is gone",
                 key="data_dir",
-                accepted="the store from a backup, or the data directory's folder paper removed to open a new account",
+                accepted="`gridkeeper rebuild`, the store from a backup, or the folder paper removed to open a new account",
             )
 
 
@@ -117,8 +146,9 @@ async def _open_real(portfolio: Portfolio, path: Path, folder: Path) -> Session:
         with _told_apart():
             store = open_store(folder)
             undo.callback(store.close)
-            specs = specs_of(portfolio, rules, _stamp(store, portfolio))
-            await refuse_other_stores(venues, symbols, specs.values(), Session.clock())
+            specs = specs_of(portfolio, rules, stamp(store, portfolio))
+            new = store.next_tick_id() == 1
+            await refuse_other_stores(venues, symbols, specs.values(), Session.clock(), new=new)
             _remember_choices(folder, {}, rules, _epoch(folder))
             session = _session(portfolio, path, folder, store, venues, specs)
             recall_orders(venues, store)
@@ -185,7 +215,7 @@ async def _choose_feed(portfolio: Portfolio, venue: VenueConfig, wanted: str) ->
         return FeedChoice(wanted, None, {})
     from tasks.live_feed import LivePrices  # imports ccxt, which takes a second
 
-    symbols = sorted({bot.symbol for bot in portfolio.bots if bot.venue == venue.id})
+    symbols = sorted({symbol for bot in portfolio.bots for name, symbol in bot.markets() if name == venue.id})
     source = LivePrices(venue.exchange, venue.market, venue.api_url, venue.id)
     if await source.probe(PROBE_TIMEOUT_S):
         await source.start(symbols)
@@ -209,14 +239,16 @@ def _feeds(
 ) -> dict[str, Feed]:
     feeds: dict[str, Feed] = {}
     for bot in portfolio.bots:
-        if bot.venue != venue.id or bot.symbol in feeds:
-            continue
-        if choice.kind == "candles":
-            feeds[bot.symbol] = candle_feed(portfolio, path, bot, epoch)
-        elif choice.kind == "live":
-            feeds[bot.symbol] = live_feed(choice.source, bot, venue.exchange)
-        else:
-            feeds[bot.symbol] = synthetic_feed(portfolio, bot, rules[venue.id, bot.symbol], epoch)
+        for market in bot.markets():
+            symbol = market[1]
+            if market[0] != venue.id or symbol in feeds:
+                continue
+            if choice.kind == "candles":
+                feeds[symbol] = candle_feed(portfolio, path, market, epoch, long=bot.direction_at(market) != "SELL")
+            elif choice.kind == "live":
+                feeds[symbol] = live_feed(choice.source, symbol, venue.exchange)
+            else:
+                feeds[symbol] = synthetic_feed(portfolio, rules[market], epoch)
     return feeds
 
 
@@ -228,22 +260,23 @@ def _paper_venue(
     feeds: dict[str, Feed],
     kind: str,
 ) -> PaperVenue:
-    mine = [spec for spec in specs.values() if spec.instrument.venue == venue.id]
-    leverage = max((bot.leverage for bot in portfolio.bots if bot.venue == venue.id), default=1)
+    mine = [one for spec in specs.values() for one in spec.instruments if one.venue == venue.id]
+    leverage = max((b.leverage for b in portfolio.bots if venue.id in dict(b.markets())), default=1)
     return PaperVenue(
-        venue.id, folder / "paper" / f"{venue.id}.sqlite", {s.instrument.symbol: s.instrument for s in mine}, feeds,
+        venue.id, folder / "paper" / f"{venue.id}.sqlite", {one.symbol: one for one in mine}, feeds,
         fill_rules(portfolio.feed, kind), opening_of(venue, specs), leverage,
     )  # fmt: skip
 
 
-def _stamp(store: Store, portfolio: Portfolio) -> str:
+def stamp(store: Store, portfolio: Portfolio, token: str | None = None) -> str:
+    """Mark a store as this portfolio's, or check that it is; `token` is taken over from a store that was lost."""
     keys = [v.api_key.get_secret_value() for v in portfolio.venues if v.api_key is not None]
     return store.stamp(
         mode=portfolio.mode,
         exchanges=[f"{v.id}={v.exchange}/{v.market}" for v in portfolio.venues],
         account=hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16] if keys and portfolio.mode != "paper" else "",
         portfolio=portfolio.id,
-        token=paper_token(portfolio.id) if portfolio.mode == "paper" else None,
+        token=paper_token(portfolio.id) if portfolio.mode == "paper" else token,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from core.engine import BotSpec
 from core.orders import decode
@@ -11,6 +11,9 @@ from tasks.errors import Busy, GridkeeperError, Halted, Refused
 from tasks.store import Store
 from tasks.store_load import order_names
 from tasks.venue import ConfigRefused, Venue, VenueError, VenueHalted
+
+# How far back a new store looks for trades of a lost one.
+LOOK_BACK = timedelta(days=7)
 
 
 async def open_accounts(portfolio: Portfolio, undo: AsyncExitStack) -> dict[str, Venue]:
@@ -28,7 +31,9 @@ async def open_accounts(portfolio: Portfolio, undo: AsyncExitStack) -> dict[str,
             continue
         if config.api_key is None or config.secret is None:
             raise Refused(f"{portfolio.mode} mode needs keys", key=f"venues[{index}].api_key", accepted='"${NAME}"')
-        leverage = {bot.symbol: bot.leverage for bot in portfolio.bots if bot.venue == config.id}
+        leverage = {
+            symbol: bot.leverage for bot in portfolio.bots for name, symbol in bot.markets() if name == config.id
+        }
         try:
             venue = CcxtVenue(
                 config.id, config.exchange, config.market, portfolio.mode, config.api_url,
@@ -60,25 +65,40 @@ def recall_orders(venues: Mapping[str, Venue], store: Store) -> None:
 
 def symbols_at(portfolio: Portfolio, venue: VenueConfig) -> list[str]:
     """List the symbols that bots trade at a venue."""
-    return sorted({bot.symbol for bot in portfolio.bots if bot.venue == venue.id})
+    return sorted({symbol for bot in portfolio.bots for name, symbol in bot.markets() if name == venue.id})
 
 
 async def refuse_other_stores(
-    venues: Mapping[str, Venue], symbols: Mapping[str, Sequence[str]], specs: Iterable[BotSpec], now: datetime
+    venues: Mapping[str, Venue],
+    symbols: Mapping[str, Sequence[str]],
+    specs: Iterable[BotSpec],
+    now: datetime,
+    *,
+    new: bool,
 ) -> None:
-    """Raise `Busy` where an open order carries one of our bots' ids with the token of another store."""
+    """Raise `Busy` where an order or trade carries one of our bots' ids with the token of another store.
+
+    Open orders are looked at always; trades of the last days only for a store that is `new`: one that was lost may have
+    left coins behind and no order.
+    """
     tokens = {spec.bot_id: spec.token for spec in specs}
     for venue in venues.values():
         try:
-            listed = await venue.open_orders(symbols[venue.id], now)
+            marks = [("order", seen.client_id) for seen in await venue.open_orders(symbols[venue.id], now)]
+            if new:
+                for symbol in symbols[venue.id]:
+                    trades = await venue.trades(symbol, now - LOOK_BACK, now)
+                    marks += [("trade of order", fill.client_id) for fill in trades]
         except VenueError as fault:
             raise Halted(f"{venue.id}: {fault}") from None
-        for seen in listed:
-            who = decode(seen.client_id)
+        for what, client_id in marks:
+            who = decode(client_id)
             if who is not None and who.bot_id in tokens and who.token != tokens[who.bot_id]:
                 raise Busy(
-                    f"order {seen.client_id} at {venue.id} was sent by another store of bot {who.bot_id!r}",
-                    key="data_dir", accepted="stop the other one and use its data_dir, or cancel its orders",
+                    f"{what} {client_id} at {venue.id} was sent by another store of bot {who.bot_id!r}",
+                    key="data_dir",
+                    accepted="stop the other one and use its data_dir; where that store is lost: `gridkeeper rebuild`; where "
+                    "the bot is done with: another bot id",
                 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from core.engine import Bot, BotSpec, Cancel, Limits, Place, Step, World
-from core.facts import Command, Fact, Trouble
+from core.facts import Action, Command, Fact, Trouble
 from core.portfolio import Portfolio
 from tasks import heartbeat, inbox, publish
 from tasks.alerts import Teller
@@ -40,9 +40,9 @@ class Session:
         self.world = world
         self.symbols: dict[str, list[str]] = {venue: [] for venue in venues}
         for spec in world.specs.values():
-            symbols = self.symbols[spec.instrument.venue]
-            if spec.instrument.symbol not in symbols:
-                symbols.append(spec.instrument.symbol)
+            for one in spec.instruments:
+                if one.symbol not in self.symbols[one.venue]:
+                    self.symbols[one.venue].append(one.symbol)
         self.walked: dict[str, dict[str, datetime]] = {venue: {} for venue in venues}
         self.balanced: dict[str, datetime] = {}
         self.income_read: dict[str, datetime] = {}
@@ -167,7 +167,7 @@ class Session:
         known = ", ".join(self.world.specs)
         return [
             command
-            if command.bot_id in self.world.specs
+            if command.bot_id in self.world.specs or command.action is Action.ACKNOWLEDGE
             else Trouble(
                 "unknown_bot",
                 command.bot_id,

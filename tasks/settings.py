@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from core.portfolio import KINDS, Portfolio, VenueConfig
+from core.kinds import KINDS
+from core.portfolio import Portfolio, VenueConfig
 from tasks.errors import Refused
 from tasks.yaml_strict import load
 
@@ -145,11 +146,12 @@ def _cross_check(portfolio: Portfolio) -> None:
     _unique([b.id for b in portfolio.bots], "bots", "bot")
     venues = {v.id: v for v in portfolio.venues}
     for index, bot in enumerate(portfolio.bots):
-        venue = venues.get(bot.venue)
-        if venue is None:
-            raise Refused(f"there is no venue {bot.venue!r}", key=f"bots[{index}].venue", accepted=", ".join(venues))
-        _check_symbol(bot.symbol, venue, f"bots[{index}].symbol")
-        if bot.leverage > 1 and venue.market == "spot":
+        for name, symbol in bot.markets():
+            venue = venues.get(name)
+            if venue is None:
+                raise Refused(f"there is no venue {name!r}", key=f"bots[{index}].venue", accepted=", ".join(venues))
+            _check_symbol(symbol, venue, f"bots[{index}].symbol")
+        if bot.leverage > 1 and all(venues[name].market == "spot" for name, _ in bot.markets()):
             raise Refused("spot has no leverage", key=f"bots[{index}].leverage", accepted="1")
     for index, venue in enumerate(portfolio.venues):
         for symbol in venue.instruments:
@@ -179,17 +181,21 @@ def _check_symbol(symbol: str, venue: VenueConfig, key: str) -> None:
 def _check_netting(portfolio: Portfolio) -> None:
     seen: dict[tuple[str, str], tuple[int, str, int]] = {}
     for index, bot in enumerate(portfolio.bots):
-        venue = portfolio.venue(bot.venue)
-        if venue.market != "swap" or venue.position_mode != "one_way":
-            continue
-        key = (bot.venue, bot.symbol)
-        other = seen.setdefault(key, (index, bot.side, bot.leverage))
-        if other[1] != bot.side:
-            reason = f"trades against bots[{other[0]}] on one net position of {bot.symbol}"
-            raise Refused(reason, key=f"bots[{index}].side", accepted=f"{other[1]}, or position_mode: hedge")
-        if other[2] != bot.leverage:
-            reason = f"differs from bots[{other[0]}] on one position of {bot.symbol}"
-            raise Refused(reason, key=f"bots[{index}].leverage", accepted=str(other[2]))
+        for key in bot.markets():
+            venue = portfolio.venue(key[0])
+            if venue.market != "swap" or venue.position_mode != "one_way":
+                continue
+            direction = bot.direction_at(key)
+            other = seen.setdefault(key, (index, direction, bot.leverage))
+            if other[0] != index and "" in {other[1], direction}:
+                reason = f"may stand on either side, as bots[{other[0]}] may, of one net position of {key[1]}"
+                raise Refused(reason, key=f"bots[{index}].symbol", accepted="a symbol or an account of its own")
+            if other[1] != direction:
+                reason = f"trades against bots[{other[0]}] on one net position of {key[1]}"
+                raise Refused(reason, key=f"bots[{index}].side", accepted=f"{other[1]}, or position_mode: hedge")
+            if other[2] != bot.leverage:
+                reason = f"differs from bots[{other[0]}] on one position of {key[1]}"
+                raise Refused(reason, key=f"bots[{index}].leverage", accepted=str(other[2]))
 
 
 def _check_real_money(portfolio: Portfolio) -> None:

@@ -10,12 +10,12 @@ import duckdb
 
 from core.engine.recall import legs_to_recall, recall_works
 from core.engine.seen import Seen
-from core.engine.world import Bot, BotSpec, Incident, LevelRow, Limits, Mode, Unwind, World, live_of
+from core.engine.world import Bot, BotSpec, Incident, LevelRow, Limits, Mode, Unwind, World, holding_of
 from core.ledger import Numbering
 from core.lots import Lot
 from core.machine import Wake
 from core.orders import TERMINAL, ClientId, Kind, Order, Role, Status
-from core.values import ZERO, Side, total
+from core.values import ZERO, Side
 from core.working import Work
 from tasks.store_open import PlanChanged, StoreInconsistent
 from tasks.store_rows import tidy, tidy_or_none
@@ -124,6 +124,7 @@ def _load_bot(con: duckdb.DuckDBPyConnection, spec: BotSpec, lots: list[Lot]) ->
     works = _works(con, spec, state, unwind)
     if row is None:
         row = (None, None, None, Mode.RUN, "", None, None, None, 0, None, ZERO, ZERO, ZERO, ZERO, 0)
+    first = holding_of(spec.instrument.market, lots, works)
     return Bot(
         bot_id=spec.bot_id,
         state=state,
@@ -135,9 +136,10 @@ def _load_bot(con: duckdb.DuckDBPyConnection, spec: BotSpec, lots: list[Lot]) ->
         wake=_AT_ONCE,
         machine_wake=_AT_ONCE,
         started_at=row[6],
-        inventory=total(lot.qty * lot.side.sign for lot in lots),
-        cost=total(lot.cost for lot in lots),
-        fees_open=total(lot.fees for lot in lots),
+        inventory=first.inventory,
+        cost=first.cost,
+        net_cost=first.net_cost,
+        fees_open=first.fees_open,
         realized=tidy(row[10]),
         grid_profit=tidy(row[11]),
         fees=tidy(row[12]),
@@ -146,7 +148,8 @@ def _load_bot(con: duckdb.DuckDBPyConnection, spec: BotSpec, lots: list[Lot]) ->
         unwind=unwind,
         episodes=row[8],
         peak=tidy_or_none(row[9]),
-        live=live_of(works),
+        live=first.live,
+        beside={one.market: holding_of(one.market, lots, works) for one in spec.others},
         shown=shown,
     )
 

@@ -10,12 +10,12 @@ from datetime import datetime
 from decimal import Context, Decimal
 from typing import Any
 
-from core.engine.world import Bot, BotSpec, Incident, JournalRow, LevelRow, Step, World
+from core.engine.world import Bot, BotSpec, Incident, JournalRow, LevelRow, Step, World, value_of
 from core.facts import BalanceRead, Command, Fill, FundingPaid
 from core.ledger import Entry
-from core.lots import Lot, fee_in_quote, unrealized
+from core.lots import Lot, fee_in_quote
 from core.orders import Order, Role, decode
-from core.values import exact_product, total
+from core.values import exact_product
 from tasks.store_open import AmountRefused
 
 Row = tuple[Any, ...]
@@ -93,10 +93,11 @@ def fee_quote(bot_id: str, fill: Fill, world: World) -> Decimal | None:
     spec = world.specs.get(bot_id)
     if spec is None:
         return None
-    fee = fee_in_quote(fill, spec.instrument)
+    instrument = spec.rule((fill.venue, fill.symbol))
+    fee = fee_in_quote(fill, instrument)
     if fee is not None:
         return fee
-    quote = world.quotes.get((fill.venue, f"{fill.fee_asset}/{spec.instrument.quote}"))
+    quote = world.quotes.get((fill.venue, f"{fill.fee_asset}/{instrument.quote}"))
     return exact_product(fill.fee, quote.mid) if quote is not None else None
 
 
@@ -176,11 +177,11 @@ def balance_row(read: BalanceRead) -> Row:
 
 def funding_row(paid: FundingPaid, entries: Iterable[Entry], at: datetime) -> Row:
     """One row of `funding_payments`; the bot is the one whose ledger took it."""
-    owners = [
-        one.bot_id for one in entries if one.kind == "funding" and one.ref == paid.ref and one.venue == paid.venue
-    ]
+    owners = sorted(
+        {one.bot_id for one in entries if one.kind == "funding" and one.ref == paid.ref and one.venue == paid.venue}
+    )
     return (
-        paid.venue, paid.symbol, paid.ref, owners[0] if owners else "", paid.ts, amount(paid.amount), paid.asset,
+        paid.venue, paid.symbol, paid.ref, ",".join(owners), paid.ts, amount(paid.amount), paid.asset,
         amount(paid.rate), at,
     )  # fmt: skip
 
@@ -201,8 +202,11 @@ def valuations(world: World, now: datetime, at: datetime) -> list[Row]:
         quote = world.quotes.get((spec.instrument.venue, spec.instrument.symbol))
         if quote is None:
             continue
-        floating = total(unrealized(lot, quote.last) for lot in bot.lots.values())
-        equity = spec.capital_quote + bot.realized + floating - bot.fees + bot.funding
+        valued = value_of(bot, spec, world.quotes)
+        if valued is None:
+            continue
+        floating = valued[0] - bot.realized + bot.fees - bot.funding
+        equity = spec.capital_quote + valued[0]
         rows.append((
             now, bot_id, amount(equity), amount(quote.last), quote.ts, amount(bot.inventory), amount(bot.cost),
             amount(bot.exposure), amount(bot.realized), amount(floating), amount(bot.grid_profit), amount(bot.fees),

@@ -3,9 +3,9 @@
 from decimal import Decimal
 
 from core.engine.draft import Draft, thaw
-from core.engine.world import Bot, BotSpec, Mode
+from core.engine.world import Mode, value_of
 from core.machine import Wake
-from core.values import ONE, ZERO, exact_product, ratio
+from core.values import ONE, ZERO, ratio
 
 
 def watch_account(draft: Draft) -> None:
@@ -21,7 +21,7 @@ def watch_account(draft: Draft) -> None:
     for bot_id, bot in draft.bots.items():
         spec = draft.world.specs[bot_id]
         capital += spec.capital_quote
-        value = _value(draft, bot, spec)
+        value = value_of(bot, spec, draft.quotes)
         if value is None:
             return
         equity += spec.capital_quote + value[0]
@@ -33,17 +33,6 @@ def watch_account(draft: Draft) -> None:
     if equity <= trip:
         _trip_all(draft, most)
     _set_bands(draft, min(equity - trip, draft.peak + step - equity), at_stake)
-
-
-def _value(draft: Draft, bot: Bot, spec: BotSpec) -> tuple[Decimal, Decimal] | None:
-    quote = draft.quotes.get((spec.instrument.venue, spec.instrument.symbol))
-    if bot.inventory == ZERO:
-        return bot.realized - bot.fees + bot.funding, ZERO
-    if quote is None:
-        return None
-    value = exact_product(quote.last, bot.inventory)
-    held = bot.cost if bot.inventory > ZERO else -bot.cost
-    return bot.realized + value - held - bot.fees + bot.funding, abs(value)
 
 
 def _left_band(draft: Draft) -> bool:

@@ -4,16 +4,37 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from core.engine.account import watch_account
-from core.engine.booking import STRANGER, book_funding, book_trade, book_transfer, compare_balance, compare_position
+from core.engine.booking import (
+    STRANGER,
+    book_funding,
+    book_trade,
+    book_transfer,
+    compare_balance,
+    compare_position,
+    shares_of,
+)
 from core.engine.bot import advance_bot
-from core.engine.control import obey, unread
+from core.engine.control import acknowledge, obey, unread
 from core.engine.draft import BotDraft, Draft, open_draft, thaw
 from core.engine.reports import take_in
-from core.engine.world import Step, World
-from core.facts import BalanceRead, Command, Fact, Fill, FundingPaid, PositionRead, Transfer, Trouble
-from core.market import Instrument, Quote
+from core.engine.world import BotSpec, Step, World
+from core.facts import (
+    Action,
+    BalanceRead,
+    BarClosed,
+    Command,
+    Fact,
+    Fill,
+    FundingPaid,
+    PositionRead,
+    RateSeen,
+    Transfer,
+    Trouble,
+)
+from core.machine import Wake
+from core.market import Instrument, Market, Quote
 from core.orders import decode
-from core.values import ONE, plain
+from core.values import ONE, ZERO, plain
 
 # The trouble of a venue (its subject) whose account could not be read; entries there wait for a whole reading.
 UNREADABLE = "venue_unreadable"
@@ -66,17 +87,25 @@ def _open(draft: Draft, bots: dict[str, BotDraft], bot_id: str) -> BotDraft | No
 
 def _awake(draft: Draft, bot_id: str) -> bool:
     bot = draft.bots[bot_id]
-    instrument = draft.world.specs[bot_id].instrument
-    key = (instrument.venue, instrument.symbol)
+    spec = draft.world.specs[bot_id]
+    key = spec.instrument.market
     quote = draft.quotes.get(key)
     if quote is None:
         return False
     if bot.state is None:
         return True
-    if key not in draft.fresh:
-        deadline = bot.wake.deadline
-        return deadline is not None and draft.now >= deadline
-    return bot.wake.due(quote.lowest, quote.highest, draft.now)
+    if _left(draft, key, bot.wake, quote):
+        return True
+    return any(
+        _left(draft, one.market, bot.wakes.get(one.market, Wake()), draft.quotes.get(one.market)) for one in spec.others
+    )
+
+
+def _left(draft: Draft, market: Market, wake: Wake, quote: Quote | None) -> bool:
+    # Whether the time, or prices read in this advance, have left a market's band.
+    if quote is None or market not in draft.fresh:
+        return wake.deadline is not None and draft.now >= wake.deadline
+    return wake.due(quote.lowest, quote.highest, draft.now)
 
 
 def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
@@ -90,14 +119,15 @@ def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
         case Transfer():
             book_transfer(draft, fact)
         case FundingPaid():
-            for bot_id, spec in draft.world.specs.items():
-                if (spec.instrument.venue, spec.instrument.symbol) == (fact.venue, fact.symbol):
-                    bot = _open(draft, bots, bot_id)
-                    if bot is not None:
-                        book_funding(draft, bot, fact)
-                    break
+            _share_funding(draft, bots, fact)
+        case BarClosed():
+            _tell(draft, bots, fact, [i for i, spec in draft.world.specs.items() if _wants_bar(spec, fact)])
+        case RateSeen():
+            _tell(draft, bots, fact, [i for i, spec in draft.world.specs.items() if fact.market in spec.rates])
         case Trouble():
             _hear_trouble(draft, fact)
+        case Command(action=Action.ACKNOWLEDGE):
+            acknowledge(draft, fact)
         case Command():
             bot = _open(draft, bots, fact.bot_id)
             if bot is not None:
@@ -106,7 +136,7 @@ def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
             who = decode(fact.client_id)
             spec = draft.world.specs.get(who.bot_id) if who is not None else None
             if spec is not None and who is not None and who.token == spec.token:
-                if (spec.instrument.venue, spec.instrument.symbol) not in draft.quotes:
+                if spec.instrument.market not in draft.quotes:
                     # A machine answers fills together with the market; booked without it, they would be lost on it.
                     draft.held.append(fact)
                     return
@@ -115,6 +145,31 @@ def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
                     take_in(draft, bot, fact, who)
             elif isinstance(fact, Fill):
                 _book_stranger(draft, fact)
+
+
+def _share_funding(draft: Draft, bots: dict[str, BotDraft], paid: FundingPaid) -> None:
+    # The exchange pays one net position; each bot on it gets its share by what it holds (RULES 9).
+    market = (paid.venue, paid.symbol)
+    on_it = [i for i, spec in draft.world.specs.items() if any(one.market == market for one in spec.instruments)]
+    drafts = {bot_id: bot for bot_id in on_it if (bot := _open(draft, bots, bot_id)) is not None}
+    holding = {bot_id: bot.inventory_at(market) for bot_id, bot in drafts.items() if bot.inventory_at(market) != ZERO}
+    held = holding or dict.fromkeys(drafts, ZERO)
+    for bot_id, amount in shares_of(paid.amount, held).items() if held else ():
+        book_funding(draft, drafts[bot_id], paid, amount)
+
+
+def _wants_bar(spec: BotSpec, fact: BarClosed) -> bool:
+    return any((one.market, one.timeframe_s) == (fact.market, fact.timeframe_s) for one in spec.bars)
+
+
+def _tell(draft: Draft, bots: dict[str, BotDraft], fact: BarClosed | RateSeen, ids: list[str]) -> None:
+    if any(draft.world.specs[bot_id].instrument.market not in draft.quotes for bot_id in ids):
+        draft.held.append(fact)  # a machine answers it together with the market; told without one, it would be lost
+        return
+    for bot_id in ids:
+        bot = _open(draft, bots, bot_id)
+        if bot is not None:
+            bot.events.append(fact)
 
 
 def _hear_trouble(draft: Draft, told: Trouble) -> None:

@@ -4,17 +4,20 @@ Every execution is booked once, whoever ordered it. What no record explains is n
 blocks entries at that venue until it is gone (RULES 18a).
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 from core.engine.draft import BotDraft, Draft
+from core.engine.world import Holding
 from core.facts import BalanceRead, Fill, FundingPaid, PositionRead, Transfer
 from core.ledger import fill_postings, funding_postings, moved, transfer_postings
-from core.lots import Lot, enlarge, fee_in_quote, net_qty, reduce, split_oldest_first
+from core.lots import Lot, enlarge, fee_in_quote, is_hedge, net_qty, reduce, split_oldest_first
 from core.machine import LegFilled, LotCut
 from core.market import Instrument
 from core.orders import Decoded, Role
-from core.values import ZERO, exact_product, plain, ratio, share_of_cost
+from core.values import AMOUNT_PLACES, ZERO, exact_product, floor_to, plain, ratio, share_of_cost
 
 STRANGER = "external"
 # Differences that come and go within this are readings at two moments.
@@ -23,44 +26,61 @@ SUSPECT_AGE = timedelta(seconds=30)
 
 def book_fill(draft: Draft, bot: BotDraft, fill: Fill, who: Decoded) -> bool:
     """Book an execution of a bot's order into ledger and lots and tell its machine; False where it was booked before."""
-    if not book_trade(draft, fill, bot.spec.instrument, bot.spec.bot_id):
+    instrument = bot.spec.rule((fill.venue, fill.symbol))
+    if not book_trade(draft, fill, instrument, bot.spec.bot_id):
         return False
-    instrument = bot.spec.instrument
     fee = _fee_quote(draft, fill, instrument)
     bot.fees += fee
     net = net_qty(fill, instrument)
-    lot_id = who.leg_id[1:]
+    lot_id = who.leg_id if who.role is Role.HEDGE else who.leg_id[1:]
     if who.role is Role.ENTRY:
-        _store(draft, bot, bot.lots.get(lot_id), enlarge(bot.lots.get(lot_id), lot_id, bot.spec.bot_id, fill, net, fee))
-        bot.events.append(LegFilled(who.leg_id, who.role, lot_id, fill.qty, net, fill.price, fill.ts))
+        _open(draft, bot, lot_id, fill, net, fee)
+        bot.events.append(LegFilled(who.leg_id, who.role, lot_id, fill.qty, net, fill.price, fill.ts, fill.side))
         return True
-    parts, over = split_oldest_first([one for one in _lots_to_close(bot, who) if one.side is not fill.side], net)
+    parts, over = split_oldest_first(_lots_to_close(bot, who, fill), net)
     fee_left = fee
     own = ZERO
     for index, (one, part) in enumerate(parts):
-        share = fee_left if index == len(parts) - 1 else share_of_cost(fee, part, net)
+        last = index == len(parts) - 1 and (over == ZERO or who.role is not Role.HEDGE)
+        share = fee_left if last else share_of_cost(fee, part, net)
         fee_left -= share
         _store(draft, bot, one, reduce(one, fill.price, part, share, who.role, fill.ts))
         if who.role is Role.EXIT and _place_of(one) == str(who.place):
             own += part
-        else:
+        elif who.role is not Role.HEDGE:
             bot.events.append(LotCut(one.lot_id, part, fill.ts))
     if who.role is Role.EXIT:
-        bot.events.append(LegFilled(who.leg_id, who.role, lot_id, fill.qty, own, fill.price, fill.ts))
-    if over > ZERO:
+        bot.events.append(LegFilled(who.leg_id, who.role, lot_id, fill.qty, own, fill.price, fill.ts, fill.side))
+    if who.role is Role.HEDGE:
+        # A hedge nets: it closes what stands against it, and what is over stands on its own.
+        if over > ZERO:
+            _open(draft, bot, lot_id, fill, over, fee_left)
+        bot.events.append(LegFilled(who.leg_id, who.role, lot_id, fill.qty, net, fill.price, fill.ts, fill.side))
+    elif over > ZERO:
         _over_filled(draft, bot, fill, over)
     return True
 
 
-def _lots_to_close(bot: BotDraft, who: Decoded) -> list[Lot]:
+def _open(draft: Draft, bot: BotDraft, lot_id: str, fill: Fill, net: Decimal, fee: Decimal) -> None:
+    before = bot.lots.get(lot_id)
+    _store(draft, bot, before, enlarge(before, lot_id, bot.spec.bot_id, fill, net, fee))
+
+
+def _lots_to_close(bot: BotDraft, who: Decoded, fill: Fill) -> list[Lot]:
     # An exit closes the lots of its place: its own cycle's, and what a late fill of an older one left there. With none
-    # of those, as with an unwind, whatever is open is closed.
+    # of those, as with an unwind, whatever is open is closed. A hedge closes hedges.
+    against = [
+        lot
+        for lot in bot.lots.values()
+        if lot.side is not fill.side and lot.symbol == fill.symbol and lot.venue == fill.venue
+    ]
+    if who.role is Role.HEDGE:
+        return [lot for lot in against if is_hedge(lot.lot_id)]
     if who.role is Role.EXIT:
-        placed = [lot for lot in bot.lots.values() if _place_of(lot) == str(who.place)]
-        return placed or list(bot.lots.values())
-    if bot.unwind is not None and bot.unwind.lot_id in bot.lots and who.role is Role.UNWIND:
-        return [bot.lots[bot.unwind.lot_id]]
-    return list(bot.lots.values())
+        return [lot for lot in against if _place_of(lot) == str(who.place)] or against
+    if bot.unwind is not None and who.role is Role.UNWIND:
+        return [lot for lot in against if lot.lot_id == bot.unwind.lot_id] or against
+    return against
 
 
 def _place_of(lot: Lot) -> str:
@@ -79,12 +99,29 @@ def book_trade(draft: Draft, fill: Fill, instrument: Instrument, bot_id: str) ->
     return True
 
 
-def book_funding(draft: Draft, bot: BotDraft, paid: FundingPaid) -> None:
-    """Book one funding payment of a bot's position."""
-    draft.post(
-        funding_postings(paid), ts=paid.ts, bot_id=bot.spec.bot_id, venue=paid.venue, kind="funding", ref=paid.ref
-    )
-    bot.funding += paid.amount
+def shares_of(amount: Decimal, held: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Allocate money by signed quantity held, so that the shares sum to `amount` exactly (RULES 9).
+
+    Quotients are floored to the ledger's places; what is left goes to the largest remainder, ties to the first by name.
+    Where the quantities sum to zero the amount cannot be split by them; all of it goes to the first by name.
+    """
+    whole = sum(held.values(), ZERO)
+    names = sorted(held)
+    if whole == ZERO:
+        return {name: amount if name == names[0] else ZERO for name in names}
+    exact = {name: ratio(exact_product(amount, held[name]), whole) for name in names}
+    shares = {name: floor_to(exact[name], AMOUNT_PLACES) for name in names}
+    left = amount - sum(shares.values(), ZERO)
+    largest = max(names, key=lambda name: exact[name] - shares[name])
+    shares[largest] += left
+    return shares
+
+
+def book_funding(draft: Draft, bot: BotDraft, paid: FundingPaid, amount: Decimal) -> None:
+    """Book a bot's share of one funding payment."""
+    posts = funding_postings(replace(paid, amount=amount))
+    draft.post(posts, ts=paid.ts, bot_id=bot.spec.bot_id, venue=paid.venue, kind="funding", ref=paid.ref)
+    bot.funding += amount
 
 
 def book_transfer(draft: Draft, transfer: Transfer) -> None:
@@ -162,24 +199,40 @@ def _hold_against(draft: Draft, key: tuple[str, str], told: Decimal, booked: Dec
 
 
 def _store(draft: Draft, bot: BotDraft, before: Lot | None, after: Lot) -> None:
-    sign = after.side.sign
     if before is not None:
-        bot.inventory -= before.qty * sign
-        bot.cost -= before.cost
         bot.realized -= before.realized
         bot.grid_profit -= before.grid_profit
-        bot.fees_open -= before.fees
+        _count(bot, before, -1)
     bot.realized += after.realized
     bot.grid_profit += after.grid_profit
     draft.lots[after.bot_id, after.lot_id] = after
     if after.open:
         bot.lots[after.lot_id] = after
-        bot.inventory += after.qty * sign
-        bot.cost += after.cost
-        bot.fees_open += after.fees
+        _count(bot, after, 1)
         return
     bot.lots.pop(after.lot_id, None)
     bot.round_trips += 1
+
+
+def _count(bot: BotDraft, lot: Lot, sign: int) -> None:
+    # Takes a lot into the sums over open lots, or (sign -1) out of them.
+    side = lot.side.sign * sign
+    market = (lot.venue, lot.symbol)
+    if market == bot.spec.instrument.market:
+        bot.inventory += lot.qty * side
+        bot.cost += lot.cost * sign
+        bot.net_cost += lot.cost * side
+        bot.fees_open += lot.fees * sign
+        return
+    held = bot.beside[market]
+    bot.beside[market] = Holding(
+        inventory=held.inventory + lot.qty * side,
+        cost=held.cost + lot.cost * sign,
+        net_cost=held.net_cost + lot.cost * side,
+        hedged_cost=held.hedged_cost + (lot.cost * sign if is_hedge(lot.lot_id) else ZERO),
+        fees_open=held.fees_open + lot.fees * sign,
+        live=held.live,
+    )
 
 
 def _fee_quote(draft: Draft, fill: Fill, instrument: Instrument) -> Decimal:

@@ -1,62 +1,105 @@
 """Advances one bot: what its orders did, what its machine wants now, and what is to be sent for it."""
 
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Mapping
 
-from core.engine.control import may_keep, may_place
 from core.engine.draft import BotDraft, Draft
-from core.engine.world import Cancel, LevelRow, Mode, Place, Unwind
-from core.machine import Outcome, View, Wake
-from core.market import Quote
-from core.orders import Event, Kind, Leg, Order, Role, Status, apply, client_id, leg_id
-from core.risk import Approved, Caps, Exposure, check
-from core.values import ONE, ZERO, Side, exact_product, ratio, total
-from core.working import NEW, Rest, Send, Withdraw, Work, propose, started, wanted, with_order
+from core.engine.drawdown import wake_of_drawdown
+from core.engine.gates import Groups, gate, market_of, proposal_for
+from core.engine.unwind import start_unwind, tend_unwind
+from core.engine.world import Cancel, LevelRow, Place
+from core.machine import Held, Outcome, View, Wake
+from core.market import Market, Quote
+from core.orders import Event, Leg, Order, Role, Status, apply, client_id
+from core.risk import Approved
+from core.values import ZERO
+from core.working import NEW, Rest, Send, Withdraw, Work, started, wanted, with_order
 
 
 def advance_bot(draft: Draft, bot: BotDraft) -> None:
     """Run one bot's step after its facts were taken in; appends to the draft what is to be stored and sent."""
-    quote = draft.quotes.get((bot.spec.instrument.venue, bot.spec.instrument.symbol))
-    wake = bot.wake
-    if quote is not None and (
-        bot.state is not None or quote.objection(draft.now, draft.limits.max_price_age_s) is None
-    ):
-        if bot.state is None or bot.events or bot.machine_wake.due(quote.lowest, quote.highest, draft.now):
-            bot.machine_wake = _ask_machine(draft, bot, quote)
-        _tend_unwind(draft, bot, quote)
-        wake = bot.machine_wake.meet(_drawdown(draft, bot, quote))
-    wake = wake.meet(_work(draft, bot, quote))
+    quote = draft.quote_of(bot)
+    wake, wakes = bot.wake, dict(bot.wakes)
+    if quote is not None and (bot.state is not None or _may_begin(draft, bot)):
+        if bot.state is None or bot.events or machine_due(draft, bot, quote):
+            bot.machine_wake, bot.machine_wakes = _ask_machine(draft, bot, quote)
+        tend_unwind(draft, bot)
+        wake, wakes = bot.machine_wake, dict(bot.machine_wakes)
+        _meet(wakes, wake_of_drawdown(draft, bot))
+        wake = wake.meet(wakes.pop(bot.spec.instrument.market, Wake()))
+    _meet(wakes, _work(draft, bot))
+    wake = wake.meet(wakes.pop(bot.spec.instrument.market, Wake()))
     _show(draft, bot)
-    bot.wake = wake
+    bot.wake, bot.wakes = wake, wakes
 
 
-def view_of(bot: BotDraft, quote: Quote, now: datetime) -> View:
+def _meet(wakes: dict[Market, Wake], others: Mapping[Market, Wake]) -> None:
+    for market, other in others.items():
+        wakes[market] = wakes.get(market, Wake()).meet(other)
+
+
+def _may_begin(draft: Draft, bot: BotDraft) -> bool:
+    # A strategy starts on prices that are sane and fresh in every market that it trades.
+    quotes = [draft.quotes.get(one.market) for one in bot.spec.instruments]
+    return all(
+        quote is not None and quote.objection(draft.now, draft.limits.max_price_age_s) is None for quote in quotes
+    )
+
+
+def machine_due(draft: Draft, bot: BotDraft, quote: Quote) -> bool:
+    """Whether prices or the time have left the band inside which the machine has nothing to say."""
+    if bot.machine_wake.due(quote.lowest, quote.highest, draft.now):
+        return True
+    for market, wake in bot.machine_wakes.items():
+        other = draft.quotes.get(market)
+        if other is not None and wake.due(other.lowest, other.highest, draft.now):
+            return True
+    return False
+
+
+def view_of(draft: Draft, bot: BotDraft, quote: Quote) -> View:
     """Return what the machine may look at."""
+    beside: dict[Market, Held] = {}
+    for one in bot.spec.others:
+        held = bot.beside[one.market]
+        other = draft.quotes.get(one.market)
+        beside[one.market] = Held(one, other, held.inventory, held.cost, held.net_cost, held.fees_open)
     return View(
-        now=now, started_at=bot.started_at or now, quote=quote, low=quote.lowest, high=quote.highest,
-        instrument=bot.spec.instrument, inventory=bot.inventory, cost=bot.cost, fees_open=bot.fees_open,
+        now=draft.now, started_at=bot.started_at or draft.now, quote=quote, low=quote.lowest, high=quote.highest,
+        instrument=bot.spec.instrument, inventory=bot.inventory, cost=bot.cost, net_cost=bot.net_cost,
+        fees_open=bot.fees_open, realized=bot.realized, fees=bot.fees, funding=bot.funding, beside=beside,
     )  # fmt: skip
 
 
-def _ask_machine(draft: Draft, bot: BotDraft, quote: Quote) -> Wake:
+def _ask_machine(draft: Draft, bot: BotDraft, quote: Quote) -> tuple[Wake, Mapping[Market, Wake]]:
     machine, plan = bot.spec.machine, bot.spec.plan
     if bot.started_at is None:
         bot.started_at = draft.now
-    view = view_of(bot, quote, draft.now)
+    view = view_of(draft, bot, quote)
     if bot.state is None:
-        outcome = machine.begin(plan, view)
         draft.note(bot.spec.bot_id, "bot", "BEGIN", f"first price {quote.last}")
+        outcome = machine.begin(plan, view)
+        if bot.events:
+            _obey(draft, bot, outcome)
+            outcome = machine.step(plan, outcome.state, tuple(bot.events), view)
     else:
         outcome = machine.step(plan, bot.state, tuple(bot.events), view)
     bot.events.clear()
+    _obey(draft, bot, outcome)
+    return outcome.wake, outcome.wakes
+
+
+def _obey(draft: Draft, bot: BotDraft, outcome: Outcome) -> None:
     bot.state = outcome.state
     _take_wants(bot, outcome)
     bot.touched.update(outcome.touched)
     for note in outcome.notes:
         draft.note(bot.spec.bot_id, note.subject, note.decision, note.reason)
     if outcome.unwind and (bot.unwind is None or bot.unwind.lot_id):  # all of it includes the one lot
-        _start_unwind(draft, bot, outcome.unwind)
-    return outcome.wake
+        start_unwind(draft, bot, outcome.unwind)
+    for alarm in outcome.alarms:
+        draft.alarm(alarm.kind, bot.spec.bot_id, alarm.subject, alarm.severity, alarm.detail)
+    for kind, subject in outcome.calm:
+        draft.all_clear(kind, bot.spec.bot_id, subject)
 
 
 def _take_wants(bot: BotDraft, outcome: Outcome) -> None:
@@ -74,110 +117,36 @@ def _take_wants(bot: BotDraft, outcome: Outcome) -> None:
         bot.dirty.add(name)
 
 
-def _start_unwind(draft: Draft, bot: BotDraft, reason: str) -> None:
-    bot.unwind = Unwind(reason, draft.now, bot.episodes)
-    bot.episodes += 1
-    bot.dirty.update(bot.works)
-
-
-def _tend_unwind(draft: Draft, bot: BotDraft, quote: Quote) -> None:
-    unwind = bot.unwind
-    if unwind is None:
-        if bot.mode is Mode.FLATTENING:
-            bot.mode, bot.mode_reason = Mode.HALTED, bot.mode_reason.replace("flattened", "halted after flatten", 1)
-        return
-    name = leg_id(Role.UNWIND, 0, unwind.episode)
-    _drop_other_unwinds(bot, name)
-    work = bot.works.get(name, NEW)
-    held = bot.inventory
-    if unwind.lot_id:
-        lot = bot.lots.get(unwind.lot_id)
-        held = max(lot.qty - _promised(bot, unwind), ZERO) * lot.side.sign if lot is not None else ZERO
-    left = bot.spec.instrument.sellable(quote.last, abs(held))
-    busy = work.order is not None or any(
-        w.order is not None and _stands_in(w.order, unwind) for w in bot.works.values()
-    )
-    if left == ZERO and not busy:
-        bot.drop(name)
-        bot.unwind = None
-        bot.dirty.discard(name)
-        bot.restless.discard(name)
-        draft.note(bot.spec.bot_id, "unwind", "DONE", f"{unwind.reason}: {abs(held)} left below the exchange's minimum")
-        if bot.mode is Mode.FLATTENING:
-            bot.mode, bot.mode_reason = Mode.HALTED, f"halted after flatten at {draft.now:%Y-%m-%d %H:%M:%S} UTC"
-        bot.dirty.update(bot.works)
-        return
-    bot.put(name, wanted(work, _unwind_leg(bot, name, held, left + work.executed, quote, work)))
-    bot.dirty.add(name)
-
-
-def _drop_other_unwinds(bot: BotDraft, name: str) -> None:
-    # An unwind that another one replaced must not go on: it would close what is bought after both are over.
-    for other, work in list(bot.works.items()):
-        if other[0] == Role.UNWIND.value and other != name and work.leg is not None:
-            bot.put(other, wanted(work, None))
-            bot.dirty.add(other)
-
-
-def _promised(bot: BotDraft, unwind: Unwind) -> Decimal:
-    # What the lot's own exit may still sell of it, or has sold though its trades are still to come.
-    orders = [work.order for work in bot.works.values() if work.order is not None]
-    return total(order.unbooked for order in orders if order.role is Role.EXIT and _stands_in(order, unwind))
-
-
-def _stands_in(order: Order, unwind: Unwind) -> bool:
-    # Whether an order may still change what there is to unwind; a trade still to come counts as much as a live order.
-    return not unwind.lot_id or order.role is Role.UNWIND or order.leg_id[1:] == unwind.lot_id
-
-
-def _unwind_leg(bot: BotDraft, name: str, held: Decimal, qty: Decimal, quote: Quote, work: Work) -> Leg:
-    instrument = bot.spec.instrument
-    side = Side.SELL if held > ZERO else Side.BUY
-    # An empty book must not fill at any price: the cap doubles with every slice that did not fill.
-    slip = min(bot.spec.slippage * 2 ** min(work.next_attempt, 6), Decimal("0.5"))
-    cap = (
-        instrument.floor_price(quote.bid * (ONE - slip))
-        if side is Side.SELL
-        else instrument.ceil_price(quote.ask * (ONE + slip))
-    )
-    return Leg(
-        leg_id=name, venue=instrument.venue, symbol=instrument.symbol, side=side, role=Role.UNWIND, kind=Kind.MARKET,
-        qty=qty, price=cap, reduce_only=instrument.swap,
-    )  # fmt: skip
-
-
-def _work(draft: Draft, bot: BotDraft, quote: Quote | None) -> Wake:
-    wake = Wake()
+def _work(draft: Draft, bot: BotDraft) -> dict[Market, Wake]:
+    wakes: dict[Market, Wake] = {}
     names = bot.dirty | bot.restless
     bot.restless = set()
+    groups = Groups(draft, bot)
     # Exits before entries: nothing that protects waits behind an entry gate.
     for name in sorted(names, key=lambda n: (n[0] == Role.ENTRY.value, n)):
         work = bot.works.get(name)
         if work is None:
             continue
-        settled = _work_one(draft, bot, name, work, quote)
+        market = market_of(bot, work)
+        settled = _work_one(draft, bot, name, work, groups)
         bot.touched.add(_place_index(name))
         if settled is not None:
             bot.restless.add(name)
-            wake = wake.meet(settled)
+            wakes[market] = wakes.get(market, Wake()).meet(settled)
     bot.dirty.clear()
-    return wake
+    return wakes
 
 
-def _work_one(draft: Draft, bot: BotDraft, name: str, work: Work, quote: Quote | None) -> Wake | None:
+def _work_one(draft: Draft, bot: BotDraft, name: str, work: Work, groups: Groups) -> Wake | None:
     """Carry out what the order layer proposes; None where the leg needs no further look, else what would wake it."""
     leg = work.leg
-    if leg is not None and work.order is not None and not may_keep(bot, leg):
-        proposal = propose(wanted(work, None), quote, bot.spec.instrument, draft.now, bot.spec.safe_spread)
-    else:
-        proposal = propose(work, quote, bot.spec.instrument, draft.now, bot.spec.safe_spread)
-    match proposal:
+    match proposal_for(draft, bot, work):
         case Withdraw(reason=reason):
             assert work.order is not None  # noqa: S101  propose withdraws live orders alone
             _cancel(draft, bot, name, work, reason)
             return Wake()
-        case Send() if leg is not None and quote is not None:
-            return _try_to_place(draft, bot, name, work, leg, proposal, quote)
+        case Send() as send if leg is not None:
+            return _try_to_place(draft, bot, name, work, leg, send, groups)
         case Rest(reason=reason, wake=wake):
             if work.order is None and leg is None:
                 if work.next_attempt == 0 or not _may_return(bot, name):
@@ -191,25 +160,18 @@ def _work_one(draft: Draft, bot: BotDraft, name: str, work: Work, quote: Quote |
 
 
 def _try_to_place(
-    draft: Draft, bot: BotDraft, name: str, work: Work, leg: Leg, send: Send, quote: Quote
+    draft: Draft, bot: BotDraft, name: str, work: Work, leg: Leg, send: Send, groups: Groups
 ) -> Wake | None:
     retry = Wake()
-    reason = may_place(draft, bot, leg)
-    if reason is None:
-        verdict = check(
-            leg, send, quote, _at_stake(draft, bot, leg), _caps(draft, bot), draft.now, swap=bot.spec.instrument.swap
-        )
-        if isinstance(verdict, Approved):
-            _place(draft, bot, name, work, verdict)
-            return Wake()
-        reason = verdict.reason
-        if verdict.passing:
-            retry = Wake(deadline=draft.now)
-    elif bot.cancelled_at == draft.now:
+    verdict = gate(draft, bot, leg, send) if not leg.group else groups.verdict(leg, send)
+    if isinstance(verdict, Approved):
+        _place(draft, bot, name, work, verdict)
+        return Wake()
+    if verdict.passing:
         retry = Wake(deadline=draft.now)
-    if reason != work.reason:
-        bot.put(name, _with_reason(work, reason))
-        draft.note(bot.spec.bot_id, name, "DECLINED", reason)
+    if verdict.reason != work.reason:
+        bot.put(name, _with_reason(work, verdict.reason))
+        draft.note(bot.spec.bot_id, name, "DECLINED", verdict.reason)
     return retry
 
 
@@ -244,54 +206,6 @@ def _with_reason(work: Work, reason: str) -> Work:
         leg=work.leg, order=work.order, done=work.done, next_attempt=work.next_attempt, refusals=work.refusals,
         not_before=work.not_before, reason=reason, asked_price=work.asked_price,
     )  # fmt: skip
-
-
-def _caps(draft: Draft, bot: BotDraft) -> Caps:
-    return Caps(
-        max_open_orders=bot.spec.max_open_orders,
-        max_position_size=bot.spec.max_position_size,
-        max_exposure_quote=draft.limits.max_exposure_quote,
-        max_price_age_s=draft.limits.max_price_age_s,
-    )
-
-
-def _at_stake(draft: Draft, bot: BotDraft, leg: Leg) -> Exposure:
-    account = ZERO
-    if not leg.role.reduces and draft.limits.max_exposure_quote is not None:
-        others = sum((b.exposure for b in draft.bots.values() if b.bot_id != bot.spec.bot_id), ZERO)
-        account = others + bot.exposure
-    return Exposure(
-        inventory=bot.inventory, live_entries=bot.live.entries, live_entry_qty=bot.live.entry_qty,
-        live_exit_qty=bot.live.exit_qty, account_quote=account,
-    )  # fmt: skip
-
-
-def _drawdown(draft: Draft, bot: BotDraft, quote: Quote) -> Wake:
-    """Trip on drawdown from the peak of the bot's equity; the peak moves in steps of a thousandth of capital.
-
-    The steps bound how often a rising price wakes the bot; drawdown is understated by at most one of them.
-    """
-    most = bot.spec.max_drawdown
-    if most is None:
-        return Wake()
-    value = exact_product(quote.last, bot.inventory)
-    held = bot.cost if bot.inventory >= ZERO else -bot.cost
-    equity = bot.spec.capital_quote + bot.realized + value - held - bot.fees + bot.funding
-    step = bot.spec.capital_quote / 1000
-    if bot.peak is None or equity >= bot.peak + step:
-        bot.peak = equity
-    trip = bot.peak * (ONE - most)
-    if equity <= trip and bot.mode in {Mode.RUN, Mode.PAUSED}:
-        bot.mode = Mode.TRIPPED
-        bot.mode_reason = f"drawdown limit {most} from peak equity {bot.peak:.2f} reached; release to go on"
-        draft.alarm("drawdown", bot.spec.bot_id, "bot", "critical", bot.mode_reason)
-        bot.dirty.update(bot.works)
-    if bot.inventory == ZERO:
-        return Wake()
-    instrument = bot.spec.instrument
-    down = instrument.ceil_price(quote.last + ratio(trip - equity, bot.inventory))
-    up = instrument.floor_price(quote.last + ratio(bot.peak + step - equity, bot.inventory))
-    return Wake(low=min(down, up), high=max(down, up))
 
 
 def _may_return(bot: BotDraft, name: str) -> bool:

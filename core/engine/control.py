@@ -33,7 +33,7 @@ def may_keep(bot: BotDraft, leg: Leg) -> bool:
         return True
     if bot.unwind is not None and leg.role is Role.EXIT and bot.unwind.lot_id in {"", leg.lot_id}:
         return False
-    if leg.role is Role.EXIT:
+    if leg.role in {Role.EXIT, Role.HEDGE}:
         return PERMITS[bot.mode].keep_exits
     return PERMITS[bot.mode].keep_entries and not bot.withdraw_entries
 
@@ -44,13 +44,13 @@ def may_place(draft: Draft, bot: BotDraft, leg: Leg) -> str | None:
         return None
     if not may_keep(bot, leg):
         return bot.mode_reason or "cancelled by control"
-    if leg.role is Role.EXIT:
+    if leg.role in {Role.EXIT, Role.HEDGE}:
         return None if PERMITS[bot.mode].place_exits else bot.mode_reason
     if not PERMITS[bot.mode].place_entries:
         return bot.mode_reason
     if bot.cancelled_at == draft.now:
         return "cancelled by control; the next tick may place it again"
-    venue = bot.spec.instrument.venue
+    venue = leg.venue
     return draft.blocked.get(venue) or draft.blocked.get(unread(venue)) or draft.blocked.get(bot.spec.bot_id)
 
 
@@ -67,6 +67,19 @@ def obey(draft: Draft, bot: BotDraft, command: Command) -> None:
         bot.cancelled_at = draft.now
     draft.note(bot.spec.bot_id, "control", command.action.value, f"{outcome} ({said})")
     bot.dirty.update(bot.works)
+
+
+def acknowledge(draft: Draft, command: Command) -> None:
+    """Resolve an incident by hand, named by its key; where its cause still stands it is raised again. Blocks stay."""
+    said = f"{command.who}: {command.note}" if command.note else command.who
+    incident = draft.incidents.get(command.argument)
+    if incident is None:
+        known = ", ".join(sorted(draft.incidents)) or "none"
+        outcome = f"not applied: no incident {command.argument!r} stands; standing are {known}"
+    else:
+        draft.all_clear(incident.kind, incident.bot_id, incident.subject)
+        outcome = f"{incident.key} resolved by hand; it was: {incident.detail}"
+    draft.note(command.bot_id, "control", command.action.value, f"{outcome} ({said})")
 
 
 def _apply(bot: BotDraft, command: Command, said: str) -> str:
@@ -105,6 +118,8 @@ def _apply(bot: BotDraft, command: Command, said: str) -> str:
             return f"lot {command.argument} is closed at the market"
         case Action.CLAIM:
             return "not applied: there is no foreign position at this venue"
+        case Action.ACKNOWLEDGE:
+            return "not applied: an incident is acknowledged, not a bot"
 
 
 def _set(bot: BotDraft, mode: Mode, reason: str) -> None:

@@ -1,7 +1,7 @@
 """The step under way: mutable while one advance runs, frozen into a `Step` at its end. Nothing outside sees it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,6 +10,7 @@ from core.engine.seen import Seen
 from core.engine.world import (
     Bot,
     BotSpec,
+    Holding,
     Incident,
     Intent,
     JournalRow,
@@ -20,12 +21,13 @@ from core.engine.world import (
     Step,
     Unwind,
     World,
+    exposure_of,
 )
-from core.facts import Fill, OrderFact
+from core.facts import BarClosed, Fill, OrderFact, RateSeen
 from core.ledger import Entry, Numbering, Posting, number
 from core.lots import Lot
 from core.machine import MachineEvent, Wake
-from core.market import Quote
+from core.market import Market, Quote
 from core.orders import Order
 from core.values import ZERO, total
 from core.working import Work
@@ -48,6 +50,7 @@ class BotDraft:
     started_at: datetime | None
     inventory: Decimal
     cost: Decimal
+    net_cost: Decimal
     fees_open: Decimal
     realized: Decimal
     grid_profit: Decimal
@@ -59,6 +62,9 @@ class BotDraft:
     peak: Decimal | None
     live: Live
     shown: dict[int, LevelRow]
+    beside: dict[Market, Holding]
+    wakes: Mapping[Market, Wake]
+    machine_wakes: Mapping[Market, Wake]
     dirty: set[str] = field(default_factory=set[str])
     touched: set[int] = field(default_factory=set[int])
     events: list[MachineEvent] = field(default_factory=list[MachineEvent])
@@ -67,21 +73,39 @@ class BotDraft:
     @property
     def exposure(self) -> Decimal:
         """Quote at stake, as `Bot.exposure`."""
-        return self.cost + self.live.entry_quote
+        return exposure_of(self.cost, self.live, self.beside)
+
+    def live_at(self, market: Market) -> Live:
+        """The sums over live orders of a market."""
+        return self.live if market == self.spec.instrument.market else self.beside.get(market, Holding()).live
+
+    def inventory_at(self, market: Market) -> Decimal:
+        """Signed base held in a market."""
+        return self.inventory if market == self.spec.instrument.market else self.beside.get(market, Holding()).inventory
 
     def put(self, name: str, work: Work) -> None:
         """Take a leg's work in, in place of what stood there, and keep the sums over live orders right."""
         before = self.works.get(name)
         was = before.order if before is not None else None
         if was is not work.order:
-            self.live = self.live.changed(was, work.order)
+            self._count(was, work.order)
         self.works[name] = work
 
     def drop(self, name: str) -> None:
         """Forget a leg's work, if there is any."""
         before = self.works.pop(name, None)
         if before is not None and before.order is not None:
-            self.live = self.live.changed(before.order, None)
+            self._count(before.order, None)
+
+    def _count(self, before: Order | None, after: Order | None) -> None:
+        # Both are orders of one leg, and a leg has one market.
+        order = before or after
+        if not self.beside or order is None or (order.venue, order.symbol) == self.spec.instrument.market:
+            self.live = self.live.changed(before, after)
+            return
+        market = (order.venue, order.symbol)
+        held = self.beside[market]
+        self.beside[market] = replace(held, live=held.live.changed(before, after))
 
     def frozen(self) -> Bot:
         """Return the value that goes into the next world."""
@@ -89,10 +113,11 @@ class BotDraft:
             bot_id=self.spec.bot_id, state=self.state, works=self.works, lots=self.lots,
             restless=tuple(sorted(self.restless)), mode=self.mode, mode_reason=self.mode_reason, wake=self.wake,
             machine_wake=self.machine_wake, cancelled_at=self.cancelled_at,
-            started_at=self.started_at, inventory=self.inventory, cost=self.cost, fees_open=self.fees_open,
-            realized=self.realized, grid_profit=self.grid_profit, fees=self.fees, funding=self.funding,
+            started_at=self.started_at, inventory=self.inventory, cost=self.cost, net_cost=self.net_cost,
+            fees_open=self.fees_open, realized=self.realized, grid_profit=self.grid_profit, fees=self.fees, funding=self.funding,
             round_trips=self.round_trips, unwind=self.unwind, episodes=self.episodes, peak=self.peak,
-            live=self.live, shown=self.shown,
+            live=self.live, shown=self.shown, beside=self.beside, wakes=self.wakes,
+            machine_wakes=self.machine_wakes,
         )  # fmt: skip
 
 
@@ -102,10 +127,12 @@ def thaw(bot: Bot, spec: BotSpec) -> BotDraft:
         spec=spec, state=bot.state, works=dict(bot.works), lots=dict(bot.lots), restless=set(bot.restless), mode=bot.mode,
         mode_reason=bot.mode_reason, wake=bot.wake,
         machine_wake=bot.machine_wake, cancelled_at=bot.cancelled_at, started_at=bot.started_at, inventory=bot.inventory,
-        cost=bot.cost, fees_open=bot.fees_open, realized=bot.realized,
+        cost=bot.cost, net_cost=bot.net_cost, fees_open=bot.fees_open, realized=bot.realized,
         grid_profit=bot.grid_profit, fees=bot.fees, funding=bot.funding,
         round_trips=bot.round_trips, unwind=bot.unwind, episodes=bot.episodes, peak=bot.peak, live=bot.live,
         shown=dict(bot.shown),
+        beside={one.market: bot.beside.get(one.market, Holding()) for one in spec.others} if spec.others else {},
+        wakes=bot.wakes, machine_wakes=bot.machine_wakes,
     )  # fmt: skip
 
 
@@ -139,7 +166,7 @@ class Draft:
     changed: dict[str, Bot] = field(default_factory=dict[str, Bot])
     raised: list[Incident] = field(default_factory=list[Incident])
     resolved: list[str] = field(default_factory=list[str])
-    held: list[OrderFact] = field(default_factory=list[OrderFact])
+    held: list[OrderFact | BarClosed | RateSeen] = field(default_factory=list[OrderFact | BarClosed | RateSeen])
     room_freed: bool = False
 
     def note(self, bot_id: str, subject: str, decision: str, reason: str) -> None:
@@ -175,6 +202,10 @@ class Draft:
     def seen(self, key: tuple[str, str, str, str]) -> bool:
         """Whether a trade was booked before, in this advance or an earlier one."""
         return key in self.new_trades or key in self.world.trades
+
+    def quote_of(self, bot: BotDraft) -> Quote | None:
+        """The quote of a bot's first market."""
+        return self.quotes.get(bot.spec.instrument.market)
 
     def account_exposure(self) -> Decimal:
         """Quote at stake over all bots: open lots at cost and live entry orders at their prices."""

@@ -22,7 +22,8 @@ def legs_to_recall(spec: BotSpec, state: Any, unwind: Unwind | None) -> dict[str
             legs |= {view.entry: None, view.exit: None}
         legs |= spec.machine.wants(spec.plan, state)
     if unwind is not None:
-        legs.setdefault(leg_id(Role.UNWIND, 0, unwind.episode), None)
+        for index in range(len(spec.instruments)):
+            legs.setdefault(leg_id(Role.UNWIND, index, unwind.episode), None)
     return legs
 
 

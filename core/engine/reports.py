@@ -16,6 +16,7 @@ from core.facts import (
     Unanswered,
 )
 from core.facts import Fill as FillFact
+from core.machine import LegRefused
 from core.orders import Decoded, Event, Order, Status, apply
 from core.working import CANCEL_PATIENCE_S, NEW, refused, with_order
 
@@ -50,7 +51,10 @@ def take_in(draft: Draft, bot: BotDraft, fact: OrderFact, who: Decoded) -> None:
     _put(draft, bot, who, after)
     if isinstance(fact, Refused):
         draft.note(bot.spec.bot_id, who.leg_id, "REFUSED", f"{fact.kind.value}: {fact.reason}")
-        bot.put(who.leg_id, refused(bot.works[who.leg_id], fact.kind, fact.reason, draft.now))
+        work = refused(bot.works[who.leg_id], fact.kind, fact.reason, draft.now)
+        bot.put(who.leg_id, work)
+        if bot.spec.hears_refusals:
+            bot.events.append(LegRefused(who.leg_id, fact.kind, fact.reason, work.refusals, draft.now))
 
 
 def _count_late(bot: BotDraft, who: Decoded, fill: FillFact) -> None:

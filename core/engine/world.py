@@ -1,20 +1,20 @@
 """What the engine remembers and what it returns, as plain values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from core.engine.seen import Seen
-from core.facts import Fill, OrderFact
+from core.facts import BarClosed, Fill, OrderFact, RateSeen
 from core.ledger import Entry, Numbering
-from core.lots import Lot
-from core.machine import Machine, PlaceView, Wake
-from core.market import Instrument, Quote
+from core.lots import Lot, is_hedge
+from core.machine import Bars, Machine, PlaceView, Wake
+from core.market import Instrument, Market, Quote
 from core.orders import ClientId, Order, Role
-from core.values import ZERO, exact_product
+from core.values import ZERO, exact_product, total
 from core.working import Work
 
 
@@ -41,7 +41,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotSpec:
-    """A bot as configured, made ready: its machine, its plan, its instrument. Constant while the process lives."""
+    """A bot as configured, made ready: its machine, its plan, its instruments. Constant while the process lives.
+
+    `instrument` is the one whose price wakes it and values it; `others` are those that it trades beside.
+    """
 
     bot_id: str
     kind: str
@@ -56,6 +59,24 @@ class BotSpec:
     max_position_size: Decimal | None = None
     max_drawdown: Decimal | None = None
     slippage: Decimal = Decimal("0.005")
+    others: tuple[Instrument, ...] = ()
+    bars: tuple[Bars, ...] = ()
+    rates: tuple[Market, ...] = ()
+    long: bool = True
+    hears_refusals: bool = False
+    step_min: Decimal | None = None
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """Every instrument that it trades, the first one first."""
+        return (self.instrument, *self.others)
+
+    def rule(self, market: Market) -> Instrument:
+        """Return the instrument of a market; raises `KeyError` where the bot does not trade it."""
+        for one in self.instruments:
+            if (one.venue, one.symbol) == market:
+                return one
+        raise KeyError(market)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,30 +115,68 @@ class Live:
         """Return the sums after one order took another's place."""
         entries, entry_qty, exit_qty, entry_quote = self.entries, self.entry_qty, self.exit_qty, self.entry_quote
         for order, sign in ((before, -1), (after, 1)):
-            if order is None:
-                continue
+            if order is None or order.role is Role.HEDGE:
+                continue  # a hedge takes risk off, and its machine bounds it by what it hedges
             quantity = order.unbooked * sign
             if order.role.reduces:
                 exit_qty += quantity
                 continue
             entries += sign if order.live else 0
             entry_qty += quantity
-            if order.role is Role.ENTRY and order.price is not None:
+            if order.price is not None:
                 entry_quote += exact_product(order.price, quantity)
         return Live(entries, entry_qty, exit_qty, entry_quote)
 
 
-def live_of(works: Mapping[str, Work]) -> Live:
-    """Sum over all orders of a bot."""
+def live_of(works: Mapping[str, Work], market: Market | None = None) -> Live:
+    """Sum over all orders of a bot; of those in one market where it is named."""
     live = Live()
     for work in works.values():
-        live = live.changed(None, work.order)
+        if work.order is not None and market in {None, (work.order.venue, work.order.symbol)}:
+            live = live.changed(None, work.order)
     return live
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a bot has in one market beside its first: signed base over its open lots, their cost and fees, live orders.
+
+    `cost` sums the lots' costs, `net_cost` takes those of short lots as negative, `hedged_cost` is the part of hedges.
+    """
+
+    inventory: Decimal = ZERO
+    cost: Decimal = ZERO
+    net_cost: Decimal = ZERO
+    hedged_cost: Decimal = ZERO
+    fees_open: Decimal = ZERO
+    live: Live = Live()
+
+    @property
+    def exposure(self) -> Decimal:
+        """Quote at stake: what entries opened, and entries that may still fill. A hedge takes stakes away."""
+        return self.cost - self.hedged_cost + self.live.entry_quote
+
+
+def holding_of(market: Market, lots: Iterable[Lot], works: Mapping[str, Work]) -> Holding:
+    """Sum a bot's open lots and live orders in one market: what the sums that are kept must always equal."""
+    here = [lot for lot in lots if (lot.venue, lot.symbol) == market]
+    return Holding(
+        inventory=total(lot.qty * lot.side.sign for lot in here),
+        cost=total(lot.cost for lot in here),
+        net_cost=total(lot.cost * lot.side.sign for lot in here),
+        hedged_cost=total(lot.cost for lot in here if is_hedge(lot.lot_id)),
+        fees_open=total(lot.fees for lot in here),
+        live=live_of(works, market),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bot:
-    """A bot at work. Sums are quote, before fees unless named so; `inventory` is signed base over the open `lots`."""
+    """A bot at work. Sums are quote, before fees unless named so; `inventory` is signed base over the open `lots`.
+
+    `inventory`, `cost`, `net_cost` (short lots negative), `fees_open`, `live` and `wake` are of its first market; `beside`
+    and `wakes` of its others.
+    """
 
     bot_id: str
     state: Any = None
@@ -132,6 +191,7 @@ class Bot:
     started_at: datetime | None = None
     inventory: Decimal = ZERO
     cost: Decimal = ZERO
+    net_cost: Decimal = ZERO
     fees_open: Decimal = ZERO
     realized: Decimal = ZERO
     grid_profit: Decimal = ZERO
@@ -143,11 +203,57 @@ class Bot:
     peak: Decimal | None = None
     live: Live = Live()
     shown: Mapping[int, LevelRow] = field(default_factory=dict[int, LevelRow])
+    beside: Mapping[Market, Holding] = field(default_factory=dict[Market, Holding])
+    wakes: Mapping[Market, Wake] = field(default_factory=dict[Market, Wake])
+    machine_wakes: Mapping[Market, Wake] = field(default_factory=dict[Market, Wake])
 
     @property
     def exposure(self) -> Decimal:
-        """Quote at stake: open lots at cost, and entries that may still fill at their prices."""
-        return self.cost + self.live.entry_quote
+        """Quote at stake: open lots at cost, and entries that may still fill at their prices; hedges are none."""
+        return exposure_of(self.cost, self.live, self.beside)
+
+
+def exposure_of(cost: Decimal, live: Live, beside: Mapping[Market, Holding]) -> Decimal:
+    """Return quote at stake over all markets of a bot."""
+    first = cost + live.entry_quote
+    return first + sum((one.exposure for one in beside.values()), ZERO) if beside else first
+
+
+class Valued(Protocol):
+    """What a bot's worth is made of; a bot in the world and one being advanced both are."""
+
+    @property
+    def inventory(self) -> Decimal: ...
+    @property
+    def net_cost(self) -> Decimal: ...
+    @property
+    def realized(self) -> Decimal: ...
+    @property
+    def fees(self) -> Decimal: ...
+    @property
+    def funding(self) -> Decimal: ...
+    @property
+    def beside(self) -> Mapping[Market, Holding]: ...
+
+
+def value_of(bot: Valued, spec: BotSpec, quotes: Mapping[Market, Quote]) -> tuple[Decimal, Decimal] | None:
+    """Return profit net of fees at the last prices, and the quote value at stake; None where a price is missing.
+
+    The profit is realised + floating - fees + funding over all markets of the bot (RULES 15).
+    """
+    profit = bot.realized - bot.fees + bot.funding
+    at_stake = ZERO
+    first = (spec.instrument.market, bot.inventory, bot.net_cost)
+    for market, inventory, net_cost in (first, *((m, one.inventory, one.net_cost) for m, one in bot.beside.items())):
+        if inventory == ZERO and net_cost == ZERO:
+            continue
+        quote = quotes.get(market)
+        if quote is None:
+            return None
+        value = exact_product(quote.last, inventory)
+        profit += value - net_cost
+        at_stake += abs(value)
+    return profit, at_stake
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +279,8 @@ class World:
 
     `positions` are the ledger's signed base quantities of swaps, by (venue, symbol); `suspects` are differences between the
     ledger and a reading, by (venue, asset or symbol), standing since `suspect_since`.
-    `held` are reports of orders whose symbol has no price yet, as after a start: they are answered with the first one. They
-    are in no table, so a crash loses them, and the venue tells them again.
+    `held` are reports of orders, and candles, whose symbol has no price yet, as after a start: they are answered with the
+    first one. They are in no table, so a crash loses them, and the venue tells them again.
     """
 
     specs: Mapping[str, BotSpec]
@@ -190,7 +296,7 @@ class World:
     suspect_since: Mapping[tuple[str, str], datetime] = field(default_factory=dict[tuple[str, str], datetime])
     blocked: Mapping[str, str] = field(default_factory=dict[str, str])
     peak: Decimal | None = None
-    held: tuple[OrderFact, ...] = ()
+    held: tuple[OrderFact | BarClosed | RateSeen, ...] = ()
     account_wake: Mapping[tuple[str, str], Wake] = field(default_factory=dict[tuple[str, str], Wake])
 
 

@@ -11,7 +11,7 @@ from core import grid_table as gt
 from core.engine import BotSpec, Limits
 from core.facts import Fill
 from core.kernel import ArraySeries, series_of
-from core.machines.grid.config import GridConfig, GridRefused
+from core.machines.grid.config import GridConfig, PlanRefused
 from core.market import Instrument, Intrabar
 from core.simbook import FillRules
 from core.simulation import Account
@@ -122,7 +122,9 @@ def scenarios(draw: st.DrawFn, latencies: tuple[float, ...] = (0.0, 0.5, 6.0, 7.
     maker, taker = draw(st.sampled_from(["0.0002", "0", "-0.0001"])), draw(st.sampled_from(["0.0005", "0"]))
     fees = {"maker": D(maker), "taker": D(taker)}
     rules = swap(**fees) if draw(st.booleans()) else instrument(**fees)
-    seeded = st.builds(Walk, st.integers(0, 10**6), st.sampled_from([80, 200, 400]), st.sampled_from([3, 10, 40, 90, 400]))
+    seeded = st.builds(
+        Walk, st.integers(0, 10**6), st.sampled_from([80, 200, 400]), st.sampled_from([3, 10, 40, 90, 400])
+    )
     drawn = st.builds(Drawn, st.lists(st.integers(-90, 90), min_size=4, max_size=60))
     options = Options(
         intrabar=draw(st.sampled_from([one.value for one in Intrabar])), fill=draw(st.sampled_from(["touch", "cross"])),
@@ -131,6 +133,6 @@ def scenarios(draw: st.DrawFn, latencies: tuple[float, ...] = (0.0, 0.5, 6.0, 7.
     try:
         config = draw(configs(rules))
         spec(config, rules)
-    except GridRefused:
+    except PlanRefused:
         config = grid(venue=rules.venue, symbol=rules.symbol)
     return KernelScenario(config, rules, options, draw(seeded | drawn), draw(st.sampled_from([10_000, 9_700, 10_300])))

@@ -69,7 +69,9 @@ def test_funding_and_transfers_have_accounts_of_their_own() -> None:
 AMOUNTS = st.decimals(min_value="0.00000001", max_value="1000000", places=8)
 
 
-@given(AMOUNTS, AMOUNTS, st.decimals("-1", "1", places=8), st.sampled_from(["BTC", "USDT", "BNB"]), st.sampled_from(Side))
+@given(
+    AMOUNTS, AMOUNTS, st.decimals("-1", "1", places=8), st.sampled_from(["BTC", "USDT", "BNB"]), st.sampled_from(Side)
+)
 def test_every_trade_balances_in_every_asset(
     price: Decimal, qty: Decimal, fee: Decimal, asset: str, side: Side
 ) -> None:

@@ -126,7 +126,9 @@ def test_a_client_id_says_what_it_is_for(bot: str, role: Role, place: int, cycle
     assert len(made) <= 32
 
 
-@pytest.mark.parametrize("text", ["", "x", "g-test-q0-0-0", "G-test-e0-0-0", "g-test-e0-0", "web_abc", "g-test-e0-0-0 "])
+@pytest.mark.parametrize(
+    "text", ["", "x", "g-test-q0-0-0", "G-test-e0-0-0", "g-test-e0-0", "web_abc", "g-test-e0-0-0 "]
+)
 def test_a_foreign_id_is_not_ours(text: str) -> None:
     """Whatever does not read as an id of this house is none."""
     assert decode(text) is None

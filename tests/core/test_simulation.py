@@ -50,9 +50,7 @@ def move(at: Account, price: str, at_s: float) -> list[Fill | Seen]:
         (CROSS, Side.SELL, "102.01", True),
     ],
 )
-def test_a_resting_limit_fills_at_its_price_when_reached(
-    rules: FillRules, side: Side, price: str, fills: bool
-) -> None:
+def test_a_resting_limit_fills_at_its_price_when_reached(rules: FillRules, side: Side, price: str, fills: bool) -> None:
     """With `touch` at its price, with `cross` a tick beyond it; always at its own price and with the maker's fee."""
     at = opened(rules, USDT=1000, BTC=5)
     limit = "100" if side is Side.BUY else "102"
@@ -90,7 +88,12 @@ def test_a_limit_that_may_take_fills_at_the_touch() -> None:
 
 @pytest.mark.parametrize(
     ("side", "cap", "paid"),
-    [(Side.BUY, None, "100.20"), (Side.BUY, "100.2", "100.20"), (Side.BUY, "100.19", None), (Side.SELL, "99.8", "99.80")],
+    [
+        (Side.BUY, None, "100.20"),
+        (Side.BUY, "100.2", "100.20"),
+        (Side.BUY, "100.19", None),
+        (Side.SELL, "99.8", "99.80"),
+    ],
 )
 def test_a_market_order_slips_and_keeps_its_cap(side: Side, cap: str | None, paid: str | None) -> None:
     """It pays the touch plus slippage; beyond its cap it expires instead."""
@@ -103,7 +106,11 @@ def test_a_market_order_slips_and_keeps_its_cap(side: Side, cap: str | None, pai
 
 @pytest.mark.parametrize(
     ("kind", "change", "asset"),
-    [(Refusal.FUNDS, {"qty": "11"}, "USDT"), (Refusal.FILTER, {"price": "100.001"}, ""), (Refusal.FILTER, {"qty": "0"}, "")],
+    [
+        (Refusal.FUNDS, {"qty": "11"}, "USDT"),
+        (Refusal.FILTER, {"price": "100.001"}, ""),
+        (Refusal.FILTER, {"qty": "0"}, ""),
+    ],
 )
 def test_what_a_venue_would_refuse_is_refused(kind: Refusal, change: dict[str, str], asset: str) -> None:
     """Filters and funds, with nothing locked afterwards."""

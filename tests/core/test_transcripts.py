@@ -76,9 +76,7 @@ def stop_loss_with_resting_exits() -> str:
     script.price("97.9", later_s=5)
     script.price("97.8", later_s=5)
     script.say("Part of the exit had traded: only what is left goes out")
-    script.tell(
-        script.seen(X0, SeenAs.CANCELED, "0.03"), script.fill(X0, "0.03", "102", Side.SELL), later_s=1
-    )
+    script.tell(script.seen(X0, SeenAs.CANCELED, "0.03"), script.fill(X0, "0.03", "102", Side.SELL), later_s=1)
     script.say("The book takes a part up to the cap and the rest expires; the next slice has a wider cap")
     script.tell(
         script.fill("g-test-u0-0-0", "0.05", "97.7", Side.SELL),
@@ -217,7 +215,9 @@ def over_fill() -> str:
 
 
 def short_grid() -> str:
-    script = Script(grid(side="SELL", venue="perp", symbol=swap().symbol, start_price=100, end_price=102, levels=1), swap())
+    script = Script(
+        grid(side="SELL", venue="perp", symbol=swap().symbol, start_price=100, end_price=102, levels=1), swap()
+    )
     script.say("The mirror image on a swap: sell at 102, buy back at 100, reduce-only")
     script.price("101")
     script.tell(script.accepted(E0))

@@ -87,7 +87,8 @@ def test_more_than_is_open_cannot_be_shared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "rounded"), [("0.000000001", "0.00000001"), ("0.00000001", "0.00000001"), ("-0.000000019", "-0.00000001")]
+    ("amount", "rounded"),
+    [("0.000000001", "0.00000001"), ("0.00000001", "0.00000001"), ("-0.000000019", "-0.00000001")],
 )
 def test_a_computed_fee_never_flatters(amount: str, rounded: str) -> None:
     """A fee is rounded up to eight decimals, a rebate towards zero."""

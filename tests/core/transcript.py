@@ -147,5 +147,3 @@ def _fact(fact: Fact) -> str:
 
 def _part(executed: Decimal) -> str:
     return f", {plain(executed)} of it executed" if executed > ZERO else ""
-
-

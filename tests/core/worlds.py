@@ -60,7 +60,7 @@ def spec(config: GridConfig, rules: Instrument) -> BotSpec:
     return BotSpec(
         bot_id=config.id, kind="grid", token="test", machine=machine, plan=plan, instrument=rules,
         capital_quote=plan.capital_quote, places=len(plan.lines), safe_spread=config.safe_extra_spread,
-        max_open_orders=config.max_open_orders,
+        max_open_orders=config.max_open_orders, long=config.side == "BUY", step_min=plan.step_min,
         max_position_size=config.max_position_size, max_drawdown=config.max_drawdown,
     )  # fmt: skip
 
@@ -133,10 +133,13 @@ def run(
     """Run candles through the engine and the simulated account, and keep every step that was not quiet."""
     steps: list[tuple[Step, datetime]] = []
     symbol = next(iter(at.instruments))
+    long = how.pop("long", True)
+    scene = backtest.Scene(
+        tracks=(backtest.Track((at.venue, symbol), series),), timeframe_s=60, intrabar=intrabar, long=long
+    )
     result = backtest.run(
-        before, at, series, symbol, timeframe_s=60, intrabar=intrabar, jump=jump,
-        keep=lambda step, now: steps.append((step, now)), **how,
-    )  # fmt: skip
+        before, {at.venue: at}, scene, jump=jump, keep=lambda step, now: steps.append((step, now)), **how
+    )
     return Run(result, steps)
 
 

@@ -72,5 +72,5 @@ def walk(
         price = min(max(price + chance.gauss(0, width), 19_000), 31_000)
         now = start + i * every
         account.move(SYMBOL, Decimal(f"{price:.2f}"), now)
-        world = settle(world, account, SYMBOL, now, keep)
+        world = settle(world, {account.venue: account}, [(account.venue, SYMBOL)], now, keep)
     return world, now

@@ -33,9 +33,9 @@ def both(yaml: str, candles: ArraySeries, timeframe: str, **options: Any) -> tup
     portfolio = check(load(yaml, "test"), {})
     bot = portfolio.bots[0]
     venue = portfolio.venue(bot.venue)
-    spec = spec_of(bot, instruments_of(portfolio, {}, {})[bot.venue, bot.symbol], "test", key="bots[0]")
+    spec = spec_of(bot, instruments_of(portfolio, {}, {}), "test", key="bots[0]")
     chosen = Options(**options)
-    slow = run_spec(portfolio, bot, spec, candles, timeframe, chosen)
+    slow = run_spec(portfolio, bot, spec, [candles], timeframe, chosen)
     opening = opening_of(venue, {spec.bot_id: spec})
     fast = backtest_grid(bot, spec, candles, timeframe, chosen, limits_of(portfolio), opening)
     assert told(fast.fills()) == told(slow.fills)
@@ -58,9 +58,7 @@ def documents(words: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict
 
 @pytest.mark.parametrize("latency", ["0", "6"])
 @pytest.mark.parametrize("fill", ["touch", "cross"])
-def test_the_command_says_the_same(
-    tmp_path: Path, latency: str, fill: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_says_the_same(tmp_path: Path, latency: str, fill: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every field of the document but the engine's name and times is the core's, to the last digit."""
     candles = write_candles(tmp_path / "candles.csv", 600)
     file = write_portfolio(tmp_path, candles)
@@ -171,7 +169,7 @@ def test_runs_may_share_their_memory() -> None:
     options, room = Options(intrabar="ohlc", fill="touch", latency_s=0), Room()
     for levels in (200, 20, 100):
         bot = portfolio.bots[0].model_copy(update={"levels": levels})
-        spec = spec_of(bot, rules, "test", key="bots[0]")
+        spec = spec_of(bot, {rules.market: rules}, "test", key="bots[0]")
         alone = run_grid(bot, spec, columns, options, Limits(), Decimal(10**7))
         shared_room = run_grid(bot, spec, columns, options, Limits(), Decimal(10**7), room)
         assert np.array_equal(alone.log, shared_room.log)

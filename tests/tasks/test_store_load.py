@@ -145,7 +145,7 @@ def follow(world: World, account: Any, prices: list[float], start: datetime, kee
 
     for i, price in enumerate(prices):
         account.move(SYMBOL, Decimal(f"{price:.2f}"), start + i * STEP)
-        world = settle(world, account, SYMBOL, start + i * STEP, keep)
+        world = settle(world, {account.venue: account}, [(account.venue, SYMBOL)], start + i * STEP, keep)
     return world
 
 

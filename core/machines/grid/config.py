@@ -1,5 +1,6 @@
 """Configuration of the `grid` kind and the plan computed from it: which price lines, which sizes (RULES 13)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -7,8 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from core.config import BotBase, Fraction, NotNegative, Positive, Seconds, TripleBarrier
-from core.market import Instrument
+from core.config import BotBase, Fraction, NotNegative, PlanRefused, Positive, Seconds, TripleBarrier
+from core.machine import Prepared
+from core.market import Instrument, Market
 from core.values import ONE, ZERO, Side, exact_product, nearest_to, plain, ratio
 
 
@@ -43,6 +45,14 @@ class GridConfig(BotBase):
         if objection is not None:
             raise ValueError(objection)
         return self
+
+    def about_price(self) -> Decimal:
+        """The middle of the range."""
+        return (self.start_price + self.end_price) / 2
+
+    def direction_at(self, market: tuple[str, str]) -> str:  # noqa: ARG002  it has one market
+        """The side on which it holds a position."""
+        return self.side
 
     @property
     def entry_side(self) -> Side:
@@ -103,20 +113,19 @@ class GridPlan:
         return min(abs(line.exit_price - line.entry_price) for line in self.lines)
 
 
-class GridRefused(ValueError):
-    """A grid that the instrument's rules do not allow; `key` names the field, the message what would work."""
-
-    def __init__(self, key: str, reason: str) -> None:
-        """Keep the key apart from the reason, so that both can be shown."""
-        super().__init__(f"{key}: {reason}")
-        self.key = key
-        self.reason = reason
+def prepare(config: GridConfig, instruments: Mapping[Market, Instrument]) -> Prepared:
+    """Make a grid ready for its instrument; raises `PlanRefused` as `make_plan` does."""
+    plan = make_plan(config, instruments[config.venue, config.symbol])
+    return Prepared(
+        plan=plan, capital_quote=plan.capital_quote, places=len(plan.lines), safe_spread=config.safe_extra_spread,
+        max_open_orders=config.max_open_orders, step_min=plan.step_min, long=config.side == "BUY",
+    )  # fmt: skip
 
 
 def make_plan(config: GridConfig, instrument: Instrument) -> GridPlan:
-    """Compute price lines and sizes; raises `GridRefused` where the exchange would refuse them, with what would work."""
+    """Compute price lines and sizes; raises `PlanRefused` where the exchange would refuse them, with what would work."""
     if config.side == "SELL" and not instrument.swap:
-        raise GridRefused("side", "a SELL grid opens shorts and needs a swap venue; use BUY on spot")
+        raise PlanRefused("side", "a SELL grid opens shorts and needs a swap venue; use BUY on spot")
     prices = _lines(config, instrument)
     entries, exits = _entries_and_exits(config, prices, instrument)
     sizes = _sizes(config, entries, instrument)
@@ -138,7 +147,7 @@ def _count(config: GridConfig) -> int:
         count = min(count, int(config.total_amount_quote / config.min_order_amount_quote))
     if count < 1:
         width = plain(ratio(config.end_price - config.start_price, config.start_price).quantize(Decimal("0.0001")))
-        raise GridRefused(
+        raise PlanRefused(
             "min_spread_between_orders", f"{spread} leaves no level in a range of width {width}; at most {width} fits"
         )
     return count
@@ -159,7 +168,7 @@ def _lines(config: GridConfig, instrument: Instrument) -> list[Decimal]:
     lines = [nearest_to(price, instrument.tick_size) for price in raw]
     if any(b <= a for a, b in pairwise(lines)):
         most = int(span / instrument.tick_size)
-        raise GridRefused(
+        raise PlanRefused(
             "levels", f"{count} levels stand closer than one tick ({instrument.tick_size}); at most {most} fit"
         )
     return lines
@@ -190,11 +199,11 @@ def _check(config: GridConfig, lines: tuple[GridLine, ...], instrument: Instrume
     least = max(instrument.min_notional, config.min_order_amount_quote)
     for line in lines:
         if line.qty % instrument.lot_step != 0:
-            raise GridRefused("amount_base", f"{line.qty} is no multiple of the lot step {instrument.lot_step}")
+            raise PlanRefused("amount_base", f"{line.qty} is no multiple of the lot step {instrument.lot_step}")
         # The cheaper of the two prices decides: an exit below the minimum could never be placed.
         price = min(line.entry_price, line.exit_price)
         if price <= ZERO:
-            raise GridRefused("start_price", f"a level at {price} is not positive")
+            raise PlanRefused("start_price", f"a level at {price} is not positive")
         notional = instrument.notional(price, line.qty)
         if line.qty < instrument.min_qty or notional < least:
             _refuse_small(config, len(lines), price, least, instrument)
@@ -202,7 +211,7 @@ def _check(config: GridConfig, lines: tuple[GridLine, ...], instrument: Instrume
         fees = 2 * max(instrument.maker, ZERO) * line.entry_price
         if distance <= fees:
             needed = plain(instrument.ceil_price(fees))
-            raise GridRefused(
+            raise PlanRefused(
                 "levels",
                 f"a step of {plain(distance)} loses against two maker fees of {plain(fees)}; above {needed} earns",
             )
@@ -212,13 +221,13 @@ def _refuse_small(config: GridConfig, count: int, price: Decimal, least: Decimal
     # One lot step of head-room: the size is floored to the step after the money is divided.
     base = max(instrument.min_qty, least / price) + instrument.lot_step
     if config.amount_base is not None:
-        raise GridRefused(
+        raise PlanRefused(
             "amount_base",
             f"below the minimum order of {least} {instrument.quote} at {price}; {plain(instrument.floor_qty(base))} works",
         )
     works = (base * max(config.end_price, price) * count).quantize(ONE) + 1
     fewer = int((config.total_amount_quote or ZERO) / (base * config.end_price))
-    raise GridRefused(
+    raise PlanRefused(
         "total_amount_quote",
         f"{config.total_amount_quote} over {count} levels is below the minimum order of {least} {instrument.quote} each; "
         f"{plain(works)} works, or at most {fewer} levels",

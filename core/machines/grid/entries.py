@@ -128,9 +128,7 @@ def _between(edges: list[Decimal], mid: Decimal) -> Wake:
     return Wake(low=edges[below] if below >= 0 else None, high=edges[above] if above < len(edges) else None)
 
 
-def _cap(
-    plan: GridPlan, levels: list[Level], able: list[int], mid: Decimal
-) -> tuple[list[int], list[int], Wake]:
+def _cap(plan: GridPlan, levels: list[Level], able: list[int], mid: Decimal) -> tuple[list[int], list[int], Wake]:
     most = plan.config.max_open_orders
     ranked = sorted(able, key=lambda i: (not _started(levels[i]), abs(plan.lines[i].entry_price - mid), i))
     if most is None or len(ranked) <= most:

@@ -17,7 +17,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.machine import LegFilled, MachineEvent, Note, Outcome, PlaceView, View, Wake
+from core.machine import LegFilled, LotCut, MachineEvent, Note, Outcome, PlaceView, View, Wake
 from core.machines.grid.adoption import adopted
 from core.machines.grid.barriers import HOLD, barrier_hit, barrier_wake
 from core.machines.grid.config import GridPlan
@@ -132,6 +132,8 @@ def adopt(plan: GridPlan, past: Past) -> GridState:
 
 
 def _fold(plan: GridPlan, draft: _Draft, event: MachineEvent, now: datetime) -> None:
+    if not isinstance(event, LegFilled | LotCut):
+        return  # refusals are the order layer's business, and a grid asks for no candles
     index, cycle = _place_of(event.lot_id)
     if index < 0 or index >= len(draft.levels):
         return

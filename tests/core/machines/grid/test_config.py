@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from core.machines.grid.config import GridRefused, make_plan
+from core.machines.grid.config import PlanRefused, make_plan
 from core.values import total
 from tests.core.worlds import D, grid, instrument, swap
 
@@ -62,11 +62,19 @@ def test_a_mistake_is_refused_with_its_key(changes: dict[str, Any], word: str) -
         ({"levels": 400, "end_price": 104}, "levels"),
         ({"levels": None, "min_spread_between_orders": "0.5"}, "min_spread_between_orders"),
     ],
-    ids=["short on spot", "below a tick", "off the lot", "below the minimum", "too little", "eaten by fees", "too wide"],
+    ids=[
+        "short on spot",
+        "below a tick",
+        "off the lot",
+        "below the minimum",
+        "too little",
+        "eaten by fees",
+        "too wide",
+    ],
 )
 def test_what_the_exchange_does_not_allow_is_refused(changes: dict[str, Any], key: str) -> None:
     """The plan names the field that stands in the way."""
-    with pytest.raises(GridRefused) as refused:
+    with pytest.raises(PlanRefused) as refused:
         make_plan(grid(**changes), instrument())
     assert refused.value.key == key
     assert str(refused.value).startswith(f"{key}: ")
@@ -77,7 +85,7 @@ def test_what_the_exchange_does_not_allow_is_refused(changes: dict[str, Any], ke
 def test_the_amount_named_in_a_refusal_works(levels: int, least: int) -> None:
     """Whoever follows the message is not refused again."""
     small = {"amount_base": None, "levels": levels, "min_order_amount_quote": least}
-    with pytest.raises(GridRefused) as refused:
+    with pytest.raises(PlanRefused) as refused:
         make_plan(grid(**small, total_amount_quote=levels), instrument())
     works = refused.value.reason.split("; ")[1].split()[0]
     assert make_plan(grid(**small, total_amount_quote=works), instrument())

@@ -10,6 +10,7 @@ from core.machines.grid import machine
 from core.machines.grid.config import GridPlan, make_plan
 from core.machines.grid.state import Entering, GridState, Holding, Level, Waiting
 from core.orders import Role
+from core.values import Side
 from tests.core.machines.grid.test_barriers import view
 from tests.core.worlds import D, after, grid, instrument, swap
 
@@ -112,7 +113,7 @@ def test_the_cap_moves_with_the_price() -> None:
 
 def fill(name: str, qty: str, price: str = "98") -> LegFilled:
     """An entry's fill."""
-    return LegFilled(name, Role.ENTRY, name[1:], D(qty), D(qty), D(price), after(1))
+    return LegFilled(name, Role.ENTRY, name[1:], D(qty), D(qty), D(price), after(1), Side.BUY)
 
 
 def test_a_started_entry_keeps_its_place() -> None:

@@ -8,6 +8,7 @@ from core.machine import LegFilled, LotCut, MachineEvent
 from core.machines.grid import machine
 from core.machines.grid.state import Closed, Closing, Entering, GridState, Holding, Level, Running, Waiting, read_level
 from core.orders import Kind, Role
+from core.values import Side
 from tests.core.machines.grid.test_barriers import view
 from tests.core.machines.grid.test_entries import at, plan
 from tests.core.worlds import T0, D, after
@@ -18,7 +19,9 @@ NOW = after(9)
 def filled(name: str, qty: str, net: str | None = None) -> LegFilled:
     """A fill of a leg."""
     role = Role.ENTRY if name.startswith("e") else Role.EXIT
-    return LegFilled(name, role, name[1:], D(qty), D(net or qty), D(100), NOW)
+    return LegFilled(
+        name, role, name[1:], D(qty), D(net or qty), D(100), NOW, Side.BUY if role is Role.ENTRY else Side.SELL
+    )
 
 
 def entering(bought: str, held: str, sold: str = "0") -> Entering:

@@ -1,0 +1,37 @@
+"""Every strategy the house knows, by the word that stands under `kind` in a portfolio file.
+
+A strategy is a package in `core/machines`: a configuration, a way to make it ready, and a machine. It becomes usable by
+one row in `KINDS` and one name in `AnyBot`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from core.machine import Machine, Prepared
+from core.machines.grid import config as grid_config
+from core.machines.grid import machine as grid_machine
+from core.market import Instrument, Market
+
+
+class Prepare(Protocol):
+    """Makes a configuration ready for its instruments; raises `PlanRefused` where their rules do not allow it."""
+
+    def __call__(self, config: Any, instruments: Mapping[Market, Instrument], /) -> Prepared:
+        """Return the plan and what the engine must know beside it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One strategy: its machine and how a configuration is made ready for it."""
+
+    machine: Machine
+    prepare: Prepare
+
+
+AnyBot = grid_config.GridConfig
+
+KINDS: dict[str, Kind] = {
+    "grid": Kind(grid_machine, grid_config.prepare),
+}
