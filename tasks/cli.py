@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "control": ("tasks.commands.control", "pause, resume, halt, flatten, cancel, close a lot, release"),
     "dashboard": ("tasks.commands.dashboard", "show the published copy as a web page on 127.0.0.1"),
     "sql": ("tasks.commands.sql", "read-only SQL on the published copy"),
+    "rebuild": ("tasks.commands.rebuild", "rebuild a lost store from the exchange alone"),
     "doctor": ("tasks.commands.doctor", "check configuration, pins, clock and stores"),
 }
 

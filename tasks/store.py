@@ -180,15 +180,15 @@ class Store:
             [venue],
         ).fetchone() or (None, None)
 
-    def commit_step(self, step: Step, *, tick_id: int, now: datetime, facts: Iterable[Fact] = ()) -> None:
-        """Store all that a step produced, in one transaction, before anything of it is sent.
+    def commit_step(
+        self, step: Step, *, tick_id: int, now: datetime, facts: Iterable[Fact] = (), found: bool = False
+    ) -> None:
+        """Store all that a step produced, in one transaction, before anything of it is sent; else raise and store nothing.
 
-        Of `facts` (what the step was given) balances, funding payments and words of control are kept too. Whatever goes
-        wrong is raised and nothing of the step is stored: it must not be acted on then. Raises `duckdb.Error`,
-        `AmountRefused`, `StoreLost`.
+        Of `facts` (what the step was given) balances, funding payments and words of control are kept too. `found`: its
+        orders are new here, though nobody sends them. Raises `duckdb.Error`, `AmountRefused`, `StoreLost`.
         """
-        at = self._recording_time(now)
-        known = self._known
+        at, known = self._recording_time(now), self._known
         changes = lot_changes(step, known.lots, known.bots)
         count = step.world.numbering.txn_id
         lots = [
@@ -203,7 +203,7 @@ class Store:
         first = self._decisions_of(tick_id)
         with self._transaction():
             self._begin_day(at)
-            self._write_orders(step, at)
+            self._write_orders(step, at, found=found)
             write.insert(self._con, write.FILLS, rows_of.fill_rows(step, realized_by_fill(step, changes), at))
             write.insert(self._con, write.LEDGER, [rows_of.entry_row(entry, at) for entry in step.entries])
             write.update(self._con, write.LOTS, [row for row, new in lots if not new])
@@ -311,9 +311,10 @@ class Store:
         write.upsert(self._con, table, [row for row, new in rows if new])
         write.update(self._con, table, [row for row, new in rows if not new])
 
-    def _write_orders(self, step: Step, at: datetime) -> None:
+    def _write_orders(self, step: Step, at: datetime, *, found: bool) -> None:
         # A client id that was sent before is refused by the primary key: it would be a second order under one name.
-        placed = {intent.order.client_id for intent in step.intents if isinstance(intent, Place)}
+        placed = {one.client_id for one in step.orders if found}
+        placed |= {intent.order.client_id for intent in step.intents if isinstance(intent, Place)}
         late = self._late_orders(step)
         new = [rows_of.order_row(order, step.world, at) for order in step.orders if order.client_id in placed]
         old = [
