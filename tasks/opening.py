@@ -215,7 +215,7 @@ async def _choose_feed(portfolio: Portfolio, venue: VenueConfig, wanted: str) ->
         return FeedChoice(wanted, None, {})
     from tasks.live_feed import LivePrices  # imports ccxt, which takes a second
 
-    symbols = sorted({bot.symbol for bot in portfolio.bots if bot.venue == venue.id})
+    symbols = sorted({symbol for bot in portfolio.bots for name, symbol in bot.markets() if name == venue.id})
     source = LivePrices(venue.exchange, venue.market, venue.api_url, venue.id)
     if await source.probe(PROBE_TIMEOUT_S):
         await source.start(symbols)
@@ -239,14 +239,16 @@ def _feeds(
 ) -> dict[str, Feed]:
     feeds: dict[str, Feed] = {}
     for bot in portfolio.bots:
-        if bot.venue != venue.id or bot.symbol in feeds:
-            continue
-        if choice.kind == "candles":
-            feeds[bot.symbol] = candle_feed(portfolio, path, bot, epoch)
-        elif choice.kind == "live":
-            feeds[bot.symbol] = live_feed(choice.source, bot, venue.exchange)
-        else:
-            feeds[bot.symbol] = synthetic_feed(portfolio, bot, rules[venue.id, bot.symbol], epoch)
+        for market in bot.markets():
+            symbol = market[1]
+            if market[0] != venue.id or symbol in feeds:
+                continue
+            if choice.kind == "candles":
+                feeds[symbol] = candle_feed(portfolio, path, market, epoch, long=bot.direction_at(market) != "SELL")
+            elif choice.kind == "live":
+                feeds[symbol] = live_feed(choice.source, symbol, venue.exchange)
+            else:
+                feeds[symbol] = synthetic_feed(portfolio, rules[market], epoch)
     return feeds
 
 
@@ -258,10 +260,10 @@ def _paper_venue(
     feeds: dict[str, Feed],
     kind: str,
 ) -> PaperVenue:
-    mine = [spec for spec in specs.values() if spec.instrument.venue == venue.id]
-    leverage = max((bot.leverage for bot in portfolio.bots if bot.venue == venue.id), default=1)
+    mine = [one for spec in specs.values() for one in spec.instruments if one.venue == venue.id]
+    leverage = max((b.leverage for b in portfolio.bots if venue.id in dict(b.markets())), default=1)
     return PaperVenue(
-        venue.id, folder / "paper" / f"{venue.id}.sqlite", {s.instrument.symbol: s.instrument for s in mine}, feeds,
+        venue.id, folder / "paper" / f"{venue.id}.sqlite", {one.symbol: one for one in mine}, feeds,
         fill_rules(portfolio.feed, kind), opening_of(venue, specs), leverage,
     )  # fmt: skip
 

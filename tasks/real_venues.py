@@ -31,7 +31,9 @@ async def open_accounts(portfolio: Portfolio, undo: AsyncExitStack) -> dict[str,
             continue
         if config.api_key is None or config.secret is None:
             raise Refused(f"{portfolio.mode} mode needs keys", key=f"venues[{index}].api_key", accepted='"${NAME}"')
-        leverage = {bot.symbol: bot.leverage for bot in portfolio.bots if bot.venue == config.id}
+        leverage = {
+            symbol: bot.leverage for bot in portfolio.bots for name, symbol in bot.markets() if name == config.id
+        }
         try:
             venue = CcxtVenue(
                 config.id, config.exchange, config.market, portfolio.mode, config.api_url,
@@ -63,7 +65,7 @@ def recall_orders(venues: Mapping[str, Venue], store: Store) -> None:
 
 def symbols_at(portfolio: Portfolio, venue: VenueConfig) -> list[str]:
     """List the symbols that bots trade at a venue."""
-    return sorted({bot.symbol for bot in portfolio.bots if bot.venue == venue.id})
+    return sorted({symbol for bot in portfolio.bots for name, symbol in bot.markets() if name == venue.id})
 
 
 async def refuse_other_stores(
