@@ -7,6 +7,9 @@ from core.engine.world import Mode, Unwind
 from core.facts import Action, Command
 from core.orders import Leg, Role
 
+# The incident of a bot that was rebuilt from the exchange alone; it stands until the bot is released (RULES 9d).
+REBUILT = "rebuilt"
+
 
 @dataclass(frozen=True, slots=True)
 class Permit:
@@ -65,6 +68,8 @@ def obey(draft: Draft, bot: BotDraft, command: Command) -> None:
     outcome = _apply(bot, command, said)
     if command.action is Action.CANCEL:
         bot.cancelled_at = draft.now
+    if command.action is Action.RELEASE:
+        draft.all_clear(REBUILT, bot.spec.bot_id, "bot")
     draft.note(bot.spec.bot_id, "control", command.action.value, f"{outcome} ({said})")
     bot.dirty.update(bot.works)
 

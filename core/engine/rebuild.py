@@ -23,6 +23,7 @@ from typing import Any
 
 from core.engine.booking import STRANGER, book_fill, book_trade
 from core.engine.bot import level_state
+from core.engine.control import REBUILT
 from core.engine.draft import BotDraft, Draft, open_draft, thaw
 from core.engine.recall import legs_to_recall, recall_works
 from core.engine.world import Bot, BotSpec, LevelRow, Limits, Mode, Step, World
@@ -36,8 +37,6 @@ from core.recovery import Adopts, Finding, Past, RebuildRefused, Told, orders_of
 from core.values import ZERO, Side, plain, total
 
 LATCH = "rebuilt from the exchange alone; exits only until control release"
-# The incident of a bot that was rebuilt; its release resolves it.
-REBUILT = "rebuilt"
 _AT_ONCE = Wake(deadline=datetime(1970, 1, 1))
 
 
@@ -104,7 +103,7 @@ def rebuild(
     )  # fmt: skip
     for quote in told.quotes:
         replay.draft.quotes[quote.venue, quote.symbol] = quote
-    rules = {(one.venue, one.symbol): one for spec in specs.values() for one in _instruments(spec)}
+    rules = {one.market: one for spec in specs.values() for one in spec.instruments}
     trades = sorted((fill for fill in told.trades if (fill.venue, fill.symbol) in rules), key=lambda fill: fill.ts)
     _open_accounts(replay, told, trades, rules)
     for fill in trades:
@@ -118,10 +117,6 @@ def rebuild(
     if told.since is not None:
         replay.find("", "history", f"trades and orders before {told.since:%Y-%m-%d %H:%M} UTC could not be read")
     return Rebuilt(replay.steps[-1].world, tuple(replay.steps), tuple(replay.findings))
-
-
-def _instruments(spec: BotSpec) -> tuple[Instrument, ...]:
-    return (spec.instrument,)
 
 
 def _open_accounts(
