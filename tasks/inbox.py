@@ -36,8 +36,8 @@ class ControlRefused(ValueError):
 def submit(data_dir: Path | str, bot: str, action: str, who: str, note: str, argument: str = "") -> int:
     """Put one word for one bot into the inbox; returns its number.
 
-    `argument` names the lot for close-lot. Raises `ControlRefused` for an unknown word, a missing bot or
-    sender, or a close-lot without a lot; whether the bot and the lot exist is for the tick to say, in the journal.
+    `argument` names the lot for close-lot, the incident for acknowledge. Raises `ControlRefused` for an unknown word, a
+    missing bot, sender, lot or incident; whether they exist is for the tick to say, in the journal.
     """
     try:
         word = Action(action)
@@ -48,6 +48,8 @@ def submit(data_dir: Path | str, bot: str, action: str, who: str, note: str, arg
             raise ControlRefused(f"{name} is empty; say {'which bot it is for' if name == 'bot' else 'who asks'}")
     if word is Action.CLOSE_LOT and not argument:
         raise ControlRefused("close-lot needs the lot to close; `gridkeeper status` lists the open ones")
+    if word is Action.ACKNOWLEDGE and not argument:
+        raise ControlRefused("acknowledge needs the incident's key (kind/bot/subject); `gridkeeper status` lists them")
     with _open(data_dir) as con:
         con.execute(_FIRST_NUMBER, (int(_now().replace(tzinfo=UTC).timestamp()),))
         done = con.execute(
