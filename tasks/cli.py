@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("tasks.commands.status", "show bots, levels and why each is or is not working"),
     "report": ("tasks.commands.report", "write the HTML report and its pictures"),
     "backtest": ("tasks.commands.backtest", "backtest one bot over candles"),
+    "sweep": ("tasks.commands.sweep", "backtest many configurations of one bot, tested out of sample"),
     "candles": ("tasks.commands.candles", "import or check candles"),
     "control": ("tasks.commands.control", "pause, resume, halt, flatten, cancel, close a lot, release"),
     "dashboard": ("tasks.commands.dashboard", "show the published copy as a web page on 127.0.0.1"),

@@ -1,0 +1,195 @@
+"""Runs configurations of a sweep over its stretches of candles: the part that every runner calls, in any process.
+
+A job is plain data and a candle file, so that it can travel; candles are read once per process and shared by all
+configurations. What comes back depends on nothing but the job, so every runner gives the same rows to the digit.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.engine import BotSpec
+from core.kernel import ArraySeries
+from core.portfolio import Portfolio
+from core.values import ZERO, plain
+from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
+from tasks.backtesting import Options, curve_of, run_spec
+from tasks.candles_read import CandleRefused, read_candles
+from tasks.equity import DAY_MS, DAYS_A_YEAR
+from tasks.errors import Refused
+from tasks.kernel_tables import CORE_DOES_IT, Columns, columns_of, units_of
+from tasks.settings import check
+from tasks.sweep_vary import apply
+
+Row = dict[str, Any]
+# A spread below what floats resolve beside the returns is none (as in `core.metrics`).
+NOTHING = 1e-12
+FIGURES = (
+    "fills", "fills_initial", "round_trips", "net_pnl", "realized_pnl", "unrealized_pnl", "grid_profit", "fees", "funding",
+    "capital_quote", "final_equity", "exposure_max", "max_drawdown", "sharpe", "sortino", "win_rate",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that decides a sweep's results: a portfolio of one bot (plain data, no secrets), candles, rules, stretches.
+
+    `segments` are ranges of bars, first inclusive and last exclusive, each run from a fresh start.
+    """
+
+    raw: dict[str, Any]
+    candles: str
+    from_: datetime | None
+    to: datetime | None
+    options: Options
+    segments: tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the configurations of a job share in one process: the candles, whole and by stretch and scale."""
+
+    series: ArraySeries
+    timeframe: str
+    columns: dict[tuple[int, int, int], tuple[Columns, NDArray[np.int64]]] = field(
+        default_factory=dict[tuple[int, int, int], tuple[Columns, NDArray[np.int64]]]
+    )
+
+    def cut(self, segment: tuple[int, int], scale: int) -> tuple[Columns, NDArray[np.int64]]:
+        """Return a stretch's columns at a scale, and the last bar of each UTC day in it."""
+        key = (*segment, scale)
+        if key not in self.columns:
+            made = columns_of(self.series.between(*segment), self.timeframe, scale)
+            self.columns[key] = made, day_ends(made.ts)
+        return self.columns[key]
+
+
+def run_chunk(job: Job, numbered: Sequence[tuple[int, Mapping[str, str]]]) -> list[Row]:
+    """Run some configurations, each over every segment; rows in the order given, then by segment."""
+    from tasks.kernel_run import Room
+
+    path = Path(job.candles)
+    state = path.stat()
+    shared = read_shared(job.candles, job.from_, job.to, state.st_size, state.st_mtime_ns)
+    room = Room()
+    rows: list[Row] = []
+    for number, values in numbered:
+        rows += _configuration(job, shared, room, number, values)
+    return rows
+
+
+@lru_cache(maxsize=2)
+def read_shared(candles: str, from_: datetime | None, to: datetime | None, _size: int, _changed_ns: int) -> Shared:
+    """Read a candle file, once per process while it does not change; raises `Refused` where it can't be read."""
+    try:
+        series, report = read_candles(candles, from_=from_, to=to)
+    except CandleRefused as refused:
+        raise Refused(str(refused), key="--candles") from None
+    return Shared(series, report.timeframe)
+
+
+def day_ends(ts_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the indices of the last bar of each UTC day."""
+    return np.append(np.flatnonzero(np.diff(ts_ms // DAY_MS)), len(ts_ms) - 1)
+
+
+def prepare(raw: Mapping[str, Any], values: Mapping[str, str]) -> tuple[Portfolio, BotSpec]:
+    """Check one configuration like a file's; raises `Refused` where the models or the exchange's rules do not allow it."""
+    portfolio = check({**raw, "bots": [apply(raw["bots"][0], values)]}, {})
+    bot = portfolio.bots[0]
+    rules = instruments_of(portfolio, {}, {})
+    return portfolio, spec_of(bot, rules[bot.venue, bot.symbol], paper_token(portfolio.id), key="bots[0]")
+
+
+def _configuration(job: Job, shared: Shared, room: Any, number: int, values: Mapping[str, str]) -> list[Row]:
+    head: Row = {"number": number, "values": dict(values)}
+    try:
+        portfolio, spec = prepare(job.raw, values)
+    except Refused as refused:
+        reason = f"{refused.key}: {refused.reason}"
+        return [{**head, "segment": i, "engine": "", "refused": reason} for i in range(len(job.segments))]
+    rows: list[Row] = []
+    for i, segment in enumerate(job.segments):
+        found = _on_kernel(job, shared, room, portfolio, spec, segment)
+        if found is None:
+            found = _on_core(job, shared, portfolio, spec, segment)
+        rows.append({**head, "segment": i, "refused": None, **found})
+    return rows
+
+
+def _on_kernel(
+    job: Job, shared: Shared, room: Any, portfolio: Portfolio, spec: BotSpec, segment: tuple[int, int]
+) -> Row | None:
+    # None: only the core can do it.
+    from tasks.kernel_run import run_grid
+
+    bot = portfolio.bots[0]
+    if job.options.engine != "kernel" or bot.kind != "grid":
+        return None
+    opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
+    try:
+        columns, ends = shared.cut(segment, units_of(spec, shared.series.scale).price_scale)
+        quote = opening.get(spec.instrument.quote, ZERO)
+        made = run_grid(bot, spec, columns, job.options, limits_of(portfolio), quote, room)
+    except Refused as refused:
+        if refused.accepted == CORE_DOES_IT:
+            return None
+        raise
+    return {"engine": "kernel", **_kernel_figures(made, ends)}
+
+
+def _kernel_figures(made: Any, ends: NDArray[np.int64]) -> Row:
+    from core.grid_table import S_INITIAL
+    from tasks.kernel_run import drawdown_of, flows_of, sums_of
+
+    sums, capital = sums_of(made), made.spec.capital_quote
+    fall, exposure = drawdown_of(made)
+    flows, columns = flows_of(made), made.columns
+    at = np.append(0, ends)
+    count = np.searchsorted(flows.bar, at, side="right")
+    # The same sums in the same order as `tasks.kernel_run.curve_of`, at these bars alone.
+    base, cash = np.append(0.0, flows.base)[count], np.append(0.0, flows.cash)[count]
+    equity = float(capital) + cash + base * (columns.close[at] / 10.0**columns.scale)
+    return {
+        "fills": len(made.log), "fills_initial": int(made.scalars[S_INITIAL]), "round_trips": sums.round_trips,
+        "net_pnl": plain(sums.net), "realized_pnl": plain(sums.realized), "unrealized_pnl": plain(sums.floating),
+        "grid_profit": plain(sums.grid_profit), "fees": plain(sums.fees), "funding": plain(ZERO),
+        "capital_quote": plain(capital), "final_equity": plain(capital + sums.net),
+        "exposure_max": plain(Decimal(repr(exposure)).quantize(Decimal("0.01"))), "max_drawdown": fall,
+        "win_rate": sums.won / sums.round_trips if sums.round_trips else None, **_ratios(equity),
+    }  # fmt: skip
+
+
+def _on_core(job: Job, shared: Shared, portfolio: Portfolio, spec: BotSpec, segment: tuple[int, int]) -> Row:
+    bot = portfolio.bots[0]
+    made = run_spec(portfolio, bot, spec, shared.series.between(*segment), shared.timeframe, job.options)
+    curve = curve_of(made)
+    daily = np.append(curve.equity[0], curve.equity[day_ends(curve.ts_ms)])
+    return {"engine": "core", **{name: made.figures[name] for name in FIGURES}, **_ratios(daily)}
+
+
+def _ratios(daily: NDArray[np.float64]) -> Row:
+    # Ratios of daily equity, and the sums of powers of its returns, from which later moments are made. The formulas of
+    # `core.metrics` over an array: to some 14 digits its results, in a tenth of the time.
+    if float(daily.min()) <= 0:
+        return {"sharpe": None, "sortino": None, "returns_sums": None}
+    returns = daily[1:] / daily[:-1] - 1.0
+    count = len(returns)
+    sums = [float(count), *(float((returns**k).sum()) for k in range(1, 5))]
+    nothing = NOTHING * float(np.abs(returns).max(initial=0.0))
+    centre, year = sums[1] / max(count, 1), math.sqrt(DAYS_A_YEAR)
+    spread = math.sqrt(float(((returns - centre) ** 2).sum()) / (count - 1)) if count > 1 else 0.0
+    below = math.sqrt(float((np.minimum(returns, 0.0) ** 2).sum()) / max(count, 1)) if count > 1 else 0.0
+    return {
+        "sharpe": centre / spread * year if spread > nothing else None,
+        "sortino": centre / below * year if below > nothing else None,
+        "returns_sums": sums,
+    }
