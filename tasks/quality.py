@@ -6,6 +6,7 @@ A series whose rule of severity error is broken stops what depends on it; the me
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,8 @@ class Gate:
         return self._docs / "index.html"
 
     def _name(self, key: SeriesKey) -> str:
-        name = str(key)
+        # Names become parts of its pages' paths.
+        name = re.sub(r"[^A-Za-z0-9._ -]+", "-", str(key))
         self._used[name] = self._used.get(name, 0) + 1
         return name if self._used[name] == 1 else f"{name} ({self._used[name]})"
 

@@ -212,6 +212,7 @@ def test_the_pages_are_closed_and_of_one_run(tmp_path: Path) -> None:
     pages = list(folder.rglob("*.html"))
     assert index in pages
     assert all("default-src 'self'" in page.read_text() for page in pages)
+    assert [page for page in pages if "validations" in str(page) and "BTC-USDT" in str(page)]
     assert not [page for page in pages if "ETH" in str(page)]
 
 
