@@ -75,13 +75,13 @@ class _Views:
         span, bot_id = _span(request), request.path_params["bot_id"]
         return await self._answer(lambda copy: dashboard_data.bot(copy, self.history, bot_id, span))
 
-    async def incidents(self, request: Request) -> Response:
+    async def incidents(self, _: Request) -> Response:
         return await self._answer(dashboard_data.incidents)
 
-    async def ticks(self, request: Request) -> Response:
+    async def ticks(self, _: Request) -> Response:
         return await self._answer(dashboard_data.ticks)
 
-    async def backtests(self, request: Request) -> Response:
+    async def backtests(self, _: Request) -> Response:
         return await self._answer(dashboard_runs.backtests)
 
     async def backtest(self, request: Request) -> Response:
@@ -126,7 +126,7 @@ class _Views:
         return write(columns, rows, perf_counter() - started)
 
 
-async def _page(request: Request) -> Response:
+async def _page(_: Request) -> Response:
     return FileResponse(ASSETS / "page.html", media_type="text/html; charset=utf-8")
 
 
@@ -159,7 +159,7 @@ def _as_table(columns: list[str], rows: list[tuple[Any, ...]], took_s: float) ->
     return _json({"columns": columns, "rows": rows, "took_ms": round(took_s * 1000, 1)})
 
 
-def _as_csv(columns: list[str], rows: list[tuple[Any, ...]], took_s: float) -> Response:
+def _as_csv(columns: list[str], rows: list[tuple[Any, ...]], _: float) -> Response:
     headers = {"Content-Disposition": 'attachment; filename="gridkeeper.csv"'}
     return Response(csv_text(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
 

@@ -18,17 +18,20 @@ RAW_MAX_S = 172_800.0
 FILLS_MAX, ORDERS_MAX, JOURNAL_MAX, TICKS_MAX, INCIDENTS_MAX = 400, 300, 60, 240, 300
 EARLIEST = datetime(1970, 1, 1)
 _TODAY = """
-SELECT time_bucket(to_seconds($step_s), ts) AS at, bot_id, max_by(equity, ts)::DOUBLE AS equity,
+SELECT max(ts) AS at, bot_id, max_by(equity, ts)::DOUBLE AS equity,
     min(equity)::DOUBLE AS low, max(equity)::DOUBLE AS high, max_by(price, ts)::DOUBLE AS price,
     min(price)::DOUBLE AS price_low, max(price)::DOUBLE AS price_high, max_by(exposure, ts)::DOUBLE AS exposure,
     max_by(inventory, ts)::DOUBLE AS inventory
-FROM {rows} WHERE ts >= $since AND ($bot IS NULL OR bot_id = $bot) GROUP BY 1, 2 ORDER BY 1, 2"""
+FROM {rows} WHERE ts >= $since AND ($bot IS NULL OR bot_id = $bot)
+GROUP BY time_bucket(to_seconds($step_s), ts), bot_id ORDER BY 1, 2"""
 
 
 def as_of(copy: Copy) -> Row:
     """Whose copy this is and how old; `prices` says where prices come from."""
     made_at = copy.moment("published_at")
-    last = copy.rows("SELECT tick_id, started_at, ended_at, now, quiet, note FROM ticks_today ORDER BY tick_id DESC LIMIT 1")
+    last = copy.rows(
+        "SELECT tick_id, started_at, ended_at, now, quiet, note FROM ticks_today ORDER BY tick_id DESC LIMIT 1"
+    )
     return {
         "portfolio": copy.meta.get("portfolio", ""), "mode": copy.meta.get("mode", ""),
         "prices": copy.meta.get("prices", ""), "synthetic": copy.meta.get("synthetic") == "true",
@@ -44,7 +47,7 @@ def portfolio(copy: Copy, history: History, span: str) -> Row:
     return {
         "as_of": as_of(copy), "bots": bots, "totals": _totals(bots), "peak": _peak(copy),
         "incidents": copy.rows("SELECT * FROM report_incidents WHERE standing LIMIT 50"),
-        "series": series(copy, history, span, None), "days": days(copy, history, None, 14),
+        "series": series(copy, history, span, None), "days": days(copy, None, 14),
     }  # fmt: skip
 
 
@@ -63,13 +66,10 @@ def bot(copy: Copy, history: History, bot_id: str, span: str) -> Row | None:
     return {
         "as_of": as_of(copy), "bot": found[0],
         "levels": copy.rows("SELECT * FROM report_levels WHERE bot_id = ? ORDER BY level", [bot_id]),
-        "lots": copy.rows("SELECT * FROM report_lots WHERE bot_id = ? AND standing", [bot_id]),
+        "lots": _lots(copy, bot_id),
         "orders": _orders(copy, bot_id), "fills": fills, "series": series(copy, history, span, bot_id),
-        "days": days(copy, history, bot_id, 30), "bridge": bridge(copy, history, found[0]),
-        "journal": copy.rows(
-            "SELECT ts, tick_id, subject, decision, reason FROM journal_today WHERE bot_id = ? "
-            f"ORDER BY tick_id DESC, n DESC LIMIT {JOURNAL_MAX}", [bot_id],  # noqa: S608
-        ),
+        "days": days(copy, bot_id, 30), "bridge": bridge(copy, history, found[0]),
+        "journal": _journal(copy, bot_id),
         "incidents": copy.rows("SELECT * FROM report_incidents WHERE bot_id = ? AND standing", [bot_id]),
     }  # fmt: skip
 
@@ -90,7 +90,7 @@ def series(copy: Copy, history: History, span: str, bot_id: str | None) -> Row:
     return {"step_s": step_s, "points": past + _points(copy, "equity_today", since, bot_id, step_s)}
 
 
-def days(copy: Copy, history: History, bot_id: str | None, count: int) -> list[Row]:
+def days(copy: Copy, bot_id: str | None, count: int) -> list[Row]:
     """Fills, volume, realized, fees and funding (quote) of the newest days, per bot, newest first."""
     first = (_until(copy) - timedelta(days=count)).date()
     return copy.rows(
@@ -138,7 +138,9 @@ def incidents(copy: Copy) -> Row:
 def ticks(copy: Copy) -> Row:
     """How long ticks took: by the hour over two days, and the newest one by one."""
     since = _until(copy) - timedelta(days=2)
-    timed = f"(SELECT *, epoch(ended_at - started_at) * 1000 AS took_ms FROM {copy.since('ticks', since)} WHERE now >= ?)"  # noqa: S608
+    timed = (
+        f"(SELECT *, epoch(ended_at - started_at) * 1000 AS took_ms FROM {copy.since('ticks', since)} WHERE now >= ?)"  # noqa: S608
+    )
     hours = copy.rows(
         "SELECT date_trunc('hour', started_at) AS hour, count(*) AS ticks, count(*) FILTER (quiet) AS quiet_ticks, "  # noqa: S608
         "quantile_cont(took_ms, 0.5) AS p50_ms, quantile_cont(took_ms, 0.99) AS p99_ms, max(took_ms) AS max_ms, "
@@ -167,6 +169,25 @@ def _orders(copy: Copy, bot_id: str) -> list[Row]:
     )
 
 
+def _lots(copy: Copy, bot_id: str) -> list[Row]:
+    # As in report_lots; a lot that is not empty stands in the copy itself, whatever day it is from.
+    return copy.rows(
+        "SELECT l.lot_id, l.side, l.opened_at, l.qty, l.cost, l.cost::DOUBLE / l.qty::DOUBLE AS average_price, "
+        "(m.price::DOUBLE * l.qty::DOUBLE - l.cost::DOUBLE) * CASE l.side WHEN 'buy' THEN 1 ELSE -1 END AS unrealized "
+        "FROM lots_today AS l LEFT JOIN marks AS m ON m.bot_id = l.bot_id WHERE l.bot_id = ? AND l.qty > 0 "
+        "ORDER BY l.opened_at, l.lot_id",
+        [bot_id],
+    )
+
+
+def _journal(copy: Copy, bot_id: str) -> list[Row]:
+    return copy.rows(
+        "SELECT ts, tick_id, subject, decision, reason FROM journal_today WHERE bot_id = ? "  # noqa: S608
+        f"ORDER BY tick_id DESC, n DESC LIMIT {JOURNAL_MAX}",
+        [bot_id],
+    )
+
+
 def _hedge(copy: Copy, history: History, bot_id: str) -> Any:
     history.fill(copy.bound)
     past = sum(row["realized"] for row in history.days(bot_id) if row["role"] == "hedge")
@@ -183,7 +204,16 @@ def _totals(bots: list[Row]) -> list[Row]:
     for row in bots:
         total = sums.setdefault(row["quote_asset"], {"asset": row["quote_asset"], "bots": 0})
         total["bots"] += 1
-        for name in ("capital_quote", "equity", "net_pnl", "grid_profit", "unrealized", "fees", "funding", "exposure_at_cost"):
+        for name in (
+            "capital_quote",
+            "equity",
+            "net_pnl",
+            "grid_profit",
+            "unrealized",
+            "fees",
+            "funding",
+            "exposure_at_cost",
+        ):
             total[name] = total.get(name, 0) + (row[name] or 0)
     return list(sums.values())
 

@@ -17,10 +17,10 @@ from tasks.dashboard_copy import Row, days_of
 # Files read at a time: an answer that waits for the lock waits for one such piece.
 DAYS_AT_ONCE = 64
 _EQUITY = """
-SELECT time_bucket(INTERVAL 1 HOUR, ts) AS at, bot_id, max_by(equity, ts)::DOUBLE AS equity, min(equity)::DOUBLE AS low,
+SELECT max(ts) AS at, bot_id, max_by(equity, ts)::DOUBLE AS equity, min(equity)::DOUBLE AS low,
     max(equity)::DOUBLE AS high, max_by(price, ts)::DOUBLE AS price, min(price)::DOUBLE AS price_low,
     max(price)::DOUBLE AS price_high, max_by(exposure, ts)::DOUBLE AS exposure, max_by(inventory, ts)::DOUBLE AS inventory
-FROM {rows} GROUP BY ALL"""
+FROM {rows} GROUP BY time_bucket(INTERVAL 1 HOUR, ts), bot_id"""
 _FILLS = """
 SELECT ts::DATE AS day, bot_id, role, count(*) AS fills, sum(quote_qty)::DOUBLE AS volume_quote,
     coalesce(sum(realized), 0)::DOUBLE AS realized, coalesce(sum(fee_quote), 0)::DOUBLE AS fees
@@ -56,11 +56,12 @@ class History:
     def buckets(self, since: datetime, bot_id: str | None, step_s: int) -> list[Row]:
         """Equity of the days that are over, in pieces of `step_s` seconds (an hour at least), oldest first."""
         return self._ask(
-            "SELECT time_bucket(to_seconds(?), at) AS at, bot_id, max_by(equity, e.at) AS equity, min(low) AS low, "
+            "SELECT max(e.at) AS at, bot_id, max_by(equity, e.at) AS equity, min(low) AS low, "
             "max(high) AS high, max_by(price, e.at) AS price, min(price_low) AS price_low, max(price_high) AS price_high, "
             "max_by(exposure, e.at) AS exposure, max_by(inventory, e.at) AS inventory "
-            "FROM equity AS e WHERE e.at >= ? AND (? IS NULL OR bot_id = ?) GROUP BY 1, 2 ORDER BY 1, 2",
-            [step_s, since, bot_id, bot_id],
+            "FROM equity AS e WHERE e.at >= ? AND (? IS NULL OR bot_id = ?) "
+            "GROUP BY time_bucket(to_seconds(?), e.at), bot_id ORDER BY 1, 2",
+            [since, bot_id, bot_id, step_s],
         )
 
     def days(self, bot_id: str | None) -> list[Row]:
@@ -105,4 +106,3 @@ def bucket_s(span_s: float, points_max: int = 400) -> int:
         if span_s / step_s <= points_max:
             return step_s
     return 2_592_000
-

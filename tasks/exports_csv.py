@@ -16,11 +16,12 @@ from core.values import plain
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a CSV document with a header line; lines end with CR LF (RFC 4180)."""
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, header: bool = True) -> str:
+    """Return CSV, with a header line unless it goes on with a document; lines end with CR LF (RFC 4180)."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([cell(name) for name in columns])
+    if header:
+        writer.writerow([cell(name) for name in columns])
     writer.writerows([cell(value) for value in row] for row in rows)
     return out.getvalue()
 

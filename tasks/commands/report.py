@@ -1,6 +1,7 @@
-"""`gridkeeper report`: the HTML report of a running portfolio, with its pictures."""
+"""`gridkeeper report`: the HTML report of a running portfolio with its pictures, or an export of its books as CSV."""
 
 import argparse
+from datetime import datetime
 from pathlib import Path
 
 from tasks.commands.backtest import moment
@@ -16,17 +17,58 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="from_", type=moment, metavar="DATE", help="first moment, UTC")
     parser.add_argument("--to", type=moment, metavar="DATE", help="first moment not to show, UTC")
     parser.add_argument("--out", metavar="DIR", help="where to write (default: reports/ in the data directory)")
+    parser.add_argument(
+        "--export", choices=("fills", "round-trips", "tax"), help="write this as CSV instead of the report"
+    )
+    parser.add_argument("--lots", choices=("fifo", "lifo", "average"), help="how sales are matched in `--export tax`")
+    parser.add_argument(
+        "--year", type=int, metavar="Y", help="the year of `--export tax` (UTC), in place of --from, --to"
+    )
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Write the report; raises `Refused` where nothing was published yet."""
+    place = find_place(args)
+    out = Path(args.out) if args.out is not None else place.data_dir / "reports"
+    if args.export is not None:
+        return _export(args, place.data_dir, out)
+    if args.lots is not None or args.year is not None:
+        raise Refused("belongs to --export tax", key="--lots, --year", accepted="--export tax --lots fifo --year 2026")
     from tasks.report import write_report
     from tasks.sql_query import QueryRefused
 
-    place = find_place(args)
-    out = Path(args.out) if args.out is not None else place.data_dir / "reports"
     try:
         files = [str(path) for path in write_report(place.data_dir, out, args.from_, args.to)]
     except QueryRefused as refused:
         raise Refused(str(refused), key="data_dir", accepted="a portfolio that has run") from None
     return Outcome({"files": files}, lambda: print("\n".join(f"wrote {file}" for file in files)))
+
+
+def _export(args: argparse.Namespace, data_dir: Path, out: Path) -> Outcome:
+    from tasks.exports import ExportRefused, Kind, Span, write_export
+    from tasks.exports_lots import Method
+    from tasks.sql_query import QueryRefused
+
+    kind, span, name = Kind(args.export), Span(args.from_, args.to), args.export
+    if kind is Kind.TAX:
+        # The method decides the sum, so nobody gets one that they did not name.
+        if args.lots is None or (args.year is None) == (args.from_ is None and args.to is None):
+            raise Refused(
+                "a method, and either a year or a span, must be named", key="--export tax",
+                accepted="--lots fifo|lifo|average with --year Y, or with --from and --to",
+            )  # fmt: skip
+        if args.year is not None:
+            if not 1970 <= args.year <= 9998:
+                raise Refused(f"{args.year} is no year of these books", key="--year", accepted="1970 to 9998")
+            span = Span(datetime(args.year, 1, 1), datetime(args.year + 1, 1, 1))
+        name = f"tax-{args.year or 'span'}-{args.lots}"
+    elif args.lots is not None or args.year is not None:
+        raise Refused("belongs to --export tax", key="--lots, --year", accepted="--export tax --lots fifo --year 2026")
+    path = out / f"{name}.csv"
+    try:
+        rows = write_export(data_dir, kind, path, span, Method(args.lots or "fifo"))
+    except QueryRefused as refused:
+        raise Refused(str(refused), key="data_dir", accepted="a portfolio that has run") from None
+    except ExportRefused as refused:
+        raise Refused(str(refused), key="fills", accepted="a rate for every fee") from None
+    return Outcome({"files": [str(path)], "rows": rows}, lambda: print(f"wrote {path} ({rows} rows)"))

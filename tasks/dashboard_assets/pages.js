@@ -163,7 +163,7 @@ function levelsTable(data) {
   return table("Levels", [
     { name: "Level", right: true, value: (l) => count(l.level) },
     { name: "State", value: (l) => chip(...stateOf(l)) },
-    { name: "Why not", wrap: true, value: (l) => l.reason || "" },
+    ...(data.levels.some((l) => l.reason) ? [{ name: "Why not", wrap: true, value: (l) => l.reason || "" }] : []),
     { name: `Entry (${quote})`, right: true, value: (l) => plain(l.entry_price) },
     { name: `Exit (${quote})`, right: true, value: (l) => plain(l.exit_price) },
     { name: `Rests at (${quote})`, right: true, value: (l) => plain(l.resting_price) },
