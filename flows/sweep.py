@@ -14,7 +14,7 @@ from tasks.sweep_form import key_of, markdown_of, run_sweep
 @flow(name="sweep", retries=0, persist_result=False)
 def sweep(
     portfolio: Annotated[str, Field(description="The portfolio file; mode and feed are ignored")],
-    candles: Annotated[str, Field(description="[VENUE=]PATH of a candle file")],
+    candles: Annotated[list[str], Field(min_length=1, description="[VENUE=]PATH of candle files")],
     vary: Annotated[list[str], Field(min_length=1, description="NAME=FROM:TO:COUNT or NAME=X,Y,Z, one a line")],
     bot: Annotated[
         str | None, Field(pattern="^[a-z0-9]{1,8}$", description="Which bot, where there are several")
@@ -36,7 +36,7 @@ def sweep(
 
     Args:
         portfolio: the portfolio file.
-        candles: the candle file, as PATH or VENUE=PATH.
+        candles: candle files, each as PATH or VENUE=PATH.
         vary: fields of the bot and their values.
         bot: which bot, where the file has several.
         draws: so many combinations at random; all of them when left out. seed: of these.

@@ -87,7 +87,7 @@ def backtest(
     """
     portfolio = load_portfolio(file)
     index, bot = choose_bot(portfolio, bot_id)
-    series, timeframe, remarks = _read(candles, bot, from_, to)
+    series, timeframe, remarks = read_series(candles, bot, from_, to)
     rules = instruments_of(portfolio, {}, {})
     spec = spec_of(bot, rules, paper_token(portfolio.id), key=f"bots[{index}]")
     remarks += [
@@ -216,10 +216,13 @@ def _open_wallet(world: World, venue: str, opening: dict[str, Decimal], series: 
     return advance(world, [BalanceRead(venue, asset, amount, now) for asset, amount in opening.items()], now).world
 
 
-def _read(
+def read_series(
     candles: Sequence[str], bot: AnyBot, from_: datetime | None, to: datetime | None
 ) -> tuple[list[CandleSeries], str, list[str]]:
-    """Read the series of every market of a bot, in the order of its markets; all must have one timeframe."""
+    """Read the series of every market of a bot, in the order of its markets, their timeframe, and remarks.
+
+    Raises `Refused` where a file is missing or can't be read, or where timeframes differ.
+    """
     named = dict(one.split("=", 1) for one in candles if "=" in one)
     unnamed = [one for one in candles if "=" not in one]
     found: list[CandleSeries] = []
@@ -239,7 +242,14 @@ def _read(
         remarks += [text for text in said if text not in remarks]
     if len(set(timeframes)) > 1:
         raise Refused(f"timeframes differ: {', '.join(timeframes)}", key="--candles", accepted="files of one timeframe")
-    return found, timeframes[0], remarks
+    if len(found) == 1:
+        return found, timeframes[0], remarks
+    from tasks.candles_align import align
+
+    together, left_out = align(found)
+    if left_out:
+        remarks.append(f"{left_out} candles of {bot.symbol} are missing in another market: nothing was decided there")
+    return [*together], timeframes[0], remarks
 
 
 def _read_one(path: str, from_: datetime | None, to: datetime | None) -> tuple[CandleSeries, str, list[str]]:

@@ -8,7 +8,7 @@ test of what was chosen on the one before. Every stretch starts afresh, with the
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from tasks.backtesting import Options, choose_bot
 from tasks.errors import Refused
 from tasks.progress import Progress
 from tasks.settings import check, data_dir
-from tasks.sweep_run import Job, Row, Shared, prepare, read_shared
+from tasks.sweep_run import Job, Row, Shared, prepare, shared_of
 from tasks.sweep_runners import RUNNERS, Numbered
 from tasks.sweep_stats import Trial, summary_of, trials_of
 from tasks.sweep_store import SweepStore, sweep_id
@@ -41,7 +41,7 @@ class Request:
 
     portfolio: str
     bot: str | None
-    candles: str
+    candles: tuple[str, ...]
     vary: tuple[str, ...]
     options: Options
     from_: datetime | None = None
@@ -75,14 +75,13 @@ def sweep(asked: Request) -> Sweep:
     index, bot = choose_bot(portfolio, asked.bot)
     varied = [parse_vary(text, type(bot)) for text in asked.vary]
     chosen = configurations(varied, asked.draws, asked.seed)
-    path = _candles(asked.candles, bot.venue, bot.symbol)
-    state = path.stat()
-    shared = read_shared(str(path), asked.from_, asked.to, state.st_size, state.st_mtime_ns)
-    segments = segments_of(len(shared.series), asked.walk_forward)
     job = Job(
-        raw={**raw, "bots": [raw["bots"][index]]}, candles=str(path), from_=asked.from_, to=asked.to,
-        options=asked.options, segments=segments,
+        raw={**raw, "bots": [raw["bots"][index]]}, candles=tuple(_absolute(text) for text in asked.candles),
+        from_=asked.from_, to=asked.to, options=asked.options, segments=(),
     )  # fmt: skip
+    shared = shared_of(job)
+    segments = segments_of(len(shared.series), asked.walk_forward)
+    job = replace(job, segments=segments)
     _refuse_hopeless(job, chosen)
     name = sweep_id(job, chosen, code_version())
     place = data_dir(portfolio, asked.portfolio)
@@ -103,7 +102,7 @@ def sweep(asked: Request) -> Sweep:
         summary,
         resumed,
         time.monotonic() - began,
-        [*remarks, *_remarks(trials, summary)],
+        [*shared.remarks, *remarks, *_remarks(trials, summary)],
     )
 
 
@@ -140,14 +139,10 @@ def _read(file: str) -> tuple[dict[str, Any], Portfolio]:
     return bare, check(bare, os.environ)
 
 
-def _candles(text: str, venue: str, symbol: str) -> Path:
+def _absolute(text: str) -> str:
+    # Workers may run in other folders. Files that are not there are refused by the reader.
     name, is_named, path = text.partition("=")
-    if is_named and name not in {venue, f"{venue}:{symbol}"}:
-        raise Refused(f"no candles for {venue}", key="--candles", accepted=f"{venue}=FILE or FILE")
-    file = Path(path if is_named else text)
-    if not file.is_file():
-        raise Refused(f"no file {file}", key="--candles", accepted="a CSV, Parquet or feather file of candles")
-    return file.resolve()
+    return f"{name}={Path(path).resolve()}" if is_named else str(Path(text).resolve())
 
 
 def _refuse_hopeless(job: Job, chosen: Sequence[dict[str, str]]) -> None:

@@ -9,7 +9,7 @@ from tasks.errors import Refused
 
 
 def run_sweep(
-    portfolio: str, candles: str, vary: Sequence[str], *, bot: str | None, draws: int | None, seed: int,
+    portfolio: str, candles: Sequence[str], vary: Sequence[str], *, bot: str | None, draws: int | None, seed: int,
     walk_forward: int | None, from_: datetime | None, to: datetime | None, intrabar: str, fill: str, latency_s: float,
     engine: str, runner: str, processes: int | None, out: str | None,
 ) -> dict[str, Any]:  # fmt: skip
@@ -22,7 +22,7 @@ def run_sweep(
         raise Refused(f"{first} is not before {end}", key="from_", accepted="an earlier time")
     made = sweep(
         Request(
-            portfolio=portfolio, bot=bot, candles=candles, vary=tuple(vary), draws=draws, seed=seed,
+            portfolio=portfolio, bot=bot, candles=tuple(candles), vary=tuple(vary), draws=draws, seed=seed,
             options=Options(intrabar=intrabar, fill=fill, latency_s=latency_s, engine=engine), from_=first, to=end,
             walk_forward=walk_forward, runner=runner, processes=processes,
         )

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from core.engine import BotSpec
 from core.kernel import ArraySeries
+from core.machines.grid.config import GridConfig
 from core.portfolio import Portfolio
 from core.values import ZERO, plain
 from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
-from tasks.backtesting import Options, curve_of, run_spec
-from tasks.candles_read import CandleRefused, read_candles
+from tasks.backtesting import Options, curve_of, read_series, run_spec
 from tasks.equity import DAY_MS, DAYS_A_YEAR
 from tasks.errors import Refused
 from tasks.kernel_tables import CORE_DOES_IT, Columns, columns_of, units_of
@@ -46,7 +46,7 @@ class Job:
     """
 
     raw: dict[str, Any]
-    candles: str
+    candles: tuple[str, ...]
     from_: datetime | None
     to: datetime | None
     options: Options
@@ -57,11 +57,17 @@ class Job:
 class Shared:
     """What the configurations of a job share in one process: the candles, whole and by stretch and scale."""
 
-    series: ArraySeries
+    tracks: tuple[ArraySeries, ...]
     timeframe: str
+    remarks: tuple[str, ...] = ()
     columns: dict[tuple[int, int, int], tuple[Columns, NDArray[np.int64]]] = field(
         default_factory=dict[tuple[int, int, int], tuple[Columns, NDArray[np.int64]]]
     )
+
+    @property
+    def series(self) -> ArraySeries:
+        """The candles of the bot's first market, which count the bars."""
+        return self.tracks[0]
 
     def cut(self, segment: tuple[int, int], scale: int) -> tuple[Columns, NDArray[np.int64]]:
         """Return a stretch's columns at a scale, and the last bar of each UTC day in it."""
@@ -76,9 +82,7 @@ def run_chunk(job: Job, numbered: Sequence[tuple[int, Mapping[str, str]]]) -> li
     """Run some configurations, each over every segment; rows in the order given, then by segment."""
     from tasks.kernel_run import Room
 
-    path = Path(job.candles)
-    state = path.stat()
-    shared = read_shared(job.candles, job.from_, job.to, state.st_size, state.st_mtime_ns)
+    shared = shared_of(job)
     room = Room()
     rows: list[Row] = []
     for number, values in numbered:
@@ -86,14 +90,25 @@ def run_chunk(job: Job, numbered: Sequence[tuple[int, Mapping[str, str]]]) -> li
     return rows
 
 
+def shared_of(job: Job) -> Shared:
+    """Return a job's candles, read once per process while their files do not change; raises `Refused`."""
+    files = [Path(text.partition("=")[2] or text) for text in job.candles]
+    states = tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file())
+    bot = check(dict(job.raw), {}).bots[0]
+    return _read_shared(job.candles, bot, job.from_, job.to, states)
+
+
 @lru_cache(maxsize=2)
-def read_shared(candles: str, from_: datetime | None, to: datetime | None, _size: int, _changed_ns: int) -> Shared:
-    """Read a candle file, once per process while it does not change; raises `Refused` where it can't be read."""
-    try:
-        series, report = read_candles(candles, from_=from_, to=to)
-    except CandleRefused as refused:
-        raise Refused(str(refused), key="--candles") from None
-    return Shared(series, report.timeframe)
+def _read_shared(
+    candles: tuple[str, ...],
+    bot: Any,
+    from_: datetime | None,
+    to: datetime | None,
+    _states: tuple[tuple[int, int], ...],
+) -> Shared:
+    series, timeframe, remarks = read_series(candles, bot, from_, to)
+    tracks: Any = series  # every reader gives an ArraySeries
+    return Shared(tuple(tracks), timeframe, tuple(remarks))
 
 
 def day_ends(ts_ms: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -106,7 +121,7 @@ def prepare(raw: Mapping[str, Any], values: Mapping[str, str]) -> tuple[Portfoli
     portfolio = check({**raw, "bots": [apply(raw["bots"][0], values)]}, {})
     bot = portfolio.bots[0]
     rules = instruments_of(portfolio, {}, {})
-    return portfolio, spec_of(bot, rules[bot.venue, bot.symbol], paper_token(portfolio.id), key="bots[0]")
+    return portfolio, spec_of(bot, rules, paper_token(portfolio.id), key="bots[0]")
 
 
 def _configuration(job: Job, shared: Shared, room: Any, number: int, values: Mapping[str, str]) -> list[Row]:
@@ -132,7 +147,7 @@ def _on_kernel(
     from tasks.kernel_run import run_grid
 
     bot = portfolio.bots[0]
-    if job.options.engine != "kernel" or bot.kind != "grid":
+    if job.options.engine != "kernel" or not isinstance(bot, GridConfig):
         return None
     opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
     try:
@@ -170,7 +185,9 @@ def _kernel_figures(made: Any, ends: NDArray[np.int64]) -> Row:
 
 def _on_core(job: Job, shared: Shared, portfolio: Portfolio, spec: BotSpec, segment: tuple[int, int]) -> Row:
     bot = portfolio.bots[0]
-    made = run_spec(portfolio, bot, spec, shared.series.between(*segment), shared.timeframe, job.options)
+    first, last = (shared.series.ts_ms(segment[0]), shared.series.ts_ms(segment[1] - 1))
+    cut = [one.between(one.index_at(first), one.index_at(last + 1)) for one in shared.tracks]
+    made = run_spec(portfolio, bot, spec, cut, shared.timeframe, job.options)
     curve = curve_of(made)
     daily = np.append(curve.equity[0], curve.equity[day_ends(curve.ts_ms)])
     return {"engine": "core", **{name: made.figures[name] for name in FIGURES}, **_ratios(daily)}

@@ -25,7 +25,7 @@ from tasks.sweep_run import FIGURES, Job, Row
 # Another batch process keeps the store for seconds: rows wait in memory meanwhile.
 BUSY_WAIT_S = 10.0
 BUSY_STEP_S = 0.2
-_MONEY = {
+MONEY = {
     "net_pnl", "realized_pnl", "unrealized_pnl", "grid_profit", "fees", "funding", "capital_quote", "final_equity",
     "exposure_max",
 }  # fmt: skip
@@ -33,7 +33,10 @@ _MONEY = {
 
 def sweep_id(job: Job, configurations: Sequence[Mapping[str, str]], code: str) -> str:
     """Return the id of a sweep: a digest of candles, configurations, rules, stretches and the version of the program."""
-    digest = hashlib.sha256(Path(job.candles).read_bytes())
+    digest = hashlib.sha256()
+    for text in job.candles:
+        name, is_named, path = text.partition("=")
+        digest.update(name.encode() + Path(path if is_named else text).read_bytes())
     said = [job.raw, job.from_, job.to, asdict(job.options), job.segments, list(configurations), code]
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
     return digest.hexdigest()[:16]
@@ -56,7 +59,8 @@ class SweepStore:
                 "INSERT INTO sweeps VALUES (?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL) ON CONFLICT DO NOTHING",
                 [
                     self._name, now, self._portfolio, self._bot["id"], self._bot["kind"], self._bot["symbol"],
-                    Path(self._job.candles).name, json.dumps({v.name: v.values for v in varied}),
+                    ", ".join(Path(text.partition("=")[2] or text).name for text in self._job.candles),
+                    json.dumps({v.name: v.values for v in varied}),
                     json.dumps(asdict(self._job.options), default=str), json.dumps(self._times), configurations,
                 ],
             )  # fmt: skip
@@ -89,7 +93,7 @@ class SweepStore:
         rows = [{name: values[at[name]] for name in names} for values in found.fetchall()]
         for row in rows:
             row["values"] = json.loads(row.pop("config"))
-            row |= {name: _plain(row[name]) for name in _MONEY}
+            row |= {name: _plain(row[name]) for name in MONEY}
         return rows
 
     def _insert(self, con: duckdb.DuckDBPyConnection, rows: Sequence[Row], now: datetime) -> None:
@@ -113,7 +117,7 @@ class SweepStore:
         }  # fmt: skip
         for name in FIGURES:
             value = row.get(name)
-            found[name] = Decimal(value) if name in _MONEY and value is not None else value
+            found[name] = Decimal(value) if name in MONEY and value is not None else value
         return found
 
 

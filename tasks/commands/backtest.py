@@ -2,9 +2,11 @@
 
 import argparse
 from datetime import UTC, datetime
+from typing import Any
 
 from tasks.errors import Refused
 from tasks.outcome import Outcome
+from tasks.settings import data_dir, load_portfolio
 
 EXAMPLE = "example: gridkeeper backtest --portfolio examples/paper.yaml --candles btc.parquet --out out"
 
@@ -53,12 +55,26 @@ def run(args: argparse.Namespace) -> Outcome:
         raise Refused("the kernel keeps no journal to report from", key="--out", accepted="--engine core")
     options = Options(intrabar=args.intrabar, fill=args.fill, latency_s=args.latency, engine=args.engine)
     made = backtest(args.portfolio, args.bot, args.candles, options, args.from_, args.to)
-    data = {**made.figures, "warnings": made.remarks}
+    data = {**made.figures, "run_id": _keep(made, args.portfolio), "warnings": made.remarks}
     if args.out is not None:
         from tasks.backtest_files import write_files
 
         data["files"] = [str(path) for path in write_files(made, args.out)]
     return Outcome(data, lambda: _show(data), top_level=True)
+
+
+def _keep(made: Any, file: str) -> str | None:
+    # In the market store of a portfolio that has one; a store that is taken becomes a remark.
+    portfolio = load_portfolio(file)
+    place = data_dir(portfolio, file)
+    if not place.is_dir():
+        return None
+    from tasks.backtest_store import keep_backtest  # only now: importing it costs as much as a short backtest
+
+    run_id, why_not = keep_backtest(made, place, portfolio.id)
+    if why_not is not None:
+        made.remarks.append(why_not)
+    return run_id
 
 
 def _show(data: dict) -> None:

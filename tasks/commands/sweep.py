@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLE
     parser.add_argument("--portfolio", required=True, metavar="F")
     parser.add_argument("--bot", metavar="ID", help="which bot, where the file has several")
-    parser.add_argument("--candles", required=True, metavar="[VENUE=]PATH")
+    parser.add_argument("--candles", required=True, action="append", metavar="[VENUE=]PATH")
     parser.add_argument(
         "--vary", required=True, action="append", metavar="NAME=A:B:N|X,Y,Z",
         help="a field of the bot, nested with points: N values from A to B, or a list",
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> Outcome:
         raise Refused(f"{args.from_} is not before --to {args.to}", key="--from", accepted="an earlier date")
     made = sweep(
         Request(
-            portfolio=args.portfolio, bot=args.bot, candles=args.candles, vary=tuple(args.vary),
+            portfolio=args.portfolio, bot=args.bot, candles=tuple(args.candles), vary=tuple(args.vary),
             options=Options(intrabar=args.intrabar, fill=args.fill, latency_s=args.latency, engine=args.engine),
             from_=args.from_, to=args.to, draws=args.random, seed=args.seed, walk_forward=args.walk_forward,
             runner=args.runner, processes=args.processes,

@@ -30,7 +30,7 @@ def asked(tmp_path: Path) -> Request:
     candles = write_candles(tmp_path / "candles.csv", CANDLES)
     file = write_portfolio(tmp_path, candles)
     return Request(
-        portfolio=str(file), bot=None, candles=str(candles), vary=VARY, options=Options(engine="kernel"), processes=1
+        portfolio=str(file), bot=None, candles=(str(candles),), vary=VARY, options=Options(engine="kernel"), processes=1
     )
 
 
@@ -52,9 +52,9 @@ def test_every_row_is_the_backtest_of_its_configuration(asked: Request, tmp_path
     text = Path(asked.portfolio).read_text().replace("levels: 20", "levels: 15, triple_barrier: {stop_loss: 0.02}")
     other = tmp_path / "other.yaml"
     other.write_text(text)
-    shared = sweep_run.read_shared(made.job.candles, None, None, 0, 0)
+    shared = sweep_run.shared_of(made.job)
     first = shared.series.bar(made.job.segments[1][0]).ts
-    alone = backtest(other, None, [asked.candles], asked.options, first, None)
+    alone = backtest(other, None, asked.candles, asked.options, first, None)
     assert row["fills"] > 10
     for name in sweep_run.FIGURES:
         wanted = alone.figures[name]
@@ -75,7 +75,7 @@ def test_core_and_kernel_give_the_same_rows(asked: Request) -> None:
 
 def test_what_the_kernel_refuses_runs_on_the_core(asked: Request) -> None:
     """A configuration with a field that only the core knows is run there, and said so."""
-    made = sweep(replace(asked, vary=("max_open_orders=3,200", "levels=5,6"), candles=asked.candles))
+    made = sweep(replace(asked, vary=("max_open_orders=3,200", "levels=5,6")))
     assert [row["engine"] for row in made.rows] == ["core"] * 4 + ["kernel"] * 4
     assert any("needed the core engine" in text for text in made.remarks)
 
@@ -103,7 +103,7 @@ def test_a_cluster_gives_the_same_rows(asked: Request, tmp_path: Path, runner: s
     alone = sweep(asked)
     rows = kept(tmp_path, money)
     forget(asked)
-    words = [sys.executable, "-m", "tasks.cli", "sweep", "--portfolio", asked.portfolio, "--candles", asked.candles]
+    words = [sys.executable, "-m", "tasks.cli", "sweep", "--portfolio", asked.portfolio, "--candles", asked.candles[0]]
     varied = [word for text in VARY for word in ("--vary", text)]
     # A process of its own: it starts a Prefect server for the time of the sweep.
     done = subprocess.run(
@@ -197,7 +197,7 @@ def test_a_sweep_without_an_allowed_configuration_is_refused(asked: Request, tmp
 
 def test_the_command_prints_and_writes(asked: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One JSON document with walk-forward, Pareto and luck beside the winner; the files lie in --out."""
-    words = ["sweep", "--portfolio", asked.portfolio, "--candles", asked.candles, "--out", str(tmp_path / "out")]
+    words = ["sweep", "--portfolio", asked.portfolio, "--candles", asked.candles[0], "--out", str(tmp_path / "out")]
     assert main([*words, "--vary", VARY[0], "--vary", VARY[1], "--walk-forward", "3", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)["data"]
     assert {"deflated_sharpe", "walk_forward", "pareto", "rank_correlation", "net_pnl_out_of_sample"} <= data.keys()
