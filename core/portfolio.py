@@ -52,12 +52,14 @@ class VenueConfig(Strict):
 class FeedConfig(Strict):
     """Where paper prices come from, and how honest the paper venue fills (RULES 16, 18b).
 
-    `speed` is "candle" (each tick sees the next candle) or a factor of real time. `latency_s` delays what is sent along a
-    candle's path; live and synthetic prices need none, there the tick itself is late.
+    `paths` and `funding` name files by VENUE or VENUE:SYMBOL. `speed` is "candle" (each tick sees the next candle) or a
+    factor of real time. `latency_s` delays what is sent along a candle's path; live and synthetic prices need none, there
+    the tick itself is late.
     """
 
     kind: Literal["auto", "live", "candles", "synthetic"] = "auto"
     paths: dict[str, str] = Field(default_factory=dict[str, str])
+    funding: dict[str, str] = Field(default_factory=dict[str, str])
     speed: Literal["candle"] | Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = 1
     seed: int = 1
     intrabar: Literal["adaptive", "ohlc", "olhc", "worst"] = "adaptive"
@@ -71,9 +73,10 @@ class FeedConfig(Strict):
         if self.kind == "candles" and not self.paths:
             message = "paths: a candles feed needs paths: {VENUE: FILE}"
             raise ValueError(message)
-        if self.kind != "candles" and self.paths:
-            message = "paths: belong to kind: candles"
-            raise ValueError(message)
+        for name in ("paths", "funding"):
+            if self.kind != "candles" and getattr(self, name):
+                message = f"{name}: belong to kind: candles"
+                raise ValueError(message)
         return self
 
 

@@ -107,8 +107,36 @@ def opening_of(venue: VenueConfig, specs: Mapping[str, BotSpec]) -> dict[str, De
     return {asset: max(need.quantize(Decimal(1)), _OPENING_LEAST) for asset, need in needs.items()}
 
 
-def candle_feed(portfolio: Portfolio, file: str | Path, market: Market, epoch: datetime, *, long: bool) -> Feed:
-    """Open the candle file of a market; raises `Refused` where there is none or it cannot be read."""
+def candle_feeds(portfolio: Portfolio, file: str | Path, epoch: datetime) -> dict[Market, Feed]:
+    """Open the candle file of every market; raises `Refused` where there is none or it cannot be read.
+
+    Markets that one bot trades together are played side by side: times that one of them lacks are left out, and all reach
+    their extremes in the order of the bot's first market (RULES 18b).
+    """
+    feeds: dict[Market, CandleFeed] = {}
+    for bot in portfolio.bots:
+        for market in bot.markets():
+            if market not in feeds:
+                feeds[market] = _candle_feed(portfolio, file, market, epoch, long=bot.direction_at(market) != "SELL")
+    for bot in portfolio.bots:
+        together = [feeds[market] for market in bot.markets()]
+        if len(together) > 1:
+            _play_together(together)
+    return dict(feeds)
+
+
+def _play_together(feeds: list[CandleFeed]) -> None:
+    from tasks.candles_align import align  # numpy is only needed here
+
+    aligned, _ = align([feed.series for feed in feeds])
+    for feed, series in zip(feeds, aligned, strict=True):
+        feed.series = series
+        if feed is not feeds[0]:
+            feed.leader = feeds[0].series
+            feed.long = feeds[0].long
+
+
+def _candle_feed(portfolio: Portfolio, file: str | Path, market: Market, epoch: datetime, *, long: bool) -> CandleFeed:
     from tasks.candles_read import CandleRefused, read_candles  # pyarrow is only needed here
 
     paths = portfolio.feed.paths
@@ -130,8 +158,26 @@ def candle_feed(portfolio: Portfolio, file: str | Path, market: Market, epoch: d
     return CandleFeed(
         series=series, symbol=symbol, timeframe=report.timeframe, intrabar=Intrabar(portfolio.feed.intrabar),
         speed=None if speed == "candle" else float(speed), epoch=epoch, label=f"candles of {path.name}",
-        long=long,
+        long=long, funding=_funding(portfolio, file, market),
     )  # fmt: skip
+
+
+def _funding(portfolio: Portfolio, file: str | Path, market: Market) -> tuple[tuple[int, Decimal, float], ...]:
+    from tasks.candles_funding import read_funding, with_intervals
+    from tasks.candles_report import CandleRefused
+
+    venue, symbol = market
+    texts = portfolio.feed.funding
+    key = f"{venue}:{symbol}" if f"{venue}:{symbol}" in texts else venue
+    if key not in texts or portfolio.venue(venue).market != "swap":
+        return ()
+    path = feed_path(texts[key], file)
+    if not path.is_file():
+        raise Refused(f"no file {path}", key=f"feed.funding.{key}", accepted="a file of funding rates")
+    try:
+        return with_intervals(read_funding(path))
+    except CandleRefused as refused:
+        raise Refused(str(refused), key=f"feed.funding.{key}") from None
 
 
 def synthetic_feed(portfolio: Portfolio, instrument: Instrument, epoch: datetime) -> Feed:

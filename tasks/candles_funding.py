@@ -48,6 +48,20 @@ def read_funding(path: str | Path) -> list[tuple[int, Decimal]]:
     return sorted(payments.items())
 
 
+def with_intervals(payments: Sequence[tuple[int, Decimal]]) -> tuple[tuple[int, Decimal, float], ...]:
+    """Add to each payment the interval, in seconds, that it is for: the time since the one before (RULES 18b).
+
+    The first one takes the interval of the second; after a hole in the data the usual interval (the median) stands in. A
+    single payment is taken to be for eight hours, Binance's usual interval.
+    """
+    if len(payments) < 2:
+        return tuple((ms, rate, 8 * 3600.0) for ms, rate in payments)
+    steps = np.diff(np.array([ms for ms, _ in payments], dtype=np.int64))
+    usual = int(np.median(steps))
+    spans = [int(step) if step < 2 * usual else usual for step in (steps[0], *steps)]
+    return tuple((ms, rate, span / 1000) for (ms, rate), span in zip(payments, spans, strict=True))
+
+
 def funding_gaps(payments: Sequence[tuple[int, Decimal]]) -> tuple[Gap, ...]:
     """List holes between payments of which at least one is missing at the series' usual interval (its median)."""
     if len(payments) < 3:

@@ -23,6 +23,7 @@ from core.facts import (
     FundingPaid,
     NotFound,
     PositionRead,
+    RateSeen,
     Refusal,
     Refused,
     Seen,
@@ -30,7 +31,7 @@ from core.facts import (
     Transfer,
     Unanswered,
 )
-from core.market import Instrument, Quote
+from core.market import Candle, Instrument, Quote
 from core.orders import Kind, Order
 from core.recovery import OwnOrder
 from core.values import ZERO, on_grid, plain
@@ -42,6 +43,7 @@ from tasks.exchange_errors import CLOCK, Op, Verdict
 from tasks.exchange_history import read_history
 from tasks.exchange_income import read_income
 from tasks.exchange_limiter import BUDGETS, Throttled
+from tasks.exchange_market import read_candles, read_rates
 from tasks.exchange_parse import contract_size, number, row_of, seen_of, text
 from tasks.exchange_quotes import instruments_of, market_of, read_quotes
 from tasks.exchange_reads import STOPS, AccountReader
@@ -58,6 +60,8 @@ ORDERS_PER_10_S = {"spot": 100, "swap": 300}
 
 class CcxtVenue:
     """One account at one exchange. `start` before anything else, `close` always."""
+
+    rates_are_free = False
 
     def __init__(
         self,
@@ -150,6 +154,14 @@ class CcxtVenue:
     async def income(self, symbols: Sequence[str], since: datetime, now: datetime) -> list[FundingPaid | Transfer]:
         """Read funding payments and transfers of a swap account since a time (Binance USD-M; elsewhere nothing)."""
         return await read_income(self.reader, symbols, since, now)
+
+    async def candles(self, symbol: str, timeframe_s: int, since: datetime, now: datetime) -> list[Candle]:
+        """Read finished candles that open from `since` on, oldest first; raises `ReadFailed`."""
+        return await read_candles(self.client, symbol, timeframe_s, since, now)
+
+    async def rates(self, symbols: Sequence[str], now: datetime) -> list[RateSeen]:
+        """Read the funding rate that each perpetual will next apply; raises `ReadFailed`."""
+        return await read_rates(self.client, self.id, symbols, now)
 
     async def history(self, symbols: Sequence[str], now: datetime) -> tuple[list[OwnOrder], datetime | None]:
         """Read every order of the symbols that the exchange still lists, and since when they are complete."""

@@ -6,14 +6,16 @@ run goes on where it was. Candle feeds give the same four points per candle as t
 
 import math
 import random
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from core.market import TIMEFRAME_S, Instrument, Intrabar, Quote, path, path_times
-from core.series import CandleSeries
+from core.facts import RateSeen
+from core.market import TIMEFRAME_S, Candle, Instrument, Intrabar, Quote, path, path_times
+from core.series import CandleSeries, ts_to_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Moment:
     cursor: int
     quote: Quote | None = None
     jump: bool = False
+    venue: str = ""
 
 
 class PriceSource(Protocol):
@@ -36,6 +39,14 @@ class PriceSource(Protocol):
 
     async def quotes(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
         """Read quotes; what cannot be trusted is left out."""
+        ...
+
+    async def candles(self, symbol: str, timeframe_s: int, since: datetime, now: datetime) -> list[Candle]:
+        """Read finished candles that open from `since` on."""
+        ...
+
+    async def rates(self, symbols: Sequence[str], now: datetime) -> list[RateSeen]:
+        """Read the funding rates that perpetuals will next apply."""
         ...
 
     async def close(self) -> None:
@@ -62,6 +73,18 @@ class Feed(Protocol):
         """How many ticks will bring something after `cursor`, where that is known."""
         ...
 
+    async def candles(self, timeframe_s: int, since: datetime, now: datetime) -> list[Candle]:
+        """Return finished candles that open from `since` on, oldest first, as far as the feed goes back."""
+        ...
+
+    async def rates(self, now: datetime) -> list[RateSeen]:
+        """Return the newest funding rate that is known by `now`, at most one; `market` names the symbol alone."""
+        ...
+
+    def payments(self, after: datetime, upto: datetime) -> list[tuple[datetime, Decimal]]:
+        """Return funding that falls due after one time and up to another: when, and the rate of notional."""
+        ...
+
     async def close(self) -> None:
         """Release what the feed holds."""
         ...
@@ -71,7 +94,9 @@ class Feed(Protocol):
 class CandleFeed:
     """Candles of a file. `speed` None gives one candle a tick; a factor plays them against the wall clock.
 
-    The cursor counts path points: four per candle. `epoch` is the wall-clock time at which the first candle opened.
+    The cursor counts path points: four per candle. `epoch` is the wall-clock time at which the first candle opened. A feed
+    beside a `leader` (candles of the same times) reaches its extremes in the leader's order. `funding` are rows of (time in
+    ms, rate of notional, interval in seconds), rising in time.
     """
 
     series: CandleSeries
@@ -84,6 +109,9 @@ class CandleFeed:
     kind: str = "candles"
     synthetic: bool = False
     long: bool = True
+    leader: CandleSeries | None = None
+    funding: tuple[tuple[int, Decimal, float], ...] = ()
+    _made: dict[int, CandleSeries] = field(default_factory=dict[int, CandleSeries])
 
     async def moments(self, cursor: int, clock: datetime) -> list[Moment]:
         """Return the rest of the next candle, or every point that the played time has reached."""
@@ -110,13 +138,51 @@ class CandleFeed:
         """Count the candles that are left, where each takes one tick."""
         return None if self.speed is not None else -(-(4 * len(self.series) - cursor) // 4)
 
+    async def candles(self, timeframe_s: int, since: datetime, now: datetime) -> list[Candle]:
+        """Return finished candles from the file, made longer where a machine wants longer ones."""
+        longer = self._longer(timeframe_s)
+        first = longer.index_at(ts_to_ms(since))
+        last = longer.index_at(ts_to_ms(now) - timeframe_s * 1000 + 1)
+        return [longer.bar(index) for index in range(first, last)]
+
+    async def rates(self, now: datetime) -> list[RateSeen]:
+        """Return the newest rate of the funding file that is known by now."""
+        now_ms = ts_to_ms(now)
+        index = bisect_right(self.funding, now_ms, key=lambda row: row[0])
+        if index == 0:
+            return []
+        ts_ms, rate, interval_s = self.funding[index - 1]
+        return [RateSeen(("", self.symbol), rate, interval_s, _stamp(ts_ms + int(interval_s * 1000)), _stamp(ts_ms))]
+
+    def payments(self, after: datetime, upto: datetime) -> list[tuple[datetime, Decimal]]:
+        """Return the rows of the funding file that fall due in between."""
+        first = bisect_right(self.funding, ts_to_ms(after), key=lambda row: row[0])
+        last = bisect_right(self.funding, ts_to_ms(upto), key=lambda row: row[0])
+        return [(_stamp(ts_ms), rate) for ts_ms, rate, _ in self.funding[first:last]]
+
+    def _longer(self, timeframe_s: int) -> CandleSeries:
+        if timeframe_s == TIMEFRAME_S[self.timeframe]:
+            return self.series
+        if timeframe_s not in self._made:
+            from tasks.candles_resample import resample  # numpy is only needed here
+
+            names = {seconds: name for name, seconds in TIMEFRAME_S.items()}
+            self._made[timeframe_s] = resample(self.series, names[timeframe_s], source=self.timeframe)  # type: ignore[arg-type]  every reader gives an ArraySeries
+        return self._made[timeframe_s]
+
     async def close(self) -> None:
         """Hold nothing."""
 
     def _candle(self, index: int) -> list[Moment]:
         candle = self.series.bar(index)
         times = path_times(candle.ts, TIMEFRAME_S[self.timeframe])
-        prices = path(candle, self.intrabar, long=self.long)
+        if self.leader is None:
+            prices = path(candle, self.intrabar, long=self.long)
+        else:
+            first = self.leader.bar(index)
+            high_first = path(first, self.intrabar, long=self.long)[1] == first.high
+            middle = (candle.high, candle.low) if high_first else (candle.low, candle.high)
+            prices = (candle.open, *middle, candle.close)
         return [
             Moment(at, self.symbol, price, 4 * index + number + 1)
             for number, (at, price) in enumerate(zip(times, prices, strict=True))
@@ -166,6 +232,30 @@ class SyntheticFeed:
         """Never ends."""
         return None
 
+    async def candles(self, timeframe_s: int, since: datetime, now: datetime) -> list[Candle]:
+        """Return finished candles of the walk, which begins with its first second."""
+        frame = timedelta(seconds=timeframe_s)
+        speed = self.speed or 1.0
+        at = max(_floor(since, frame), _floor(self.epoch, frame))
+        found: list[Candle] = []
+        while at + frame <= now:
+            first = max(int((at - self.epoch).total_seconds() * speed), 1)
+            last = int((at + frame - self.epoch).total_seconds() * speed)
+            # A minute's walk is told by its seconds; longer ones by every minute of theirs.
+            stride = max(timeframe_s // 60, 1)
+            prices = [self._moment(second, jump=False).price for second in range(first, max(last, first + 1), stride)]
+            found.append(Candle(at, prices[0], max(prices), min(prices), prices[-1], Decimal(0)))
+            at += frame
+        return found
+
+    async def rates(self, now: datetime) -> list[RateSeen]:  # noqa: ARG002  the port's signature
+        """Tell no funding: there is no market that could pay it."""
+        return []
+
+    def payments(self, after: datetime, upto: datetime) -> list[tuple[datetime, Decimal]]:  # noqa: ARG002  the port's signature
+        """Pay no funding."""
+        return []
+
     async def close(self) -> None:
         """Hold nothing."""
 
@@ -213,6 +303,7 @@ class LiveFeed:
     label: str
     kind: str = "live"
     synthetic: bool = False
+    _due: list[RateSeen] = field(default_factory=list[RateSeen])
 
     async def moments(self, cursor: int, clock: datetime) -> list[Moment]:
         """Read the market once; nothing where it could not be read or has not moved on."""
@@ -231,9 +322,30 @@ class LiveFeed:
         """Never ends."""
         return None
 
+    async def candles(self, timeframe_s: int, since: datetime, now: datetime) -> list[Candle]:
+        """Read the real market's finished candles."""
+        return await self.prices.candles(self.symbol, timeframe_s, since, now)
+
+    async def rates(self, now: datetime) -> list[RateSeen]:
+        """Read the real market's funding rate."""
+        found = await self.prices.rates([self.symbol], now)
+        self._due += [rate for rate in found if all(rate.next_at != known.next_at for known in self._due)]
+        return found
+
+    def payments(self, after: datetime, upto: datetime) -> list[tuple[datetime, Decimal]]:
+        """Return payments that fell due, at the last rate that was told before each."""
+        due = [rate for rate in self._due if after < rate.next_at <= upto]
+        self._due = [rate for rate in self._due if rate.next_at > upto]
+        return [(rate.next_at, rate.rate) for rate in due]
+
     async def close(self) -> None:
         """Close the connection."""
         await self.prices.close()
+
+
+def _floor(at: datetime, frame: timedelta) -> datetime:
+    zero = _stamp(0)
+    return zero + (at - zero) // frame * frame
 
 
 def _stamp(ts_ms: int) -> datetime:

@@ -11,11 +11,13 @@ from datetime import datetime, timedelta
 from core.facts import (
     Accepted,
     BalanceRead,
+    BarClosed,
     Fact,
     Fill,
     FundingPaid,
     NotFound,
     PositionRead,
+    RateSeen,
     Seen,
     SeenAs,
     Transfer,
@@ -24,6 +26,7 @@ from core.facts import (
 from core.market import Quote
 from core.orders import ClientId, Order, Status
 from core.reconcile import changed, ours, to_ask, trades_due, trades_since
+from tasks.market_news import read_news
 from tasks.session import Session
 from tasks.venue import KeepsIncome, Venue, VenueError
 
@@ -60,6 +63,7 @@ class _Readings:
     """What was read of a venue so far; it counts even where a later reading of the same tick fails."""
 
     quotes: list[Quote] = field(default_factory=list[Quote])
+    news: list[BarClosed | RateSeen] = field(default_factory=list[BarClosed | RateSeen])
     trades: list[Fill] = field(default_factory=list[Fill])
     orders: list[Seen | NotFound] = field(default_factory=list[Seen | NotFound])
     income: list[FundingPaid | Transfer] = field(default_factory=list[FundingPaid | Transfer])
@@ -68,7 +72,7 @@ class _Readings:
     def facts(self) -> list[Fact]:
         # Trades first: an order that is seen filled should find its trades already booked. Holdings last: they are held
         # against all that is booked.
-        return [*self.quotes, *self.trades, *self.orders, *self.income, *self.holdings]
+        return [*self.quotes, *self.news, *self.trades, *self.orders, *self.income, *self.holdings]
 
 
 def _unreadable(venue: str, reason: str, *, over: bool = False) -> Trouble:
@@ -112,6 +116,7 @@ async def answer_reads(session: Session, answers: Iterable[Fact], now: datetime)
 async def _read_venue(session: Session, venue: Venue, now: datetime, read: _Readings) -> None:
     symbols = session.symbols[venue.id]
     read.quotes += await venue.quotes(symbols, now)
+    read.news += await read_news(session, venue, now)
     listed = await venue.open_orders(symbols, now)
     known = ours(session.world, venue.id)
     read.orders += [one for one in listed if _is_news(known, one)]

@@ -7,8 +7,10 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from core.market import Instrument, Quote
+from core.facts import RateSeen
+from core.market import Candle, Instrument, Quote
 from tasks.exchange_client import CallFailed, Client
+from tasks.exchange_market import read_candles, read_rates
 from tasks.exchange_quotes import instruments_of, market_of, read_quotes
 from tasks.venue import ReadFailed
 
@@ -57,6 +59,14 @@ class LivePrices:
             except CallFailed as fault:
                 raise ReadFailed(f"{self.exchange}: clock: {fault}") from None
         return await read_quotes(self._client, self.venue, symbols, now)
+
+    async def candles(self, symbol: str, timeframe_s: int, since: datetime, now: datetime) -> list[Candle]:
+        """Read finished candles that open from `since` on; raises `ReadFailed`."""
+        return await read_candles(self._client, symbol, timeframe_s, since, now)
+
+    async def rates(self, symbols: Sequence[str], now: datetime) -> list[RateSeen]:
+        """Read the funding rate that each perpetual will next apply; raises `ReadFailed`."""
+        return await read_rates(self._client, self.venue, symbols, now)
 
     async def close(self) -> None:
         """Release connections; may be called twice."""

@@ -10,11 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from core.engine import BotSpec
-from core.market import Instrument
+from core.market import Instrument, Market
 from core.portfolio import Portfolio, VenueConfig
 from tasks import alerts
 from tasks.assemble import (
-    candle_feed,
+    candle_feeds,
     fill_rules,
     instruments_of,
     limits_of,
@@ -79,7 +79,8 @@ async def _open_paper(portfolio: Portfolio, path: Path, folder: Path) -> Session
     rules = instruments_of(portfolio, {v: kind.rules for v, kind in kinds.items()}, stored)
     specs = specs_of(portfolio, rules, paper_token(portfolio.id))
     epoch = _epoch(folder)
-    feeds = {v.id: _feeds(portfolio, path, v, kinds[v.id], rules, epoch) for v in portfolio.venues}
+    played = candle_feeds(portfolio, path, epoch) if any(k.kind == "candles" for k in kinds.values()) else {}
+    feeds = {v.id: _feeds(portfolio, played, v, kinds[v.id], rules, epoch) for v in portfolio.venues}
     with _told_apart(), ExitStack() as undo:
         store = open_store(folder)
         undo.callback(store.close)
@@ -231,7 +232,7 @@ async def _choose_feed(portfolio: Portfolio, venue: VenueConfig, wanted: str) ->
 
 def _feeds(
     portfolio: Portfolio,
-    path: Path,
+    played: Mapping[Market, Feed],
     venue: VenueConfig,
     choice: FeedChoice,
     rules: Mapping[tuple[str, str], Instrument],
@@ -244,7 +245,7 @@ def _feeds(
             if market[0] != venue.id or symbol in feeds:
                 continue
             if choice.kind == "candles":
-                feeds[symbol] = candle_feed(portfolio, path, market, epoch, long=bot.direction_at(market) != "SELL")
+                feeds[symbol] = played[market]
             elif choice.kind == "live":
                 feeds[symbol] = live_feed(choice.source, symbol, venue.exchange)
             else:

@@ -2,12 +2,26 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
-from core.facts import Accepted, BalanceRead, CancelRefused, Fill, NotFound, PositionRead, Refusal, Refused, Seen
-from core.market import Instrument, Quote
+from core.facts import (
+    Accepted,
+    BalanceRead,
+    CancelRefused,
+    Fill,
+    FundingPaid,
+    NotFound,
+    PositionRead,
+    RateSeen,
+    Refusal,
+    Refused,
+    Seen,
+    Transfer,
+)
+from core.market import Candle, Instrument, Quote
 from core.orders import Order
 from core.recovery import OwnOrder
 from core.simbook import FillRules
@@ -47,7 +61,8 @@ class PaperVenue:
         found: list[Moment] = []
         for symbol, feed in self.feeds.items():
             state = self._states.get(symbol)
-            found += await feed.moments(state.cursor if state else 0, clock)
+            moments = await feed.moments(state.cursor if state else 0, clock)
+            found += [replace(moment, venue=self.id) for moment in moments]
         return sorted(found, key=lambda moment: moment.at)
 
     @property
@@ -89,9 +104,10 @@ class PaperVenue:
             self.account.touches[moment.symbol] = (moment.quote.bid, moment.quote.ask)
         if moment.jump:
             self.account.jump(moment.symbol, self._last(moment), moment.at)
+        paid = self._pay_funding(moment)
         self.account.move(moment.symbol, self._last(moment), moment.at)
         self._states[moment.symbol] = FeedState(moment.cursor, moment.price, moment.at)
-        self._save({moment.symbol: self._states[moment.symbol]})
+        self._save({moment.symbol: self._states[moment.symbol]}, paid)
 
     async def quotes(self, symbols: Sequence[str], now: datetime) -> list[Quote]:  # noqa: ARG002  the port's signature
         """Return the simulated touch; stamped when the feed last moved, so that a stalled feed grows old."""
@@ -143,6 +159,27 @@ class PaperVenue:
             for s in symbols
         ]
 
+    async def income(self, symbols: Sequence[str], since: datetime, now: datetime) -> list[FundingPaid | Transfer]:  # noqa: ARG002  the port's signature
+        """Read funding that the account received or paid since a time."""
+        return [*self._books.income_since(self.id, since)]
+
+    async def candles(self, symbol: str, timeframe_s: int, since: datetime, now: datetime) -> list[Candle]:
+        """Read finished candles of a symbol's feed."""
+        return await self.feeds[symbol].candles(timeframe_s, since, now)
+
+    @property
+    def rates_are_free(self) -> bool:
+        """Whether a rate costs no request: played files tell theirs at once."""
+        return all(feed.kind != "live" for feed in self.feeds.values())
+
+    async def rates(self, symbols: Sequence[str], now: datetime) -> list[RateSeen]:
+        """Read the newest known funding rate of each symbol's feed."""
+        return [
+            replace(rate, market=(self.id, symbol))
+            for symbol in symbols
+            for rate in await self.feeds[symbol].rates(now)
+        ]
+
     async def place(self, order: Order, now: datetime) -> Accepted | Refused:
         """Take one order in; the answer is committed before it is given."""
         if self._books.order(order.client_id) is not None:
@@ -164,6 +201,15 @@ class PaperVenue:
             await feed.close()
         self._books.close()
 
+    def _pay_funding(self, moment: Moment) -> list[FundingPaid]:
+        # Paid on what was held before this moment's fills (RULES 18b).
+        state = self._states.get(moment.symbol)
+        if state is None or not self.account.instruments[moment.symbol].swap:
+            return []
+        due = self.feeds[moment.symbol].payments(state.at, moment.at)
+        paid = [self.account.fund(moment.symbol, rate, at) for at, rate in due]
+        return [one for one in paid if one is not None]
+
     def _last(self, moment: Moment) -> Decimal:
         # A last trade outside the touch is old news: what could be traded now lies between bid and ask.
         if moment.quote is None:
@@ -176,8 +222,8 @@ class PaperVenue:
             return None
         return self._touches.get(symbol) or self.account.quote(symbol, state.at)
 
-    def _save(self, feeds: dict[str, FeedState]) -> None:
-        self._recent.extend(self._books.save(self.account, feeds))
+    def _save(self, feeds: dict[str, FeedState], paid: Sequence[FundingPaid] = ()) -> None:
+        self._recent.extend(self._books.save(self.account, feeds, paid))
 
 
 def _twice(order: Order, now: datetime) -> Refused:

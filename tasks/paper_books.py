@@ -7,12 +7,13 @@ synchronisation survives any kill of the process (a power cut may lose the last 
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
-from core.facts import Fill, SeenAs
+from core.facts import Fill, FundingPaid, SeenAs
 from core.orders import ClientId, Kind
 from core.simbook import Book, SimOrder, Swap
 from core.simulation import Account
@@ -34,6 +35,9 @@ CREATE TABLE IF NOT EXISTS trades(
     trade_id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, client_id TEXT NOT NULL, side TEXT NOT NULL, price TEXT NOT NULL,
     qty TEXT NOT NULL, fee TEXT NOT NULL, fee_asset TEXT NOT NULL, ts TEXT NOT NULL, maker INTEGER NOT NULL,
     settled TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS income(
+    ref TEXT PRIMARY KEY, symbol TEXT NOT NULL, amount TEXT NOT NULL, asset TEXT NOT NULL, rate TEXT NOT NULL,
+    ts TEXT NOT NULL);
 """
 # Reads overlap by minutes; what is older comes from the file.
 RECENT_TRADES = 5000
@@ -93,15 +97,19 @@ class PaperBooks:
             account.jump(symbol, Decimal(price), datetime.fromisoformat(at))
         return states
 
-    def save(self, account: Account, feeds: dict[str, FeedState]) -> list[Fill]:
+    def save(self, account: Account, feeds: dict[str, FeedState], paid: Sequence[FundingPaid] = ()) -> list[Fill]:
         """Write what changed since the last call, in one transaction, and hand its trades over."""
         orders, trades = account.drain()
         with self._db:
             self._db.execute("BEGIN")
             stands = [(symbol, s.cursor, str(s.price), s.at.isoformat()) for symbol, s in feeds.items()]
             self._db.executemany("INSERT OR REPLACE INTO feeds VALUES (?,?,?,?)", stands)
-            if orders or trades:
+            if orders or trades or paid:
                 self._save_changes(account, orders, trades)
+            self._db.executemany(
+                "INSERT INTO income VALUES (?,?,?,?,?,?)",
+                [(p.ref, p.symbol, str(p.amount), p.asset, str(p.rate), p.ts.isoformat()) for p in paid],
+            )
         return trades
 
     def open_account(self, account: Account) -> None:
@@ -130,6 +138,14 @@ class PaperBooks:
         )
         return [_trade(venue, row) for row in rows]
 
+    def income_since(self, venue: str, since: datetime) -> list[FundingPaid]:
+        """Read funding payments from `since` on, oldest first."""
+        rows = self._db.execute("SELECT * FROM income WHERE ts >= ? ORDER BY ts, ref", (since.isoformat(),))
+        return [
+            FundingPaid(venue, symbol, Decimal(amount), asset, Decimal(rate), ref, datetime.fromisoformat(ts))
+            for ref, symbol, amount, asset, rate, ts in rows
+        ]
+
     def recent_trades(self, venue: str) -> list[Fill]:
         """Read the newest trades, oldest first."""
         rows = self._db.execute("SELECT * FROM trades ORDER BY trade_id DESC LIMIT ?", (RECENT_TRADES,)).fetchall()
@@ -148,7 +164,7 @@ class PaperBooks:
             {entry[2] for book in account.books.values() for entry in (*book.bids, *book.asks)} if orders else set()
         )
         write("INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", [
-            (o.client_id, o.exchange_id, o.symbol, o.side.value, o.kind.value, None if o.price is None else str(o.price),
+            (o.client_id, o.exchange_id, o.symbol, o.side.value, o.kind.value, _price_text(o),
              str(o.qty), str(o.filled), int(o.post_only), int(o.reduce_only), o.status.value, o.created_at.isoformat(),
              o.active_at.isoformat(), str(o.locked), o.reason, int(o.client_id in resting))
             for o in orders.values()
@@ -163,12 +179,13 @@ class PaperBooks:
 def _order(row: tuple) -> SimOrder:
     (client_id, exchange_id, symbol, side, kind, price, qty, filled, post_only, reduce_only, status, created_at,
      active_at, locked, reason, _resting) = row  # fmt: skip
+    stops = kind == Kind.STOP_MARKET.value
     return SimOrder(
         client_id=ClientId(client_id), exchange_id=exchange_id, symbol=symbol, side=Side(side), kind=Kind(kind),
-        price=None if price is None else Decimal(price), qty=Decimal(qty), filled=Decimal(filled),
+        price=None if price is None or stops else Decimal(price), qty=Decimal(qty), filled=Decimal(filled),
         post_only=bool(post_only), reduce_only=bool(reduce_only), status=SeenAs(status),
         created_at=datetime.fromisoformat(created_at), active_at=datetime.fromisoformat(active_at),
-        locked=Decimal(locked), reason=reason,
+        locked=Decimal(locked), reason=reason, stop_price=Decimal(price) if stops else None,
     )  # fmt: skip
 
 
@@ -178,6 +195,8 @@ def _restore(account: Account, row: tuple) -> None:
     instrument = account.instruments[order.symbol]
     asset = instrument.quote if instrument.swap or order.side is Side.BUY else instrument.base
     account.locked[asset] = account.locked.get(asset, ZERO) + order.locked
+    if order.kind is Kind.STOP_MARKET and order.active_at <= datetime.fromisoformat(row[11]) + _NO_TIME:
+        account.stops.setdefault(order.symbol, []).append(order.client_id)
     if row[-1]:
         account.books.setdefault(order.symbol, Book()).add(order)
 

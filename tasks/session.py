@@ -13,6 +13,7 @@ from core.portfolio import Portfolio
 from tasks import heartbeat, inbox, publish
 from tasks.alerts import Teller
 from tasks.feeds import Moment
+from tasks.market_news import Told
 from tasks.paper import PaperVenue
 from tasks.store import Store, TickRow
 from tasks.venue import Venue
@@ -46,6 +47,7 @@ class Session:
         self.walked: dict[str, dict[str, datetime]] = {venue: {} for venue in venues}
         self.balanced: dict[str, datetime] = {}
         self.income_read: dict[str, datetime] = {}
+        self.told = Told()
         self.priced: dict[str, dict[str, datetime]] = {}
         self.tick_id = store.next_tick_id() - 1
         self._carried: list[Fact] = []
@@ -116,16 +118,17 @@ class Session:
                 found += await venue.moments(clock)
         return sorted(found, key=lambda moment: moment.at)
 
-    def take(self, moment: Moment | None, clock: datetime) -> datetime:
-        """Let paper prices move to a moment; returns the time that is now."""
-        if moment is None:
+    def take(self, moments: Sequence[Moment], clock: datetime) -> datetime:
+        """Let paper prices move to moments of one time, or to none; returns the time that is now."""
+        if not moments:
             self._now = self._now_without_moment(clock)
             return self._now
-        for venue in self.venues.values():
-            if isinstance(venue, PaperVenue) and moment.symbol in venue.feeds:
+        for moment in moments:
+            venue = self.venues[moment.venue]
+            if isinstance(venue, PaperVenue):
                 venue.take(moment)
-        self._now = moment.at
-        return moment.at
+        self._now = moments[0].at
+        return self._now
 
     def _now_without_moment(self, clock: datetime) -> datetime:
         # Candle time stands still between candles: the wall clock has nothing to say to a played file (RULES 16).

@@ -9,9 +9,10 @@ crash and stuck have no path of their own; they are ticks whose facts differ.
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from core.engine import Step, advance
@@ -71,11 +72,9 @@ async def tick(session: Session, stage: Stage = run_plainly) -> TickSummary:
     clock = session.clock()
     tally = _Tally()
     tick_id = session.begin_tick(clock)
-    moments: list[Moment | None] = [*await session.moments(clock)]
-    pending = moments or [None]
+    pending = _by_time(await session.moments(clock)) or [()]
     while pending:
-        moment = pending.pop(0)
-        now = session.take(moment, clock)
+        now = session.take(pending.pop(0), clock)
         facts = await gather(session, now)
         step = await _look(session, facts, now, tally)
         if not step.quiet:
@@ -90,6 +89,11 @@ async def tick(session: Session, stage: Stage = run_plainly) -> TickSummary:
     return TickSummary(tick_id, tally.quiet, tally.placed, tally.cancelled, tally.fills, tally.incidents, took)
 
 
+def _by_time(moments: Sequence[Moment]) -> list[tuple[Moment, ...]]:
+    # Markets that move at one moment are seen together: a bot in both decides on both.
+    return [tuple(group) for _, group in groupby(moments, key=lambda moment: moment.at)]
+
+
 async def _look(session: Session, facts: list[Fact], now: datetime, tally: _Tally) -> Step:
     step = advance(session.world, facts, now)
     tally.add(step)
@@ -99,7 +103,12 @@ async def _look(session: Session, facts: list[Fact], now: datetime, tally: _Tall
 
 
 async def _settle(
-    session: Session, answers: list[Fact], now: datetime, pending: list[Moment | None], clock: datetime, tally: _Tally
+    session: Session,
+    answers: list[Fact],
+    now: datetime,
+    pending: list[tuple[Moment, ...]],
+    clock: datetime,
+    tally: _Tally,
 ) -> None:
     """Answer what acting brought, then go through the moments that are left, each to its end."""
     await _rounds(session, answers, now, tally, ROUNDS_MAX - 1)

@@ -21,12 +21,13 @@ from core.facts import (
     FundingPaid,
     NotFound,
     PositionRead,
+    RateSeen,
     Refused,
     Seen,
     Transfer,
     Unanswered,
 )
-from core.market import Instrument, Quote
+from core.market import Candle, Instrument, Quote
 from core.orders import Order
 from core.recovery import OwnOrder
 
@@ -127,4 +128,20 @@ class KeepsHistory(Protocol):
 
     async def history(self, symbols: Sequence[str], now: datetime) -> tuple[list[OwnOrder], datetime | None]:
         """Read all orders of the symbols, oldest first, and since when they are complete (None: since the first)."""
+        ...
+
+
+@runtime_checkable
+class TellsMarket(Protocol):
+    """A venue that tells finished candles and funding rates. `rates_are_free`: whether asking costs no request."""
+
+    id: str
+    rates_are_free: bool
+
+    async def candles(self, symbol: str, timeframe_s: int, since: datetime, now: datetime) -> list[Candle]:
+        """Read finished candles that open from `since` on, oldest first."""
+        ...
+
+    async def rates(self, symbols: Sequence[str], now: datetime) -> list[RateSeen]:
+        """Read the funding rate that each perpetual will next apply; `ts` changes when there is a new one."""
         ...
