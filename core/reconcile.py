@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from core.facts import Seen, SeenAs
+from core.facts import Fill, Seen, SeenAs
 from core.market import Instrument
-from core.orders import ClientId, Order
+from core.orders import ClientId, Order, decode
 
 # Binance shows a trade up to some seconds after the order that made it; a minute of overlap has never missed one.
 TRADE_OVERLAP_S = 60.0
@@ -76,6 +76,19 @@ def ours(world: Known, venue: str) -> dict[ClientId, Order]:
         for work in bot.works.values()
         if work.order is not None and work.order.venue == venue
     }
+
+
+def to_book(world: Known, fills: Iterable[Fill], opened_at: datetime | None) -> list[Fill]:
+    """Leave out trades of strangers that were made before the wallets were opened (None: they are not open yet).
+
+    The first reading of the balances holds what they moved; booked beside it they would count twice, for ever.
+    """
+    return [
+        fill
+        for fill in fills
+        if ((who := decode(fill.client_id)) is not None and who.bot_id in world.bots)
+        or (opened_at is not None and fill.ts > opened_at)
+    ]
 
 
 def to_ask(world: Known, venue: str, listed: Set[ClientId], now: datetime) -> tuple[Order, ...]:

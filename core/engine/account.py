@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from core.engine.control import ACCOUNT_TRIP
 from core.engine.draft import Draft, thaw
 from core.engine.world import Mode, value_of
 from core.machine import Wake
@@ -55,7 +56,7 @@ def _set_bands(draft: Draft, slack: Decimal, at_stake: Decimal) -> None:
 
 
 def _trip_all(draft: Draft, most: Decimal) -> None:
-    reason = f"account drawdown limit {most} from peak equity {draft.peak:.2f} reached; release to go on"
+    reason = f"{ACCOUNT_TRIP} {most} from peak equity {draft.peak:.2f} reached; release to go on"
     draft.alarm("drawdown", "", "account", "critical", reason)
     for bot_id, bot in list(draft.bots.items()):
         if bot.mode not in {Mode.RUN, Mode.PAUSED}:

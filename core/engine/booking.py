@@ -166,6 +166,8 @@ def compare_position(draft: Draft, read: PositionRead) -> None:
     """
     key = (read.venue, read.symbol)
     booked = draft.positions.get(key)
+    if booked is None and _may_be_ours(draft, key):
+        booked = ZERO
     if booked is not None:
         _hold_against(draft, key, read.qty, booked, "position_mismatch")
     elif read.qty == ZERO:
@@ -174,6 +176,15 @@ def compare_position(draft: Draft, read: PositionRead) -> None:
         postings = moved("position", "external", read.symbol, read.qty)
         ref = f"{read.venue} {read.symbol}"
         draft.post(postings, ts=read.ts, bot_id="", venue=read.venue, kind="opening", ref=ref)
+
+
+def _may_be_ours(draft: Draft, market: tuple[str, str]) -> bool:
+    # An order of ours may have made the position, though its trade is still to come: opened with it, it would count twice.
+    return any(
+        work.order is not None and (work.order.venue, work.order.symbol) == market
+        for bot in draft.bots.values()
+        for work in bot.works.values()
+    )
 
 
 def _hold_against(draft: Draft, key: tuple[str, str], told: Decimal, booked: Decimal, kind: str) -> None:

@@ -9,6 +9,8 @@ from core.orders import Leg, Role
 
 # The incident of a bot that was rebuilt from the exchange alone; it stands until the bot is released (RULES 9d).
 REBUILT = "rebuilt"
+# How the reason begins of a bot that was stopped with the whole account (core.engine.account).
+ACCOUNT_TRIP = "account drawdown limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ def unread(venue: str) -> str:
 def obey(draft: Draft, bot: BotDraft, command: Command) -> None:
     """Apply one word of control, in order, and journal who said it and why."""
     said = f"{command.who}: {command.note}" if command.note else command.who
+    if command.action is Action.RELEASE and bot.mode_reason.startswith(ACCOUNT_TRIP):
+        # Measured from the old peak the account would trip again at once, and nobody could ever release it.
+        draft.peak = None
+        draft.all_clear("drawdown", "", "account")
     outcome = _apply(bot, command, said)
     if command.action is Action.CANCEL:
         bot.cancelled_at = draft.now

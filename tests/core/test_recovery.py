@@ -1,7 +1,6 @@
 """The state from the exchange alone equals the state from the store, on runs in the worst weather there is."""
 
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -121,13 +120,13 @@ def test_rebuilt_equals_stored_after_a_calm_run(seed: int) -> None:
     same_world(run, seed)
     theirs, ours = rebuilt(run)[1].load(), run.memory.load()
     for name, mine in ours.bots.items():
-        if mine.state is None:
-            continue
+        if mine.state is None or any(one.kind == "drawdown" for one in run.memory.raised):
+            continue  # a trip withdraws entries that are filled in part, and no order says why they ended
         plan = run.memory.specs[name].plan
         for line, one, two in zip(plan.lines, theirs.bots[name].state.levels, mine.state.levels, strict=True):
             # A rest too small to be ordered holds a stored level up; the rebuilt one begins its next cycle.
             left = line.qty - two.bought if isinstance(two, Entering) and two.bought else D(1000)
-            if run.rules.sellable(line.entry_price, left) > ZERO:
+            if plan.instrument.sellable(line.entry_price, left) > ZERO:
                 assert essence(one) == essence(two), (seed, name)
 
 
@@ -145,12 +144,8 @@ def test_trading_goes_on_after_the_store_is_lost(seed: int) -> None:
     run = Trading(seed, Faults())
     for _ in range(3):
         run.run(60)
-        # The order of a rebuild: what may be on its way arrives or dies, then all is read.
-        run.now += timedelta(seconds=60)
-        run.venue.move(run.rules.symbol, D(run.price) / 100, run.now)
-        _, run.memory = rebuilt(run)
-        run.world = run.memory.load()
-        run.walked, run.carried, run.read_once, run.fills_checked = {}, [], False, 0
+        run.lose_next = True
+        run.restart()
     run.run(60)
     run.settle()
     assert not run.found, (seed, run.found[:3])

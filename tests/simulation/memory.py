@@ -69,18 +69,33 @@ class Memory:
 
     def load(self) -> World:
         """Build the world from the tables alone."""
-        sums: dict[tuple[str, str], Decimal] = {}
-        for entry in self.entries:
-            if entry.account == "wallet":
-                sums[entry.venue, entry.asset] = sums.get((entry.venue, entry.asset), ZERO) + entry.amount
         last = self.entries[-1] if self.entries else None
         peak, suspects, blocked = self.account
         return World(
             specs=self.specs, bots={bot_id: self._bot(spec) for bot_id, spec in self.specs.items()}, limits=self.limits,
-            wallet=sums, trades=Seen().plus(self.fills),
+            wallet=self.sums("wallet"), positions=self.sums("position"), trades=Seen().plus(self.fills),
             numbering=Numbering(last.seq + 1, last.txn_id + 1) if last is not None else Numbering(),
             incidents=dict(self.incidents), suspects=dict(suspects), blocked=dict(blocked), peak=peak,
         )  # fmt: skip
+
+    def sums(self, account: str) -> dict[tuple[str, str], Decimal]:
+        """Add up one account of the ledger, by (venue, asset)."""
+        found: dict[tuple[str, str], Decimal] = {}
+        for entry in self.entries:
+            if entry.account == account:
+                found[entry.venue, entry.asset] = found.get((entry.venue, entry.asset), ZERO) + entry.amount
+        return found
+
+    @property
+    def opened_at(self) -> datetime | None:
+        """When the wallets were opened; what was paid before is part of what they were opened with."""
+        return next((entry.ts for entry in self.entries if entry.kind == "opening"), None)
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows each table holds."""
+        tables = ("orders", "fills", "entries", "lots", "levels", "bots", "incidents", "raised")
+        return {name: len(getattr(self, name)) for name in tables}
 
     def _bot(self, spec: BotSpec) -> Bot:
         name = spec.bot_id

@@ -1,20 +1,22 @@
 """Thousands of faulted ticks against a hostile account, each from a seed; and proof that a mistake would show."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from benchmarks import faults
 from core.engine import Limits
 from tests.simulation import trading
 from tests.simulation.hostile import Faults
 from tests.simulation.trading import Trading
 
 TICKS = 150
-# Together 21,000 ticks with every fault, settled and compared with the exchange's books at the end of each seed.
-BLOCKS = [range(start, start + 35) for start in range(0, 140, 35)]
+# Together 200,000 ticks, each seed with a swarm of faults of its own, settled and compared with the exchange at its end.
+SEEDS_PER_TEST = 50
+BLOCKS = [range(start, start + SEEDS_PER_TEST) for start in range(0, 200_000 // faults.TICKS_PER_SEED, SEEDS_PER_TEST)]
 HEAVY = Faults(
     lost_before=0.2, lost_after=0.2, late=0.2, refused=0.08, read_fails=0.2, truncated=0.2, by_hand=0.08, partial=0.6,
     crash=0.05,
@@ -34,9 +36,11 @@ def trade(seed: int, faults: Faults, ticks: int = TICKS, **limits: Any) -> Tradi
 
 @pytest.mark.parametrize("seeds", BLOCKS, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
 def test_no_fault_breaks_an_invariant(seeds: range) -> None:
-    """Lost, late, doubled, cut and lagging: the books agree, no leg is worked twice, nothing is left behind."""
-    for seed in seeds:
-        assert trade(seed, Faults()).found == [], f"seed {seed}"
+    """Lost, late, doubled, cut, lagging, strangers, a lost database: the books agree and no leg is worked twice."""
+    tally = faults.trade_block(seeds)
+    assert tally.broken == []
+    assert tally.ticks == SEEDS_PER_TEST * faults.TICKS_PER_SEED
+    assert tally.crashes_store_lost > 10
 
 
 def test_bad_weather_breaks_no_invariant() -> None:
@@ -48,12 +52,15 @@ def test_bad_weather_breaks_no_invariant() -> None:
 
 
 def test_the_faults_do_happen() -> None:
-    """A run without faults proves nothing: over these seeds there are hundreds of each, and bots that trade."""
-    runs = [trade(seed, Faults()) for seed in range(10)]
+    """A run without faults proves nothing: over these seeds there are some of each kind, and bots that trade."""
+    runs = [trade(seed, Faults()) for seed in range(20)]
+    happened = {kind for one in runs for kind, count in one.venue.by_kind.items() if count > 0}
+    assert happened == {name for name in asdict(Faults()) if not name.endswith("_s")}
     assert sum(one.venue.injected for one in runs) > 1000
     assert sum(one.crashes for one in runs) > 10
     assert sum(one.commands for one in runs) > 5
     assert sum(len(one.memory.fills) for one in runs) > 150
+    assert any(len(one.prices) == 2 for one in runs)
 
 
 def test_a_seed_repeats_itself() -> None:

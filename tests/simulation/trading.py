@@ -1,38 +1,51 @@
-"""The tick loop against the hostile account: gather, decide, commit, act; crashes anywhere; invariants all along."""
+"""The tick loop against the hostile account: gather, decide, commit, act; crashes anywhere; invariants all along.
+
+The readings of a tick come in the order of `tasks.gather`; what fails is absent, and said.
+"""
 
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import islice
 from random import Random
+from typing import TypeVar
 
-from core.engine import BotSpec, Limits, Place, Step, World, advance
-from core.facts import Action, Command, Fact, Seen
-from core.machines.grid.state import Running
+from core.engine import BotSpec, Cancel, Limits, Mode, Place, Step, World, advance
+from core.facts import Accepted, Action, Command, Fact, Fill, NotFound, Seen, Trouble
 from core.market import Instrument
-from core.orders import ClientId, Role, Status, decode
-from core.reconcile import changed, ours, to_ask, trades_due, trades_since
+from core.orders import ClientId
+from core.reconcile import changed, ours, to_ask, to_book, trades_due, trades_since
 from core.simbook import FillRules
-from core.simulation import Account
-from core.values import ZERO, ratio, total
-from tests.core.worlds import T0, D, grid, instrument, spec, swap
+from tests.core.worlds import SWAP, SYMBOL, T0, D, grid, instrument, spec, swap
+from tests.simulation import invariants, rebuilding
+from tests.simulation.beside import Till
 from tests.simulation.hostile import CALM, Faults, HostileVenue
 from tests.simulation.memory import Memory
 
+Read = TypeVar("Read")
 TICK_S = 5.0
-ROUNDS_MAX = 3
-# An order of unknown fate is asked for in every tick; a reading may fail a few times in a row.
-UNKNOWN_MAX_S = 30.0 + 30 * TICK_S
+ROUNDS_MAX = 5
+BALANCES_EVERY = timedelta(seconds=60)
+# The second symbol of some accounts, beside each first one.
+BESIDE = {SYMBOL: "ETH/USDT", SWAP: "ETH/USDT:USDT"}
+# Longer than any pause after a refusal: a leg that the exchange would not take has tried again by then.
+REST_S = 3700.0
 
 
 class Crash(Exception):
     """The process is gone: all that was in memory is lost."""
 
 
+class ReadLostError(Exception):
+    """A reading failed; what was read before it counts."""
+
+
 @dataclass(slots=True)
 class Trading:
-    """One process after another, trading one account. `seed` decides everything; the price moves by at most `step_max`."""
+    """One process after another, trading one account. `seed` decides everything; prices move by at most `step_max`.
+
+    `crash_at` are boundaries (counted from 0) at which the process dies for certain, besides those that chance picks.
+    """
 
     seed: int
     faults: Faults
@@ -42,46 +55,73 @@ class Trading:
     memory: Memory = field(init=False)
     world: World = field(init=False)
     now: datetime = T0
-    price: int = 10_000
+    prices: dict[str, int] = field(default_factory=dict[str, int])
     walked: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    balanced: datetime | None = None
     carried: list[Fact] = field(default_factory=list[Fact])
-    read_once: bool = False
     orphans: dict[ClientId, int] = field(default_factory=dict[ClientId, int])
     problems: list[str] = field(default_factory=list[str])
+    crash_at: frozenset[int] = frozenset()
+    boundaries: int = 0
     crashes: int = 0
+    stores_lost: int = 0
+    lose_next: bool = False
     commands: int = 0
     quiet_writes: int = 0
     fills_checked: int = 0
 
     def __post_init__(self) -> None:
-        """Open the account and the store."""
+        """Open the account and the store; some accounts were traded by hand just before."""
         self.rng = Random(self.seed)
-        rules, specs = bots_of(self.rng)
-        quote = {"USDT": D(100_000)}
-        account = Account(rules.venue, {rules.symbol: rules}, FillRules(cross=self.rng.random() < 0.5), quote)
-        self.venue = HostileVenue(account, self.rng, self.faults)
-        self.memory = Memory({one.bot_id: one for one in specs}, Limits())
-        self.world = self.memory.load()
+        rules, specs, limits = drawn(self.rng)
+        account = Till(
+            rules[0].venue, {one.symbol: one for one in rules}, FillRules(cross=self.rng.random() < 0.5),
+            {"USDT": D(100_000), "BNB": D(5), "XYZ": D(5)}, rng=self.rng,
+        )  # fmt: skip
+        self.begin(account, specs, limits)
 
-    @property
-    def rules(self) -> Instrument:
-        """The one instrument that is traded."""
-        return next(iter(self.venue.account.instruments.values()))
+    def begin(self, account: Till, specs: list[BotSpec], limits: Limits) -> None:
+        """Start over with this account, these bots and these limits."""
+        self.prices = dict.fromkeys(account.instruments, 10_000)
+        self.venue = HostileVenue(account, self.rng, self.faults)
+        self.memory = Memory({one.bot_id: one for one in specs}, limits)
+        self.world = self.memory.load()
+        if self.faults.stranger:
+            self.venue.move(self.prices_now(), self.now)
+            self.venue.beside.trade(self.venue, self.now)
+
+    def prices_now(self) -> dict[str, Decimal]:
+        """The price of every symbol."""
+        return {symbol: D(price) / 100 for symbol, price in self.prices.items()}
 
     def run(self, ticks: int, *, still: bool = False) -> None:
-        """Let so many ticks pass; a crash starts the next process from the store. `still` holds the price."""
+        """Let so many ticks pass; a crash starts the next process from the store. `still` holds the prices."""
         for _ in range(ticks):
             self.now += timedelta(seconds=TICK_S)
             if not still:
-                self.price = min(max(self.price + self.rng.randint(-self.step_max, self.step_max), 9_300), 10_700)
-            self.venue.move(self.rules.symbol, D(self.price) / 100, self.now)
+                self.go_on()
+            self.venue.move(self.prices_now(), self.now)
             try:
                 self.tick()
             except Crash:
-                self.crashes += 1
-                self.world = self.memory.load()
-                self.walked, self.carried, self.read_once = {}, [], False
-            self.check()
+                self.restart()
+            invariants.check(self)
+
+    def go_on(self) -> None:
+        """Let the market go on by one tick."""
+        for symbol, price in self.prices.items():
+            self.prices[symbol] = min(max(price + self.rng.randint(-self.step_max, self.step_max), 9_300), 10_700)
+
+    def restart(self) -> None:
+        """Start the next process from the store, or from the exchange where the store is lost."""
+        self.crashes += 1
+        rebuilding.compare(self)
+        if self.lose_next or self.venue.chance("store_lost"):
+            self.lose_next = False
+            self.stores_lost += 1
+            rebuilding.lose_store(self)
+        self.world = self.memory.load()
+        self.walked, self.carried, self.balanced = {}, [], None
 
     def tick(self) -> None:
         """Gather, decide, commit, act, in rounds."""
@@ -94,59 +134,106 @@ class Trading:
             self.quiet_writes += 1
             self.die_perhaps()
             self.memory.commit(step, self.now)
-            self.venue.committed.update(o.client_id for o in step.orders)
-            self.check_step(step)
+            self.committed(step)
             self.die_perhaps()
             facts = self.act(step)
             if not facts:
                 return
+            facts += self.after_answers(facts)
         self.carried = facts
 
+    def committed(self, step: Step) -> None:
+        """Note what was stored; from now on it may be sent."""
+        self.venue.committed.update(o.client_id for o in step.orders)
+        invariants.check_step(self, step)
+
     def die_perhaps(self) -> None:
-        """Crash here, sometimes."""
-        if self.venue.chance("crash"):
+        """Crash here, sometimes: one boundary between two side effects."""
+        here = self.boundaries
+        self.boundaries += 1
+        if here in self.crash_at or self.venue.chance("crash"):
             raise Crash
 
     def gather(self) -> list[Fact]:
-        """Read all there is; what fails is absent. After a start no price is told before all was read once."""
-        venue, name, now = self.venue, self.venue.account.venue, self.now
+        """Read all there is; what fails is absent, and what was read before it counts."""
+        name = self.venue.account.venue
         facts: list[Fact] = [*self.carried, *self.words()]
         self.carried = []
-        quotes = venue.quote(self.rules.symbol, now)
-        listed = venue.open_orders(now)
-        if listed is None:
-            return [*facts, *quotes] if self.read_once else facts
+        lost = f"venue_unreadable//{name}" in self.world.incidents
+        try:
+            self.read(facts)
+        except ReadLostError as error:
+            facts.append(Trouble("venue_unreadable", "", name, "warning", str(error)))
+        else:
+            if lost:
+                facts.append(Trouble("venue_unreadable", "", name, "warning", "", over=True))
+        return facts
+
+    def read(self, facts: list[Fact]) -> None:
+        """Read prices, orders, trades and holdings into `facts`; raises `ReadLostError` where a reading fails."""
+        venue, name, now = self.venue, self.venue.account.venue, self.now
+        for symbol in venue.account.instruments:
+            facts += found(venue.quote(symbol, now) or None)
+        listed = found(venue.open_orders(now))
         known = ours(self.world, name)
-        seen: list[Seen] = [one for one in listed if one.client_id in known]
-        for order in to_ask(self.world, name, frozenset(one.client_id for one in listed), now):
-            told = venue.order(order, now)
-            if isinstance(told, Seen):
-                seen.append(told)
-            elif told is not None:
-                facts.append(told)
-        facts += seen
-        for symbol in trades_due(self.world, name, changed(self.world, name, seen), now, walked=self.walked):
-            since = trades_since(self.world, name, symbol, now, walked=self.walked.get(symbol))
-            trades = venue.trades_since(symbol, since, now)
-            if trades is not None:
-                self.walked[symbol] = now
-                facts += trades
-        if self.rng.random() < 0.1 or not self.world.wallet:
+        orders: list[Seen | NotFound] = [one for one in listed if one.client_id in known]
+        trades: list[Fill] = []
+        try:
+            for order in to_ask(self.world, name, frozenset(one.client_id for one in listed), now):
+                orders.append(found(venue.order(order, now)))
+            seen = [one for one in orders if isinstance(one, Seen)]
+            for symbol in trades_due(self.world, name, changed(self.world, name, seen), now, walked=self.walked):
+                trades += self.trades(symbol)
+        finally:
+            facts += trades
+            facts += orders
+        if trades or self.world.suspects or self.balanced is None or now >= self.balanced + BALANCES_EVERY:
+            facts += self.incomes()
             facts += venue.balances(now)
-        self.read_once = self.read_once or all(symbol in self.walked for symbol in (self.rules.symbol,))
-        return [*facts, *quotes] if self.read_once else facts
+            self.balanced = now
+
+    def trades(self, symbol: str) -> list[Fill]:
+        """Read a symbol's trades from where they may be new; raises `ReadLostError`."""
+        since = trades_since(self.world, self.venue.account.venue, symbol, self.now, walked=self.walked.get(symbol))
+        trades = found(self.venue.trades_since(symbol, since, self.now))
+        self.walked[symbol] = self.now
+        return to_book(self.world, trades, self.memory.opened_at)
+
+    def incomes(self) -> list[Fact]:
+        """Read payments that were not booked yet, as the store knows them by their ref."""
+        opened = self.memory.opened_at
+        if opened is None:
+            return []
+        booked = {entry.ref for entry in self.memory.entries if entry.kind in {"funding", "transfer"}}
+        return [one for one in self.venue.incomes(self.now) if one.ref not in booked and one.ts > opened]
+
+    def after_answers(self, answers: list[Fact]) -> list[Fact]:
+        """Read the trades that the answers of a round speak of, as `tasks.gather.answer_reads` does."""
+        known = ours(self.world, self.venue.account.venue)
+        moved = {
+            known[one.client_id].symbol
+            for one in answers
+            if isinstance(one, Accepted | Seen) and one.executed > 0 and one.client_id in known
+        }
+        facts: list[Fact] = []
+        for symbol in sorted(moved):
+            try:
+                facts += self.trades(symbol)
+            except ReadLostError as error:
+                facts.append(Trouble("venue_unreadable", "", self.venue.account.venue, "warning", str(error)))
+        return facts
 
     def act(self, step: Step) -> list[Fact]:
-        """Send what was decided; the process may die between any two requests."""
+        """Send what was decided, cancels first; the process may die between any two requests."""
         answers: list[Fact] = []
-        for intent in step.intents:
+        for intent in sorted(step.intents, key=lambda one: isinstance(one, Place)):
             self.die_perhaps()
-            if isinstance(intent, Place):
-                self.check_send(intent)
-                answers.append(self.venue.place(intent.order, self.now))
-            else:
+            if isinstance(intent, Cancel):
                 answers.append(self.venue.cancel(intent.order, self.now))
-            self.check_venue()
+            else:
+                invariants.check_send(self, intent)
+                answers.append(self.venue.place(intent.order, self.now))
+            invariants.check_venue(self)
         self.die_perhaps()
         return answers
 
@@ -169,127 +256,28 @@ class Trading:
         self.commands += 1
         return Command(self.commands, bot_id, action, argument, "test", "", self.now)
 
-    def check_send(self, intent: Place) -> None:
-        """I-17 and I-18: what is sent lies on the exchange's grid, and nobody sells what is not there."""
-        order = intent.order
-        objection = self.rules.objection(order.price or D(self.price) / 100, order.qty)
-        if objection is not None:
-            self.problems.append(f"{self.now} I-18 {order.client_id}: {objection}")
-
-    def check_step(self, step: Step) -> None:
-        """I-11 on what we know: unknown orders count as live, trades still to come as done."""
-        for bot_id, bot in step.world.bots.items():
-            cap = self.memory.specs[bot_id].max_position_size
-            orders = [w.order for w in bot.works.values() if w.order is not None]
-            entries = total(o.unbooked for o in orders if o.role is Role.ENTRY)
-            if cap is not None and abs(bot.inventory) + entries > cap:
-                self.problems.append(f"{self.now} I-11 {bot_id} may reach {abs(bot.inventory) + entries} of {cap}")
-
-    def check_venue(self) -> None:
-        """I-06 and I-11 at the exchange itself: after each request, on its books."""
-        for bot_id, one in self.memory.specs.items():
-            cap = one.max_position_size
-            if cap is None:
-                continue
-            mine = [h.order for cid, h in self.venue.books.items() if cid.startswith(f"{bot_id}-")]
-            held = total(order.filled * order.side.sign for order in mine)
-            sign = one.plan.config.entry_side.sign
-            resting = total(
-                o.qty - o.filled for o in self.venue.open_truth()
-                if o.client_id.startswith(f"{bot_id}-") and o.side.sign == sign
-            )  # fmt: skip
-            if held * sign + resting > cap:
-                self.problems.append(f"{self.now} I-11 {bot_id} holds {held} and has {resting} resting, cap {cap}")
-
-    def check(self) -> None:
-        """Hold every invariant that must hold at any moment."""
-        mine = {cid for cid, order in self.memory.orders.items() if order.live}
-        for order in self.venue.open_truth():
-            lost = order.client_id not in mine
-            self.orphans[order.client_id] = self.orphans.get(order.client_id, 0) + 1 if lost else 0
-            if self.orphans[order.client_id] == 3:
-                self.problems.append(f"{self.now} I-08 {order.client_id} rests and nobody knows")
-        for order in self.memory.orders.values():
-            if order.status in {Status.PENDING, Status.UNKNOWN}:
-                age_s = (self.now - order.created_at).total_seconds()
-                if age_s > UNKNOWN_MAX_S:
-                    self.problems.append(f"{self.now} I-09 {order.client_id} is {order.status} for {age_s:.0f} s")
-        # Fills are only ever added, and what was compared once stays as it was.
-        if len(self.memory.fills) == self.fills_checked:
-            return
-        true_trades = {fill.trade_id: fill for _, fill in self.venue.trades}
-        for key, (_, fill) in islice(self.memory.fills.items(), self.fills_checked, None):
-            if true_trades.get(key[2]) != fill:
-                self.problems.append(f"{self.now} I-03 {key} is no trade of the exchange")
-        self.fills_checked = len(self.memory.fills)
-
-    def check_legs(self) -> None:
-        """I-06 over all history: no leg executed more than its entry was planned, no exit more than its entry."""
-        done: dict[tuple[str, str], Decimal] = {}
-        for cid, history in self.venue.books.items():
-            who = decode(cid)
-            if who is not None:
-                done[who.bot_id, who.leg_id] = done.get((who.bot_id, who.leg_id), ZERO) + history.order.filled
-        for (bot_id, leg), qty in done.items():
-            if leg.startswith("e"):
-                planned = self.memory.specs[bot_id].plan.lines[int(leg[1:].split("-")[0])].qty
-                if qty > planned:
-                    self.problems.append(f"I-06 leg {leg} of {bot_id} executed {qty} of {planned}")
-
-    def settle(self, ticks: int = 60) -> None:
+    def settle(self) -> None:
         """Turn all faults off, let everything come to rest, and hold what must hold of a settled account."""
         self.faults = self.venue.faults = CALM
-        for bot_id, bot in self.world.bots.items():
-            if bot.mode.value != "run":
-                self.carried.append(self.word(bot_id, Action.RELEASE if bot.mode.value != "paused" else Action.RESUME))
-        self.run(ticks, still=True)
-        before = self.quiet_writes
+        self.crash_at = frozenset()
+        self.venue.beside.banned_until = self.venue.beside.storm_until = self.now
+        self.venue.beside.narrowed_until = self.now
+        self.let_go()
+        self.run(16, still=True)
+        self.now += timedelta(seconds=REST_S)
+        self.let_go()
+        self.run(24, still=True)
+        before, rows = self.quiet_writes, self.memory.rows
         self.run(10, still=True)
-        if self.quiet_writes != before:
-            self.problems.append(f"I-27 {self.quiet_writes - before} writes while nothing happens")
-        self.check_legs()
-        self.check_books()
-        self.check_resting()
-        self.check_exits()
+        if self.quiet_writes != before or self.memory.rows != rows:
+            self.problems.append(f"I-27 {self.quiet_writes - before} writes while nothing happens, {self.memory.rows}")
+        invariants.check_settled(self)
 
-    def check_books(self) -> None:
-        """I-01, I-03 and the conservation of inventory: ledger, lots, fills and the exchange agree exactly."""
-        account = self.venue.account
-        for asset, held in account.balances.items():
-            booked = total(e.amount for e in self.memory.entries if e.account == "wallet" and e.asset == asset)
-            if booked != held:
-                self.problems.append(f"I-01 {asset}: the exchange has {held}, the ledger {booked}")
-        theirs, stored = {f.trade_id for _, f in self.venue.trades}, {key[2] for key in self.memory.fills}
-        if theirs != stored:
-            self.problems.append(f"I-03 trades {sorted(theirs ^ stored)[:5]} are on one side alone")
+    def let_go(self) -> None:
+        """Release every bot that was stopped."""
         for bot_id, bot in self.world.bots.items():
-            filled = total(f.qty * f.side.sign for owner, f in self.memory.fills.values() if owner == bot_id)
-            in_base = total(f.fee for b, f in self.memory.fills.values() if b == bot_id and f.fee_asset == "BTC")
-            lots = total(lot.qty * lot.side.sign for lot in bot.lots.values())
-            if not filled - in_base == lots == bot.inventory:
-                self.problems.append(f"I-03 {bot_id}: fills {filled}, fees {in_base}, lots {lots}, has {bot.inventory}")
-
-    def check_resting(self) -> None:
-        """I-07 and I-28: what rests at the exchange is what is wanted, at its price, with what is left of it."""
-        known = ours(self.world, self.venue.account.venue)
-        for order in self.venue.open_truth():
-            mine = known.get(order.client_id)
-            if mine is None or (mine.price, mine.remaining) != (order.price, order.qty - order.filled):
-                self.problems.append(f"I-07 {order.client_id} rests otherwise than known: {mine}")
-        resting = {o.client_id for o in self.venue.open_truth()}
-        for cid in known:
-            if cid not in resting:
-                self.problems.append(f"I-07 {cid} is believed to rest: {known[cid]}")
-
-    def check_exits(self) -> None:
-        """I-14: everything held is offered by exits, but for what is less than an order may be."""
-        for bot_id, bot in self.world.bots.items():
-            orders = [work.order for work in bot.works.values() if work.order is not None]
-            offered = total(order.remaining for order in orders if order.role is Role.EXIT)
-            least = self.rules.min_qty + ratio(self.rules.min_notional, D(self.price) / 100)
-            dust = least * len(self.memory.specs[bot_id].plan.lines) + self.rules.lot_step * len(bot.lots)
-            if isinstance(bot.state.phase, Running) and abs(bot.inventory) - offered > dust:
-                self.problems.append(f"I-14 {bot_id} holds {bot.inventory}, offers {offered}")
+            if bot.mode is not Mode.RUN:
+                self.carried.append(self.word(bot_id, Action.RESUME if bot.mode is Mode.PAUSED else Action.RELEASE))
 
     def digest(self) -> str:
         """A hash of every request ever sent, in order (I-26)."""
@@ -306,20 +294,35 @@ class Trading:
         return [*self.problems, *self.venue.problems, *self.memory.problems]
 
 
-def bots_of(rng: Random) -> tuple[Instrument, list[BotSpec]]:
-    """Draw an instrument and two grids on it that share its account."""
+def found(reading: Read | None) -> Read:
+    """Return a reading; raises `ReadLostError` where it failed."""
+    if reading is None:
+        raise ReadLostError("connection reset")
+    return reading
+
+
+def drawn(rng: Random) -> tuple[list[Instrument], list[BotSpec], Limits]:
+    """Draw one or two instruments, two grids on them that share the account, and its limits."""
     perp = rng.random() < 0.4
-    rules = swap() if perp else instrument(fee_in_base=rng.random() < 0.3)
+    first = swap() if perp else instrument(fee_in_base=rng.random() < 0.3)
+    rules = [first]
+    if rng.random() < 0.4:
+        name = BESIDE[first.symbol]
+        rules.append(swap(symbol=name, base="ETH") if perp else instrument(symbol=name, base="ETH"))
     side = rng.choice(["BUY", "SELL"]) if perp else "BUY"
     specs: list[BotSpec] = []
-    for name in ("a", "b"):
+    for name, about in zip(("a", "b"), (first, rules[-1]), strict=True):
         barriers = {"stop_loss": "0.03"} if rng.random() < 0.2 else {}
         config = grid(
-            id=name, side=side, venue=rules.venue, symbol=rules.symbol, start_price=rng.choice([94, 97]),
+            id=name, side=side, venue=about.venue, symbol=about.symbol, start_price=rng.choice([94, 97]),
             end_price=rng.choice([103, 106]), levels=rng.randint(2, 6), amount_base=rng.choice(["0.1", "0.25"]),
             initial_inventory=rng.choice(["market", "resting", "none"]), triple_barrier=barriers,
             activation_bounds=rng.choice([None, None, "0.02"]), max_open_orders=rng.choice([None, None, 2]),
             max_position_size=rng.choice([None, "0.5"]), order_frequency=rng.choice([0, 0, 20]),
+            max_drawdown=rng.choice([None, None, None, "0.01"]),
         )  # fmt: skip
-        specs.append(spec(config, rules))
-    return rules, specs
+        specs.append(spec(config, about))
+    limits = Limits(
+        max_drawdown=rng.choice([None, None, D("0.004")]), max_exposure_quote=rng.choice([None, None, None, D(60)])
+    )
+    return rules, specs, limits
