@@ -25,7 +25,7 @@ from core.facts import (
 )
 from core.market import Quote
 from core.orders import ClientId, Order, Status
-from core.reconcile import changed, ours, to_ask, trades_due, trades_since
+from core.reconcile import changed, ours, to_ask, to_book, trades_due, trades_since
 from tasks.market_news import read_news
 from tasks.session import Session
 from tasks.venue import KeepsIncome, Venue, VenueError
@@ -144,7 +144,8 @@ async def _trades(session: Session, venue: Venue, symbol: str, now: datetime) ->
     since = trades_since(session.world, venue.id, symbol, now, walked=walked)
     found = await venue.trades(symbol, since, now)
     session.walked[venue.id][symbol] = now
-    return [fill for fill in found if not _booked(session, fill)]
+    news = [fill for fill in found if not _booked(session, fill)]
+    return to_book(session.world, news, session.store.income_since(venue.id)[0]) if news else news
 
 
 def _booked(session: Session, fill: Fill) -> bool:
