@@ -4,10 +4,11 @@ Numbers arrive as text or int from YAML (the loader never makes a float) and bec
 is taken at its shortest repr. A fraction above 0.5 is refused unless its field says otherwise (RULES 11).
 """
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 FRACTION_MAX = Decimal("0.5")
 WIDE_FROM = Decimal("0.2")
@@ -54,14 +55,41 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 BotId = Annotated[str, Field(pattern=r"^[a-z0-9]{1,8}$")]
 
 
+# How a barrier closes or opens: `LIMIT_MAKER` is post-only. None leaves it to the kind.
+OrderType = Literal["MARKET", "LIMIT", "LIMIT_MAKER"]
+# Which price a barrier is held against (RULES 9e). None: mark on swaps where the venue tells it, else touch.
+PriceSource = Literal["mark", "last", "touch", "mid"]
+
+
 class Strict(BaseModel):
-    """Base of every configuration model: frozen, and strict about keys."""
+    """Base of every configuration model: frozen, and strict about keys.
+
+    `aliases` maps names under which others know a field to ours; giving both is refused (RULES 12).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    aliases: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_our_names(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        said = cast("dict[str, Any]", given)
+        named: dict[str, Any] = {}
+        for name, value in said.items():
+            ours = cls.aliases.get(name, name)
+            if ours in named or (ours != name and ours in said):
+                message = f"{ours}: given twice, once as {name}; keep one of the two"
+                raise ValueError(message)
+            named[ours] = value
+        return named
 
 
 class TrailingStop(Strict):
     """Trailing stop: armed once profit exceeds `activation`, fires when it falls `delta` below its best (fractions of cost)."""
+
+    aliases: ClassVar[Mapping[str, str]] = {"activation_price": "activation", "trailing_delta": "delta"}
 
     activation: WideFraction
     delta: WideFraction
@@ -70,13 +98,19 @@ class TrailingStop(Strict):
 class TripleBarrier(Strict):
     """Barriers of a position or of a grid's open inventory; every one is optional.
 
-    `stop_loss` and `take_profit` are fractions of cost, `time_limit` seconds from the bot's first tick.
+    `stop_loss` and `take_profit` are fractions of cost, `time_limit` seconds from the bot's first tick. The order types say
+    how what they are named for is traded, `price_source` which price the barriers are held against.
     """
 
     stop_loss: WideFraction | None = None
     take_profit: WideFraction | None = None
     time_limit: Seconds | None = None
     trailing_stop: TrailingStop | None = None
+    open_order_type: OrderType | None = None
+    take_profit_order_type: OrderType | None = None
+    stop_loss_order_type: OrderType | None = None
+    time_limit_order_type: OrderType | None = None
+    price_source: PriceSource | None = None
     allow_wide: bool = False
 
     def too_wide(self) -> str | None:
@@ -110,6 +144,10 @@ class PlanRefused(ValueError):
 class BotBase(Strict):
     """What every bot has: its id, the venue and symbol it trades, its own limits."""
 
+    aliases: ClassVar[Mapping[str, str]] = {
+        "connector_name": "venue", "trading_pair": "symbol", "triple_barrier_config": "triple_barrier",
+    }  # fmt: skip
+
     id: BotId
     venue: str
     symbol: str
@@ -117,6 +155,12 @@ class BotBase(Strict):
     max_drawdown: Fraction | None = None
     max_slippage_bps: Annotated[Number, Field(gt=0, le=5000)] = Decimal(50)
     leverage: Annotated[int, Field(ge=1, le=125)] = 1
+
+    @field_validator("symbol", mode="before")
+    @classmethod
+    def _with_a_slash(cls, symbol: Any) -> Any:
+        # The executors' documents write BTC-USDT; a dash stands in no symbol of ccxt that has no slash.
+        return symbol.replace("-", "/", 1) if isinstance(symbol, str) and "/" not in symbol else symbol
 
     def markets(self) -> tuple[tuple[str, str], ...]:
         """Name every (venue, symbol) that this bot trades, its first market first."""
