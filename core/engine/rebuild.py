@@ -29,7 +29,7 @@ from core.engine.recall import legs_to_recall, recall_works
 from core.engine.world import Bot, BotSpec, LevelRow, Limits, Mode, Step, World
 from core.facts import Fill
 from core.ledger import fill_postings, moved, transfer_postings
-from core.lots import net_qty
+from core.lots import Lot, net_qty
 from core.machine import MachineEvent, Wake
 from core.market import Instrument
 from core.orders import ClientId, Decoded, Leg, Order, Role, decode
@@ -164,7 +164,10 @@ def _book(replay: _Replay, fill: Fill, rules: Instrument, *, truncated: bool) ->
         replay.find(who.bot_id, fill.trade_id, "closed what was opened before the history that could be read")
         return
     before = set(bot.lots)
-    if not book_fill(replay.draft, bot, fill, who):
+    aside = _set_aside(bot, who, fill, rules)
+    booked = book_fill(replay.draft, bot, fill, who)
+    bot.lots.update(aside)
+    if not booked:
         return
     replay.ended.update((who.bot_id, name) for name in before - set(bot.lots))
     life = replay.lives[who.bot_id]
@@ -172,6 +175,17 @@ def _book(replay: _Replay, fill: Fill, rules: Instrument, *, truncated: bool) ->
     life.events += bot.events
     bot.events.clear()
     life.peak = max(life.peak, spec.capital_quote + bot.realized - bot.fees)
+
+
+def _set_aside(bot: BotDraft, who: Decoded, fill: Fill, rules: Instrument) -> dict[str, Lot]:
+    # An exit that closes more than its place still holds: an unwind before it was matched with the wrong lot, for which one
+    # a person closed is in no order. Its own rest is set aside then, and what the other lots hold is closed instead.
+    against = [lot for lot in bot.lots.values() if lot.symbol == fill.symbol and lot.side is not fill.side]
+    own = [lot for lot in against if lot.lot_id.partition("-")[0] == str(who.place)]
+    net, held = net_qty(fill, rules), total(lot.qty for lot in own)
+    if who.role is not Role.EXIT or not own or held >= net or total(lot.qty for lot in against) - held < net:
+        return {}
+    return {lot.lot_id: bot.lots.pop(lot.lot_id) for lot in own}
 
 
 def _closes_unknown(bot: BotDraft, who: Decoded, fill: Fill, rules: Instrument) -> bool:

@@ -1,9 +1,11 @@
 """What the hostile simulation found broken: each test here is the smallest scene of a seed that had failed."""
 
 from core.engine import Limits, Mode, World, advance
+from core.engine.rebuild import rebuild
 from core.facts import Accepted, Action, BalanceRead, Command, Fill, PositionRead
-from core.orders import ClientId
+from core.orders import ClientId, client_id
 from core.reconcile import to_book
+from core.recovery import Told
 from core.values import ZERO, Side
 from tests.core.worlds import SWAP, T0, D, after, grid, instrument, quote, spec, swap, world
 
@@ -72,3 +74,24 @@ def test_a_release_ends_the_trip_of_the_account() -> None:
     assert "drawdown//account" not in released.world.incidents
     fallen = advance(released.world, [quote("78", after(15))], after(15))
     assert fallen.world.bots["g"].mode is Mode.TRIPPED
+
+
+def test_a_rebuild_never_makes_an_overfill_of_a_lot_that_was_closed_by_hand() -> None:
+    """I-16: which lot was closed is in no order; the exit of the one that was not closes what is left of the other."""
+    told = [
+        ("e0-0", Side.BUY, "0.1"),
+        ("e1-0", Side.BUY, "0.1"),
+        ("u0-0", Side.SELL, "0.099"),
+        ("x0-0", Side.SELL, "0.1"),
+    ]
+    trades = tuple(
+        Fill(
+            venue="spot", symbol="BTC/USDT", trade_id=str(number), client_id=client_id("g", "test", leg, 0), side=side,
+            price=D(97), qty=D(qty), fee=ZERO, fee_asset="USDT", ts=after(number), maker=True,
+        )
+        for number, (leg, side, qty) in enumerate(told)
+    )  # fmt: skip
+    read = (BalanceRead("spot", "BTC", D("0.001"), after(9)),)
+    made = rebuild({"g": spec(grid(), instrument())}, Limits(), Told(orders=(), trades=trades, balances=read), after(9))
+    assert not any(one.kind == "over_filled" for step in made.steps for one in step.raised)
+    assert sum(lot.qty for lot in made.world.bots["g"].lots.values()) == made.world.bots["g"].inventory == D("0.001")
