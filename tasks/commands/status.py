@@ -1,9 +1,12 @@
 """`gridkeeper status`: bots, levels and the reason for each that is not working, lots, PnL, and the age of it all."""
 
 import argparse
+import sys
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tasks.commands.backtest import seconds
 from tasks.commands.places import add_place, find_place
@@ -37,7 +40,9 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def read_status(folder: Path, bot: str | None = None) -> dict[str, Any]:
-    """Read bots, levels, lots and standing incidents as plain data, with the age of the copy in seconds."""
+    """Read bots, levels, lots and standing incidents as plain data. Ages in seconds: of the copy (`age_s`), of the last
+    tick (`tick_age_s`) and of each bot's price (`price_age_s`; None for played candles, whose times are history).
+    """
     meta, age_s = _table(folder, "SELECT key, value FROM meta")
     words = {row["key"]: row["value"] for row in meta}
     bots, _ = _table(folder, "SELECT * FROM report_bots")
@@ -46,14 +51,21 @@ def read_status(folder: Path, bot: str | None = None) -> dict[str, Any]:
     incidents, _ = _table(folder, "SELECT * FROM report_incidents WHERE standing")
     last, _ = _table(folder, "SELECT tick_id, ended_at, now, quiet FROM ticks ORDER BY tick_id DESC LIMIT 1")
     shown = [one for one in bots if bot is None or one["bot_id"] == bot]
+    now, played = datetime.now(UTC).replace(tzinfo=None), words.get("played") == "true"
     for one in shown:
+        one["price_age_s"] = None if played else _age_s(one["price_ts"], now)
         one["level_list"] = [level for level in levels if level["bot_id"] == one["bot_id"]]
         one["lots"] = [lot for lot in lots if lot["bot_id"] == one["bot_id"]]
     return {
-        "age_s": age_s, "portfolio": words.get("portfolio"), "mode": words.get("mode"), "prices": words.get("prices"),
+        "age_s": age_s, "tick_age_s": _age_s(last[0]["ended_at"], now) if last else None,
+        "portfolio": words.get("portfolio"), "mode": words.get("mode"), "prices": words.get("prices"),
         "synthetic": words.get("synthetic") == "true", "last_tick": last[0] if last else None, "bots": shown,
         "incidents": incidents,
     }  # fmt: skip
+
+
+def _age_s(at: datetime | None, now: datetime) -> float | None:
+    return None if at is None else (now - at).total_seconds()
 
 
 def _table(folder: Path, sql: str) -> tuple[list[dict[str, Any]], float | None]:
@@ -65,13 +77,23 @@ def _watch(folder: Path, bot: str | None, every_s: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
+    console = Console()
     try:
-        with Live(_page(read_status(folder, bot), bot), console=Console(), screen=True, auto_refresh=False) as live:
-            while True:
-                time.sleep(every_s)
-                live.update(_page(read_status(folder, bot), bot), refresh=True)
+        if not console.is_terminal:
+            # Into a pipe or a file: one page after the other, without colours and without moving a cursor.
+            _repeat(lambda: console.print(_page(read_status(folder, bot), bot), ""), every_s)
+        with Live(_page(read_status(folder, bot), bot), console=console, screen=True, auto_refresh=False) as live:
+            time.sleep(every_s)
+            _repeat(lambda: live.update(_page(read_status(folder, bot), bot), refresh=True), every_s)
     except KeyboardInterrupt:
         return
+
+
+def _repeat(show: Callable[[], None], every_s: float) -> NoReturn:
+    while True:
+        show()
+        sys.stdout.flush()
+        time.sleep(every_s)
 
 
 def _print(data: dict[str, Any], bot: str | None) -> None:
@@ -100,7 +122,10 @@ def _head(data: dict[str, Any]) -> Any:
     last = data["last_tick"]
     text.append(f"  copy {age_words(data['age_s'])} old", "bright_black")
     if last is not None:
-        text.append(f"; tick {last['tick_id']:,} at {last['now']:%Y-%m-%d %H:%M:%S} UTC", "bright_black")
+        text.append(
+            f"; tick {last['tick_id']:,} at {last['now']:%Y-%m-%d %H:%M:%S} UTC, {age_words(data['tick_age_s'])} ago",
+            "bright_black",
+        )
     return text
 
 
@@ -123,12 +148,14 @@ def _bot(one: dict[str, Any]) -> Any:
         (one["bot_id"], "bold"), f"  {one['kind']} on {one['symbol']}, {one['venue']}  [{mode}]"
     )
     counts = f"{one['levels_working']} working of {one['levels_wanted']} wanted, {one['levels']} in all"
+    price_age = f", {age_words(one['price_age_s'])} old" if one["price_age_s"] is not None else ""
     rows = [
         ("net PnL", _money(one["net_pnl"], quote), "grid profit", _money(one["grid_profit"], quote)),
         ("floating", _money(one["unrealized"], quote), "fees paid", _money(one["fees"], quote, sign=False)),
         ("held", f"{_number(one['inventory'], 6)} {base}", "at cost", _money(one["exposure_at_cost"], quote, sign=False)),
         ("capital", _money(one["capital_quote"], quote, sign=False), "round trips", f"{one['round_trips']:,}"),
-        ("price", f"{_number(one['last_price'], 8)} {quote}", "levels", counts),
+        ("price", f"{_number(one['last_price'], 8)} {quote}{price_age}", "levels", counts),
+        ("open lots", _lots(one["lots"]), "orders live", f"{one['orders_live']:,}"),
     ]  # fmt: skip
     for row in rows:
         table.add_row(*(Text(cell, "bright_black" if i % 2 == 0 else "") for i, cell in enumerate(row)))
@@ -140,8 +167,9 @@ def _levels(one: dict[str, Any], *, everything: bool) -> Any:
     from rich.text import Text
 
     table = Table(box=None, header_style="bright_black", padding=(0, 2, 0, 0))
-    for name in ("level", "entry", "exit", "quantity", "held"):
-        table.add_column(name, justify="right")
+    quote, base = one["quote_asset"], one["symbol"].partition("/")[0]
+    for name in ("level", f"entry {quote}", f"exit {quote}", f"quantity {base}", f"held {base}"):
+        table.add_column(Text(name), justify="right")
     table.add_column("state")
     table.add_column("why not", overflow="fold")
     levels = one["level_list"]
@@ -164,6 +192,13 @@ def _around(levels: list[dict[str, Any]], price: Any) -> list[dict[str, Any]]:
     near = sorted(levels, key=lambda level: abs(level["entry_price"] - price))[:LEVELS_SHOWN]
     chosen = {level["level"] for level in near}
     return [level for level in levels if level["level"] in chosen or level["reason"]]
+
+
+def _lots(lots: list[dict[str, Any]]) -> str:
+    if not lots:
+        return "none"
+    oldest = _age_s(min(lot["opened_at"] for lot in lots), datetime.now(UTC).replace(tzinfo=None))
+    return f"{len(lots):,}, the oldest {age_words(oldest)} old"
 
 
 def _money(value: Any, asset: str, *, sign: bool = True) -> str:

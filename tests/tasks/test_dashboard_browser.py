@@ -39,7 +39,8 @@ CONTRAST = """() => {
     if (!e.getClientRects().length || e.closest(".hidden,.skip,noscript,svg")) continue;
     const style = getComputedStyle(e), a = light(rgb(style.color)), b = light(behind(e));
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < (parseFloat(style.fontSize) >= 24 ? 3 : 4.5)) poor.push(`${e.tagName}.${e.className} ${ratio.toFixed(2)}: ${e.textContent.slice(0, 30)}`);
+    const least = parseFloat(style.fontSize) >= 24 ? 3 : 4.5;
+    if (ratio < least) poor.push(`${e.tagName}.${e.className} ${ratio.toFixed(2)}: ${e.textContent.slice(0, 30)}`);
   }
   return poor;
 }"""
@@ -47,12 +48,13 @@ CONTRAST = """() => {
 NAMELESS = """() => {
   const all = (words) => [...document.querySelectorAll(words)];
   const ids = all("[id]").map((e) => e.id);
-  return [
+  const nameless = [
     ...all("a,button").filter((e) => !(e.textContent.trim() || e.ariaLabel)),
     ...all("[role=img],[role=region],[role=group]").filter((e) => !e.ariaLabel),
     ...all("textarea,input").filter((e) => !e.labels.length),
     ...all("table").filter((e) => !e.caption || e.querySelector("th:not([scope])")),
-  ].map((e) => e.outerHTML.slice(0, 90)).concat(ids.filter((id, i) => ids.indexOf(id) !== i), all("h1").length === 1 ? [] : ["h1"]);
+  ].map((e) => e.outerHTML.slice(0, 90));
+  return nameless.concat(ids.filter((id, i) => ids.indexOf(id) !== i), all("h1").length === 1 ? [] : ["h1"]);
 }"""
 
 
