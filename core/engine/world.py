@@ -13,7 +13,7 @@ from core.ledger import Entry, Numbering
 from core.lots import Lot, is_hedge
 from core.machine import Bars, Machine, PlaceView, Wake
 from core.market import Instrument, Market, Quote
-from core.orders import ClientId, Order, Role
+from core.orders import ClientId, Kind, Order, Role
 from core.values import ZERO, exact_product, total
 from core.working import Work
 
@@ -43,7 +43,8 @@ class Limits:
 class BotSpec:
     """A bot as configured, made ready: its machine, its plan, its instruments. Constant while the process lives.
 
-    `instrument` is the one whose price wakes it and values it; `others` are those that it trades beside.
+    `instrument` is the one whose price wakes it and values it; `others` are those that it trades beside. `venue_stop` is
+    where its swap positions' stops rest, as a fraction from the average entry; `venue_stop_price` names the price itself.
     """
 
     bot_id: str
@@ -65,6 +66,8 @@ class BotSpec:
     long: bool = True
     hears_refusals: bool = False
     step_min: Decimal | None = None
+    venue_stop: Decimal | None = None
+    venue_stop_price: Decimal | None = None
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -73,8 +76,11 @@ class BotSpec:
 
     def rule(self, market: Market) -> Instrument:
         """Return the instrument of a market; raises `KeyError` where the bot does not trade it."""
-        for one in self.instruments:
-            if (one.venue, one.symbol) == market:
+        venue, symbol = market
+        if self.instrument.symbol == symbol and self.instrument.venue == venue:
+            return self.instrument
+        for one in self.others:
+            if one.symbol == symbol and one.venue == venue:
                 return one
         raise KeyError(market)
 
@@ -115,8 +121,8 @@ class Live:
         """Return the sums after one order took another's place."""
         entries, entry_qty, exit_qty, entry_quote = self.entries, self.entry_qty, self.exit_qty, self.entry_quote
         for order, sign in ((before, -1), (after, 1)):
-            if order is None or order.role is Role.HEDGE:
-                continue  # a hedge takes risk off, and its machine bounds it by what it hedges
+            if order is None or order.role is Role.HEDGE or order.kind is Kind.STOP_MARKET:
+                continue  # a hedge is bounded by what it hedges; a stop closes what exits would, should they not come to it
             quantity = order.unbooked * sign
             if order.role.reduces:
                 exit_qty += quantity
