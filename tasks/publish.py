@@ -29,11 +29,14 @@ _OVER = ", ".join(f"'{status.value}'" for status in sorted(TERMINAL))
 
 @dataclass(frozen=True)
 class Daily:
-    """A table that grows with every day. Rows that may change have a `key`, and are archived once `settled` holds."""
+    """A table that grows with every day. Rows that may change have a `key`, and are archived once `settled` holds;
+    `born` is the column of when such a row began.
+    """
 
     name: str
     settled: str = "true"
     key: str = ""
+    born: str = ""
 
 
 DAILY = (
@@ -42,8 +45,8 @@ DAILY = (
     Daily("journal"),
     Daily("ticks"),
     Daily("equity"),
-    Daily("orders", settled=f"(status IN ({_OVER}) AND traded_qty >= filled_qty)", key="client_id"),
-    Daily("lots", settled="qty = 0", key="bot_id, lot_id, opened_txn"),
+    Daily("orders", settled=f"(status IN ({_OVER}) AND traded_qty >= filled_qty)", key="client_id", born="created_at"),
+    Daily("lots", settled="qty = 0", key="bot_id, lot_id, opened_txn", born="opened_at"),
 )
 SMALL = (
     "bot_state", "levels", "incidents", "marks", "account_balance", "account_state", "funding_payments", "commands",
@@ -133,6 +136,9 @@ def _write_copy(
 def _create_views(con: duckdb.DuckDBPyConnection, folder: Path, today: date) -> None:
     for table in DAILY:
         con.execute(_whole(table, today, archived=_has_files(folder / "parquet" / table.name)))
+    # What is not over is never archived: no file has to be opened for it.
+    con.execute(f"CREATE VIEW orders_live AS SELECT * FROM orders_today WHERE status NOT IN ({_OVER})")  # noqa: S608  as above
+    con.execute("CREATE VIEW lots_open AS SELECT * FROM lots_today WHERE qty <> 0")
     taken = {name for (name,) in con.execute("SELECT table_name FROM information_schema.tables").fetchall()}
     for place in sorted((folder / "parquet").iterdir()):
         if place.name not in taken and _NAME.fullmatch(place.name) and _has_files(place):
@@ -142,7 +148,7 @@ def _create_views(con: duckdb.DuckDBPyConnection, folder: Path, today: date) -> 
 
 
 def create_reports(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the report views in a database that has the tables of the trading store."""
+    """Create the report views in a database that has the views of the published copy."""
     for path in sorted(VIEWS.glob("report_*.sql")):
         con.execute(path.read_text())
 
@@ -159,11 +165,15 @@ def _whole(table: Daily, today: date, *, archived: bool) -> str:
     )
     if not table.key:
         return f"{text} UNION ALL {past}"
-    # A row that changed after its day was archived stands in several parts: the newest counts.
+    # A row that changed after its day was archived stands in several parts: the newest counts. Only one that is older
+    # than the day of its part can be such a row; those are few, so that nothing has to be sorted or kept for all rows.
     return (
-        f"CREATE VIEW {table.name} AS SELECT * "  # noqa: S608  names of our own
-        f"FROM (SELECT * FROM {table.name}_today UNION ALL {past}) "
-        f"QUALIFY row_number() OVER (PARTITION BY {table.key} ORDER BY recorded_at DESC) = 1"
+        f"CREATE VIEW {table.name} AS WITH newest AS (SELECT {table.key}, max(recorded_at) AS newest_at FROM ({past}) "  # noqa: S608
+        f"WHERE {table.born} < date_trunc('day', recorded_at) GROUP BY {table.key}), "
+        f"kept AS (SELECT p.* FROM ({past}) AS p ANTI JOIN {table.name}_today USING ({table.key})) "
+        f"SELECT * FROM {table.name}_today UNION ALL "
+        f"SELECT k.* FROM kept AS k LEFT JOIN newest AS n USING ({table.key}) "
+        "WHERE n.newest_at IS NULL OR n.newest_at = k.recorded_at"
     )
 
 

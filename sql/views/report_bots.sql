@@ -15,8 +15,7 @@ order_counts AS (
         bot_id,
         count(*) AS orders_live,
         count(*) FILTER (status IN ('PENDING', 'UNKNOWN')) AS orders_uncertain
-    FROM orders
-    WHERE status IN ('PENDING', 'UNKNOWN', 'OPEN', 'CANCELING')
+    FROM orders_live
     GROUP BY bot_id
 )
 SELECT

@@ -1,12 +1,6 @@
--- Every execution. level and cycle come from its leg; spread is the distance of an exit from its lot's average entry, as
--- a fraction of that entry (in the bot's favour above zero); realized is before fees.
+-- Every execution. level and cycle come from its leg; spread is the distance of an exit from the cost of what it closes, as
+-- a fraction of that cost (in the bot's favour above zero); realized is before fees.
 CREATE OR REPLACE VIEW report_fills AS
-WITH entries AS (
-    SELECT bot_id, lot_id, CAST(sum(quote_qty) AS DOUBLE) / CAST(sum(qty) AS DOUBLE) AS entry_price
-    FROM fills
-    WHERE role = 'entry'
-    GROUP BY bot_id, lot_id
-)
 SELECT
     f.ts,
     f.bot_id,
@@ -24,13 +18,14 @@ SELECT
     f.fee_asset,
     f.fee_quote,
     f.realized,
+    -- What a sale brought less its profit is what was paid; what a purchase cost plus its profit is what was received.
     CASE
         WHEN f.role = 'exit'
-            THEN (CAST(f.price AS DOUBLE) / e.entry_price - 1) * CASE f.side WHEN 'sell' THEN 1 ELSE -1 END
+            THEN CAST(f.realized AS DOUBLE)
+                / CAST(f.quote_qty - CASE f.side WHEN 'sell' THEN f.realized ELSE -f.realized END AS DOUBLE)
     END AS spread,
     f.maker,
     f.trade_id,
     f.client_id
 FROM fills AS f
-LEFT JOIN entries AS e ON e.bot_id = f.bot_id AND e.lot_id = f.lot_id
 ORDER BY f.ts, f.trade_id;

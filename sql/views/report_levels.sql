@@ -2,7 +2,7 @@
 CREATE OR REPLACE VIEW report_levels AS
 WITH resting AS (
     SELECT bot_id, leg_id, max_by(client_id, attempt) AS client_id, max_by(price, attempt) AS price
-    FROM orders
+    FROM orders_live
     WHERE status = 'OPEN'
     GROUP BY bot_id, leg_id
 )

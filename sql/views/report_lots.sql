@@ -1,10 +1,34 @@
 -- Every lot, open ones first. average_price, value and unrealized are for reading (DOUBLE); sums of money are in
 -- report_bots. value is what is left at the bot's last price.
+-- Two halves, so that WHERE standing opens no past day.
 CREATE OR REPLACE VIEW report_lots AS
 SELECT
     l.bot_id,
     l.lot_id,
-    l.qty > 0 AS standing,
+    true AS standing,
+    l.venue,
+    l.symbol,
+    l.side,
+    l.opened_at,
+    l.updated_at,
+    l.opened_qty,
+    l.qty,
+    l.cost,
+    CASE WHEN l.qty > 0 THEN CAST(l.cost AS DOUBLE) / CAST(l.qty AS DOUBLE) END AS average_price,
+    CAST(m.price AS DOUBLE) * CAST(l.qty AS DOUBLE) AS value,
+    (CAST(m.price AS DOUBLE) * CAST(l.qty AS DOUBLE) - CAST(l.cost AS DOUBLE)) * CASE l.side WHEN 'buy' THEN 1 ELSE -1 END
+        AS unrealized,
+    l.realized,
+    l.grid_profit,
+    l.fees,
+    l.exits
+FROM lots_open AS l
+LEFT JOIN marks AS m ON m.bot_id = l.bot_id
+UNION ALL
+SELECT
+    l.bot_id,
+    l.lot_id,
+    false AS standing,
     l.venue,
     l.symbol,
     l.side,
@@ -23,4 +47,5 @@ SELECT
     l.exits
 FROM lots AS l
 LEFT JOIN marks AS m ON m.bot_id = l.bot_id
-ORDER BY standing DESC, l.opened_at, l.bot_id, l.lot_id;
+WHERE l.qty = 0
+ORDER BY standing DESC, opened_at, bot_id, lot_id;
