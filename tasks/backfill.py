@@ -25,6 +25,8 @@ from tasks.settings import feed_path
 from tasks.sql_query import QueryRefused, query
 
 FUNDING = "funding"
+# Candles that are fetched before they are stored.
+WINDOW_ROWS = 20_000
 Payments = Sequence[tuple[int, Decimal]]
 # (venue, symbol, timeframe or "funding", first, end exclusive) -> a series of candles, or funding payments
 Download = Callable[[VenueConfig, str, str, datetime, datetime], Any]
@@ -112,8 +114,27 @@ def missing_spans(
     begin, end = wanted
     if first is None or last is None:
         return [(begin, end)] if begin < end else []
-    spans = [(begin, min(first, end)), (max(last + step, begin), end)]
+    # What is stored stays one stretch: the spans reach up to it, even where the wanted time lies apart from it.
+    spans = [(begin, first), (last + step, end)]
     return [(one, other) for one, other in spans if one < other]
+
+
+def windows(
+    spans: Sequence[tuple[datetime, datetime]], first: datetime | None, step: timedelta
+) -> list[tuple[datetime, datetime]]:
+    """Cut spans into windows that are stored one by one, so that an interruption costs at most one of them.
+
+    Those before what is stored (`first`) come newest first: what is stored never has a hole that nobody asks for again.
+    """
+    cut: list[tuple[datetime, datetime]] = []
+    for begin, end in spans:
+        parts: list[tuple[datetime, datetime]] = []
+        at = begin
+        while at < end:
+            parts.append((at, min(at + WINDOW_ROWS * step, end)))
+            at += WINDOW_ROWS * step
+        cut += reversed(parts) if first is not None and end <= first else parts
+    return cut
 
 
 def _from_file(con: duckdb.DuckDBPyConnection, key: SeriesKey, path: Path, data_dir: Path) -> Filled:
@@ -152,7 +173,8 @@ def _from_exchange(
     ).fetchone() or (None, None)
     end = datetime.min + (now - datetime.min) // step * step  # noqa: DTZ901  UTC without zone, as everywhere
     added = 0
-    for first, until in missing_spans(stored[0], stored[1], (end - timedelta(days=days), end), step):
+    spans = missing_spans(stored[0], stored[1], (end - timedelta(days=days), end), step)
+    for first, until in windows(spans, stored[0], step):
         try:
             series = download(venue, key.symbol, key.timeframe, first, until)
             added += import_candles(con, series, venue=key.venue, symbol=key.symbol, timeframe=key.timeframe).added

@@ -76,9 +76,9 @@ def downloader() -> Download | None:
     """Return what asks exchanges for candles and funding, or None where this installation has no such part."""
     if importlib.util.find_spec("tasks.candles_download") is None:
         return None
-    from tasks.backfill_exchange import ask_exchange
+    from tasks.candles_download import download
 
-    return ask_exchange
+    return download
 
 
 def steps(night: Night) -> list[Step]:

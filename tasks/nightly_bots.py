@@ -1,4 +1,8 @@
-"""A bot at night: a backtest over the last days of its stored candles, in files and figures, with the core."""
+"""A bot at night: a backtest over the last days of its stored candles, in figures and, where it fits, in files.
+
+The kernel gives the figures first, where it can run the bot. The report needs the core's journal, which takes about
+60 kB of memory a fill: a run with very many fills keeps to the figures.
+"""
 
 import re
 from collections.abc import Sequence
@@ -9,12 +13,16 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from core.market import TIMEFRAME_S
+from tasks.candles_store import load_candles
+from tasks.errors import Refused
 from tasks.market_store import open_market
 from tasks.nightly_steps import DONE, Did
 from tasks.quality import SeriesKey
+from tasks.quality_rules import PRICES
 
 # The finest first: what happens inside a bar is a guess.
 TIMEFRAMES = sorted(TIMEFRAME_S, key=lambda name: TIMEFRAME_S[name])
+FILLS_MAX = 10_000
 KEPT = (
     "net_pnl",
     "fills",
@@ -34,24 +42,37 @@ def backtest_bot(file: Path, data_dir: Path, bot: Any, keys: Sequence[SeriesKey]
 
     Raises `Refused` where the candles do not suit the bot.
     """
-    from tasks.backtest_files import write_files
-    from tasks.backtesting import Options, Run, backtest
-
     out = data_dir / "nightly" / night / bot.id
     out.mkdir(parents=True, exist_ok=True)
     paths = [_export(data_dir, key, days, out) for key in keys]
     words = [str(paths[0])] if len(paths) == 1 else [f"{k.venue}={path}" for k, path in zip(keys, paths, strict=True)]
     try:
-        made = backtest(file, bot.id, words, Options())
-        files = write_files(made, out) if isinstance(made, Run) else []
+        figures, files, remarks = _run(file, bot.id, words, out)
     finally:
         for path in paths:
             path.unlink(missing_ok=True)
-    figures = made.figures
     data = {name: figures[name] for name in KEPT if name in figures}
-    data |= {"files": [str(path) for path in files], "warnings": list(made.remarks)}
+    data |= {"files": [str(path) for path in files], "warnings": remarks}
     trips = f"{figures['round_trips']} round trips"
-    return Did(DONE, f"net PnL {figures['net_pnl']} after {figures['fills']} fills, {trips}; files in {out}", data)
+    where = f"files in {out}" if files else f"no files: more than {FILLS_MAX:,} fills"
+    return Did(DONE, f"net PnL {figures['net_pnl']} after {figures['fills']} fills, {trips}; {where}", data)
+
+
+def _run(file: Path, bot_id: str, words: list[str], out: Path) -> tuple[dict[str, Any], list[Path], list[str]]:
+    from tasks.backtest_files import write_files
+    from tasks.backtesting import Options, Run, backtest
+
+    try:
+        made = backtest(file, bot_id, words, Options(engine="kernel"))
+    except Refused:
+        # What only the core can run; a portfolio that is refused is refused there as well.
+        pass
+    else:
+        if made.figures["fills"] > FILLS_MAX:
+            return made.figures, [], list(made.remarks)
+    made = backtest(file, bot_id, words, Options())
+    files = write_files(made, out) if isinstance(made, Run) else []
+    return made.figures, files, list(made.remarks)
 
 
 def _export(data_dir: Path, key: SeriesKey, days: int, out: Path) -> Path:
@@ -62,10 +83,15 @@ def _export(data_dir: Path, key: SeriesKey, days: int, out: Path) -> Path:
         last = con.execute(
             "SELECT max(ts) FROM ohlcv WHERE venue = ? AND symbol = ? AND timeframe = ?", where
         ).fetchone() or (None,)
+        first = last[0] - timedelta(days=days)
+        series = load_candles(con, venue=key.venue, symbol=key.symbol, timeframe=key.timeframe, from_=first)
+        # As fine as the numbers are, not as the columns could be: the kernel counts in whole units of 64 bits.
+        prices = ", ".join(f"CAST({name} AS DECIMAL(28, {series.scale})) AS {name}" for name in PRICES)
+        volume = f"CAST(volume AS DECIMAL(28, {series.volume_scale})) AS volume"
         found = con.execute(
-            "SELECT ts, open, high, low, close, volume FROM ohlcv "
-            "WHERE venue = ? AND symbol = ? AND timeframe = ? AND ts > ? ORDER BY ts",
-            [*where, last[0] - timedelta(days=days)],
+            f"SELECT ts, {prices}, {volume} FROM ohlcv "  # noqa: S608  names and numbers of our own
+            "WHERE venue = ? AND symbol = ? AND timeframe = ? AND ts >= ? ORDER BY ts",
+            [*where, first],
         )
         reader = found.to_arrow_reader(100_000)
         with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from core.kernel import ArraySeries
 from core.portfolio import Portfolio
 from core.series import ts_to_ms
-from tasks.backfill import FUNDING, Download, Filled, backfill, keep_funding, markets_of, missing_spans
+from tasks.backfill import FUNDING, Download, Filled, backfill, keep_funding, markets_of, missing_spans, windows
 from tasks.errors import GridkeeperError
 from tasks.market_store import open_market
 from tasks.settings import check
@@ -165,7 +166,7 @@ D = datetime
             (D(2026, 1, 1), D(2026, 1, 4)),
             [(D(2026, 1, 1), D(2026, 1, 2)), (D(2026, 1, 3, 0, 1), D(2026, 1, 4))],
         ),
-        (D(2026, 2, 1), D(2026, 2, 2), (D(2026, 1, 1), D(2026, 1, 2)), [(D(2026, 1, 1), D(2026, 1, 2))]),
+        (D(2026, 2, 1), D(2026, 2, 2), (D(2026, 1, 1), D(2026, 1, 2)), [(D(2026, 1, 1), D(2026, 2, 1))]),
         (None, None, (D(2026, 1, 2), D(2026, 1, 2)), []),
     ],
     ids=["nothing stored", "all stored", "both ends", "stored is later", "nothing wanted"],
@@ -178,3 +179,15 @@ def test_missing_spans(
 ) -> None:
     """Only the ends of what is stored are asked for."""
     assert missing_spans(first, last, wanted, MINUTE) == expected
+
+
+def test_windows_grow_what_is_stored_from_its_ends() -> None:
+    """Windows after it come in order, those before it newest first, and together they are the spans."""
+    day = timedelta(days=1)
+    assert windows([(D(2026, 1, 1), D(2026, 1, 3))], None, MINUTE) == [(D(2026, 1, 1), D(2026, 1, 3))]
+    late = windows([(D(2026, 1, 1), D(2026, 2, 10))], D(2026, 1, 1), MINUTE)
+    early = windows([(D(2026, 1, 1), D(2026, 2, 10))], D(2026, 2, 10), MINUTE)
+    assert early == late[::-1]
+    assert (late[0][0], late[-1][1]) == (D(2026, 1, 1), D(2026, 2, 10))
+    assert all(one[1] == other[0] for one, other in pairwise(late))
+    assert all(end - begin <= 14 * day for begin, end in late)
