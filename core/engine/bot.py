@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from core.engine.draft import BotDraft, Draft
 from core.engine.drawdown import wake_of_drawdown
-from core.engine.gates import Groups, gate, market_of, proposal_for
+from core.engine.gates import Groups, gate, market_of, only_reduces, proposal_for
+from core.engine.protect import tend_stops
 from core.engine.unwind import start_unwind, tend_unwind
 from core.engine.world import Cancel, LevelRow, Place
 from core.machine import Held, Outcome, View, Wake
@@ -26,6 +27,7 @@ def advance_bot(draft: Draft, bot: BotDraft) -> None:
         wake, wakes = bot.machine_wake, dict(bot.machine_wakes)
         _meet(wakes, wake_of_drawdown(draft, bot))
         wake = wake.meet(wakes.pop(bot.spec.instrument.market, Wake()))
+    _meet(wakes, tend_stops(draft, bot))
     _meet(wakes, _work(draft, bot))
     wake = wake.meet(wakes.pop(bot.spec.instrument.market, Wake()))
     _show(draft, bot)
@@ -181,7 +183,8 @@ def _place(draft: Draft, bot: BotDraft, name: str, work: Work, approved: Approve
         client_id=client_id(bot.spec.bot_id, bot.spec.token, name, work.next_attempt), venue=leg.venue, symbol=leg.symbol,
         bot_id=bot.spec.bot_id, leg_id=name, attempt=work.next_attempt, role=leg.role, side=leg.side, kind=leg.kind,
         price=send.price, qty=send.qty, filled_qty=ZERO, traded_qty=ZERO, status=Status.PENDING, exchange_id="", reason="",
-        created_at=draft.now, updated_at=draft.now, post_only=send.post_only, reduce_only=leg.reduce_only,
+        created_at=draft.now, updated_at=draft.now, post_only=send.post_only,
+        reduce_only=leg.reduce_only and only_reduces(draft, bot, leg, send.qty),
         stop_price=leg.stop_price,
     )  # fmt: skip
     bot.put(name, started(work, order))

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from core.engine.control import may_keep, may_place
 from core.engine.draft import BotDraft, Draft
+from core.engine.world import Holding
 from core.market import Market
 from core.orders import Leg
 from core.risk import Approved, Caps, Declined, Exposure, check
@@ -83,6 +84,28 @@ class Groups:
             price = send.price or self._draft.quotes[leg.venue, leg.symbol].mid
             quote_sum += exact_product(price, send.qty)
         return None
+
+
+def only_reduces(draft: Draft, bot: BotDraft, leg: Leg, qty: Decimal) -> bool:
+    """Whether the account's net position, less what live orders already take off it, leaves `qty` to take off (RULES 9).
+
+    Bots share one net position: where another's trade or a hand has made it smaller than this bot's lots, the venue would
+    refuse a reduce-only order, and the lots could never be closed. A position that was never read is believed to be ours.
+    """
+    market = (leg.venue, leg.symbol)
+    position = draft.positions.get(market)
+    if position is None:
+        return True
+    others = [draft.bots[i] for i in draft.bots if i != bot.spec.bot_id and _trades(draft, i, market)]
+    promised = bot.live_at(market).exit_qty
+    for other in others:
+        first = draft.world.specs[other.bot_id].instrument.market == market
+        promised += (other.live if first else other.beside.get(market, Holding()).live).exit_qty
+    return -position * leg.side.sign - promised >= qty
+
+
+def _trades(draft: Draft, bot_id: str, market: Market) -> bool:
+    return any(one.market == market for one in draft.world.specs[bot_id].instruments)
 
 
 def _caps(draft: Draft, bot: BotDraft) -> Caps:
