@@ -155,6 +155,7 @@ class BotBase(Strict):
     max_drawdown: Fraction | None = None
     max_slippage_bps: Annotated[Number, Field(gt=0, le=5000)] = Decimal(50)
     leverage: Annotated[int, Field(ge=1, le=125)] = 1
+    on_stop: Literal["leave", "cancel", "flatten"] = "cancel"
 
     @field_validator("symbol", mode="before")
     @classmethod

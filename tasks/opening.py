@@ -12,7 +12,7 @@ from pathlib import Path
 from core.engine import BotSpec
 from core.market import Instrument, Market
 from core.portfolio import Portfolio, VenueConfig
-from tasks import alerts
+from tasks import alerts, roster
 from tasks.assemble import (
     candle_feeds,
     fill_rules,
@@ -67,7 +67,9 @@ async def open_session(file: str | Path) -> Session:
             "backtest mode does not tick", key="mode", accepted="paper, demo or live; or `gridkeeper backtest`"
         )
     opening = _open_paper if portfolio.mode == "paper" else _open_real
-    session = await opening(portfolio, path, folder)
+    joined, gone = roster.join(portfolio, folder)
+    session = await opening(joined, path, folder)
+    session.roster = roster.Roster(path, folder, gone)
     if portfolio.alerts.urls:
         session.teller = alerts.Teller(folder, portfolio.id, portfolio.alerts, session.world.incidents)
     return session

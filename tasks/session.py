@@ -15,6 +15,7 @@ from tasks.alerts import Teller
 from tasks.feeds import Moment
 from tasks.market_news import Told
 from tasks.paper import PaperVenue
+from tasks.roster import Roster
 from tasks.store import Store, TickRow
 from tasks.venue import Venue
 
@@ -59,6 +60,7 @@ class Session:
         self._equity_every = timedelta(seconds=EQUITY_EVERY_PLAYED_S if played else EQUITY_EVERY_S)
         self.ended_at_close = False
         self.teller: Teller | None = None
+        self.roster: Roster | None = None
 
     @staticmethod
     def clock() -> datetime:

@@ -46,7 +46,7 @@ def check(raw: dict[str, Any], environ: Mapping[str, str]) -> Portfolio:
         portfolio = Portfolio.model_validate(filled)
     except ValidationError as fault:
         raise _first_refusal(fault, filled) from None
-    _cross_check(portfolio)
+    cross_check(portfolio)
     return portfolio
 
 
@@ -141,7 +141,8 @@ def _model_in(annotation: Any) -> Any:
     return None
 
 
-def _cross_check(portfolio: Portfolio) -> None:
+def cross_check(portfolio: Portfolio) -> None:
+    """Check what several parts of a portfolio must agree on; raises `Refused`."""
     _unique([v.id for v in portfolio.venues], "venues", "venue")
     _unique([b.id for b in portfolio.bots], "bots", "bot")
     venues = {v.id: v for v in portfolio.venues}

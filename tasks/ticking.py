@@ -19,6 +19,7 @@ from core.engine import Step, advance
 from core.facts import Fact
 from tasks.feeds import Moment
 from tasks.gather import answer_reads, gather
+from tasks.reload import keep_up
 from tasks.session import Session
 
 # RULES 6: up to five rounds; what is left then is the next tick's.
@@ -72,6 +73,7 @@ async def tick(session: Session, stage: Stage = run_plainly) -> TickSummary:
     clock = session.clock()
     tally = _Tally()
     tick_id = session.begin_tick(clock)
+    await keep_up(session, clock)
     pending = _by_time(await session.moments(clock)) or [()]
     while pending:
         now = session.take(pending.pop(0), clock)

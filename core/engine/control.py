@@ -29,6 +29,9 @@ PERMITS: dict[Mode, Permit] = {
     Mode.HALTED: Permit(place_entries=False, keep_entries=False, place_exits=False, keep_exits=True),
     Mode.TRIPPED: Permit(place_entries=False, keep_entries=False, place_exits=True, keep_exits=True),
     Mode.FLATTENING: Permit(place_entries=False, keep_entries=False, place_exits=False, keep_exits=False),
+    # A bot that was taken out of the portfolio file, as its `on_stop` says.
+    Mode.LEFT: Permit(place_entries=False, keep_entries=True, place_exits=False, keep_exits=True),
+    Mode.STOPPED: Permit(place_entries=False, keep_entries=False, place_exits=False, keep_exits=False),
 }
 
 
@@ -116,6 +119,8 @@ def _apply(bot: BotDraft, command: Command, said: str) -> str:
             bot.withdraw_entries = True
             return "resting entries cancelled; the next tick may place them again"
         case Action.RELEASE:
+            if bot.mode in {Mode.LEFT, Mode.STOPPED}:
+                return f"not applied: the bot is {bot.mode.value}, since it is not in the portfolio file any more"
             _set(bot, Mode.RUN, "")
             bot.peak = None
             return "released"

@@ -26,6 +26,8 @@ class Mode(StrEnum):
     HALTED = "halted"
     TRIPPED = "tripped"
     FLATTENING = "flattening"
+    LEFT = "left"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
