@@ -39,6 +39,7 @@ class SimOrder:
     active_at: datetime
     locked: Decimal = ZERO
     reason: str = ""
+    stop_price: Decimal | None = None
 
 
 @dataclass(slots=True)
@@ -65,3 +66,46 @@ class Swap:
 
     qty: Decimal = ZERO
     cost: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class Stops:
+    """Stop-market orders that wait for their trigger, by symbol; they are in no book."""
+
+    waiting: dict[str, list[SimOrder]] = field(default_factory=dict[str, list[SimOrder]])
+
+    def arm(self, order: SimOrder, last: Decimal) -> str | None:
+        """Let an order wait; says why not where the price is past its trigger already."""
+        stop = order.stop_price
+        if stop is None or passed(order, last):
+            return f"a stop at {stop} would trigger at once: the price is {last}"
+        self.waiting.setdefault(order.symbol, []).append(order)
+        return None
+
+    def forget(self, order: SimOrder) -> None:
+        """Take an order out that fired or ended."""
+        orders = [one for one in self.waiting.get(order.symbol, []) if one is not order]
+        if orders:
+            self.waiting[order.symbol] = orders
+        else:
+            self.waiting.pop(order.symbol, None)
+
+    def reached(self, symbol: str, to: Decimal) -> list[SimOrder]:
+        """Return the orders that a path to `to` sets off, in the order in which it comes to them."""
+        fired = [order for order in self.waiting.get(symbol, []) if passed(order, to)]
+        return sorted(fired, key=lambda order: (order.stop_price or ZERO) * order.side.sign)
+
+    def edges(self, symbol: str) -> tuple[Decimal | None, Decimal | None]:
+        """Return the nearest triggers of a symbol: (below, above)."""
+        orders = [
+            (order.side, order.stop_price) for order in self.waiting.get(symbol, []) if order.stop_price is not None
+        ]
+        lows = [stop for side, stop in orders if side is Side.SELL]
+        highs = [stop for side, stop in orders if side is Side.BUY]
+        return max(lows, default=None), min(highs, default=None)
+
+
+def passed(order: SimOrder, price: Decimal) -> bool:
+    """Whether a price is at or past an order's trigger: a sale triggers at or below it, a purchase at or above."""
+    stop = order.stop_price
+    return stop is not None and (price <= stop if order.side is Side.SELL else price >= stop)

@@ -8,6 +8,7 @@ The price moves along straight segments between path points. Rules, each of them
 * A post-only order that would cross when it becomes active is refused. A marketable order fills at the touch, plus
   `slippage` (fraction) where it is a market order, never beyond its cap; what the cap cuts off expires.
 * Spot needs the money or the coins free; a swap needs margin (notional / leverage) in the wallet.
+* A stop-market fills at the worse of its trigger and the price there, plus `slippage`, and never more than is open.
 * A swap settles profit against the average entry price of the position, as exchanges do.
 """
 
@@ -19,7 +20,7 @@ from decimal import Decimal
 from core.facts import Accepted, CancelRefused, Fill, FundingPaid, Refusal, Refused, Seen, SeenAs
 from core.market import Instrument, Quote
 from core.orders import ClientId, Kind, Order
-from core.simbook import Book, FillRules, SimOrder, Swap
+from core.simbook import Book, FillRules, SimOrder, Stops, Swap
 from core.values import ONE, ZERO, Side, exact_product, floor_to, ratio, round_fee, share_of_cost
 
 # Funding is booked to eight decimals; what the payer owes is never rounded in his favour.
@@ -43,6 +44,7 @@ class Account:
     touches: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict[str, tuple[Decimal, Decimal]])
     times: dict[str, datetime] = field(default_factory=dict[str, datetime])
     due: list[tuple[datetime, int, str, ClientId]] = field(default_factory=list[tuple[datetime, int, str, ClientId]])
+    stops: Stops = field(default_factory=Stops)
     next_id: int = 1
     touched: dict[ClientId, SimOrder] = field(default_factory=dict[ClientId, SimOrder])
     trades: list[Fill] = field(default_factory=list[Fill])
@@ -79,6 +81,7 @@ class Account:
             client_id=order.client_id, exchange_id=exchange_id, symbol=order.symbol, side=order.side, kind=order.kind,
             price=order.price, qty=order.qty, filled=ZERO, post_only=order.post_only, reduce_only=order.reduce_only,
             status=SeenAs.OPEN, created_at=now, active_at=now + timedelta(seconds=self.rules.latency_s),
+            stop_price=order.stop_price,
         )  # fmt: skip
         if not self._lock(made, last):
             return Refused(
@@ -94,7 +97,7 @@ class Account:
         if refusal is not None:
             del self.orders[made.client_id]
             self.touched.pop(made.client_id, None)
-            return Refused(made.client_id, Refusal.POST_ONLY, refusal, now)
+            return Refused(made.client_id, Refusal.POST_ONLY if made.post_only else Refusal.OTHER, refusal, now)
         return Accepted(made.client_id, exchange_id, now, made.filled)
 
     def cancel(self, client_id: ClientId, now: datetime) -> Seen | CancelRefused | None:
@@ -172,12 +175,15 @@ class Account:
 
     def edges(self, symbol: str) -> tuple[Decimal | None, Decimal | None]:
         """Return the prices at or beyond which the next resting order fills: (below, above)."""
+        low, high = self.stops.edges(symbol) if symbol in self.stops.waiting else (None, None)
         book = self.books.get(symbol)
         if book is None:
-            return None, None
+            return low, high
         tick = self.instruments[symbol].tick_size if self.rules.cross else ZERO
-        low = book.bids[-1][0] - tick if book.bids else None
-        high = book.asks[0][0] + tick if book.asks else None
+        if book.bids and (low is None or book.bids[-1][0] - tick > low):
+            low = book.bids[-1][0] - tick
+        if book.asks and (high is None or book.asks[0][0] + tick < high):
+            high = book.asks[0][0] + tick
         return low, high
 
     def last_prices_at(
@@ -225,27 +231,51 @@ class Account:
         return tick.floor_price(exact) if end > start else tick.ceil_price(exact)
 
     def _sweep(self, symbol: str, to: Decimal, now: datetime) -> None:
+        start = self.prices.get(symbol, to)
+        for order in self.stops.reached(symbol, to) if symbol in self.stops.waiting else ():
+            trigger = order.stop_price or to
+            at = min(trigger, start) if order.side is Side.SELL else max(trigger, start)
+            self._sweep_book(symbol, at, now)
+            self._fire(order, at, now)
+        self._sweep_book(symbol, to, now)
+
+    def _sweep_book(self, symbol: str, to: Decimal, now: datetime) -> None:
         self.prices[symbol] = to
         self.times[symbol] = now
         book = self.books.get(symbol)
         if book is None:
             return
-        low, high = self.edges(symbol)
-        while low is not None and to <= low:
+        tick = self.instruments[symbol].tick_size if self.rules.cross else ZERO
+        while book.bids and to <= book.bids[-1][0] - tick:
             self._fill(self.orders[book.bids.pop()[2]], None, now, maker=True)
-            low, _ = self.edges(symbol)
-        while high is not None and to >= high:
+        while book.asks and to >= book.asks[0][0] + tick:
             self._fill(self.orders[book.asks.pop(0)[2]], None, now, maker=True)
-            _, high = self.edges(symbol)
+
+    def _fire(self, order: SimOrder, at: Decimal, now: datetime) -> None:
+        self.stops.forget(order)
+        held = max(self.swaps.get(order.symbol, Swap()).qty * -order.side.sign, ZERO)
+        most = min(order.qty, held) if order.reduce_only else order.qty
+        if most > ZERO:
+            self._fill(order, self._slipped(order, at), now, maker=False, most=most)
+        if order.status is SeenAs.OPEN:
+            self._end(order, SeenAs.EXPIRED, "nothing is left to reduce")
+
+    def _slipped(self, order: SimOrder, price: Decimal) -> Decimal:
+        slipped = price * (ONE + self.rules.slippage * order.side.sign)
+        tick = self.instruments[order.symbol]
+        return tick.ceil_price(slipped) if order.side is Side.BUY else tick.floor_price(slipped)
 
     def _activate(self, order: SimOrder, last: Decimal, now: datetime) -> str | None:
+        if order.kind is Kind.STOP_MARKET:
+            refusal = self.stops.arm(order, last)
+            if refusal is not None:
+                self._unlock(order)
+            return refusal
         quote = self.quote(order.symbol, now)
         touch = last if quote is None else (quote.ask if order.side is Side.BUY else quote.bid)
         crosses = order.price is None or (order.price >= touch if order.side is Side.BUY else order.price <= touch)
         if order.kind is Kind.MARKET:
-            slipped = touch * (ONE + self.rules.slippage * order.side.sign)
-            tick = self.instruments[order.symbol]
-            paid = tick.ceil_price(slipped) if order.side is Side.BUY else tick.floor_price(slipped)
+            paid = self._slipped(order, touch)
             within = order.price is None or (paid <= order.price if order.side is Side.BUY else paid >= order.price)
             if within:
                 self._fill(order, paid, now, maker=False)
@@ -262,33 +292,23 @@ class Account:
         self.touched[order.client_id] = order
         return None
 
-    def _fill(self, order: SimOrder, price: Decimal | None, now: datetime, *, maker: bool) -> None:
+    def _fill(
+        self, order: SimOrder, price: Decimal | None, now: datetime, *, maker: bool, most: Decimal | None = None
+    ) -> None:
         instrument = self.instruments[order.symbol]
         at = price if price is not None else (order.price or ZERO)
-        qty = order.qty - order.filled
+        qty = order.qty - order.filled if most is None else most
         self._unlock(order)
         settled = self._settle(instrument, order.side, at, qty)
         fee, fee_asset = self._fee(instrument, order.side, at, qty, maker=maker)
         self.balances[fee_asset] = self.balances.get(fee_asset, ZERO) - fee
-        order.filled = order.qty
-        order.status = SeenAs.FILLED
+        order.filled += qty
+        order.status = SeenAs.FILLED if order.filled >= order.qty else SeenAs.OPEN
         self.touched[order.client_id] = order
-        self.trades.append(
-            Fill(
-                venue=self.venue,
-                symbol=order.symbol,
-                trade_id=str(self.next_id),
-                client_id=order.client_id,
-                side=order.side,
-                price=at,
-                qty=qty,
-                fee=fee,
-                fee_asset=fee_asset,
-                ts=now,
-                maker=maker,
-                settled=settled,
-            )
-        )  # fmt: skip
+        self.trades.append(Fill(
+            venue=self.venue, symbol=order.symbol, trade_id=str(self.next_id), client_id=order.client_id, side=order.side,
+            price=at, qty=qty, fee=fee, fee_asset=fee_asset, ts=now, maker=maker, settled=settled,
+        ))  # fmt: skip
         self.next_id += 1
 
     def _fee(
@@ -365,6 +385,7 @@ class Account:
         order.locked = ZERO
 
     def _end(self, order: SimOrder, status: SeenAs, reason: str) -> None:
+        self.stops.forget(order)
         book = self.books.get(order.symbol)
         if book is not None and order.price is not None:
             side, arrival = (

@@ -143,6 +143,7 @@ class PaperVenue:
                 venue=self.id, symbol=o.symbol, client_id=o.client_id, exchange_id=o.exchange_id, side=o.side, kind=o.kind,
                 price=o.price, qty=o.qty, executed=o.filled, status=o.status, created_at=o.created_at,
                 updated_at=o.created_at, post_only=o.post_only, reduce_only=o.reduce_only,
+                stop_price=o.stop_price,
             )
             for o in self._books.all_orders() if o.symbol in symbols
         ]  # fmt: skip

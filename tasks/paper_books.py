@@ -160,9 +160,10 @@ class PaperBooks:
         )
         self.put("next_id", str(account.next_id))
         self.put("due", json.dumps([[at.isoformat(), number, kind, cid] for at, number, kind, cid in account.due]))
-        resting = (
-            {entry[2] for book in account.books.values() for entry in (*book.bids, *book.asks)} if orders else set()
-        )
+        resting: set[str] = set()
+        if orders:
+            resting = {entry[2] for book in account.books.values() for entry in (*book.bids, *book.asks)}
+            resting |= {one.client_id for waiting in account.stops.waiting.values() for one in waiting}
         write("INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", [
             (o.client_id, o.exchange_id, o.symbol, o.side.value, o.kind.value, _price_text(o),
              str(o.qty), str(o.filled), int(o.post_only), int(o.reduce_only), o.status.value, o.created_at.isoformat(),
@@ -174,6 +175,12 @@ class PaperBooks:
              t.ts.isoformat(), int(t.maker), str(t.settled))
             for t in trades
         ])  # fmt: skip
+
+
+def _price_text(order: SimOrder) -> str | None:
+    # A stop-market order has no price but its trigger, which stands in the same column.
+    price = order.stop_price if order.kind is Kind.STOP_MARKET else order.price
+    return None if price is None else str(price)
 
 
 def _order(row: tuple) -> SimOrder:
@@ -195,9 +202,9 @@ def _restore(account: Account, row: tuple) -> None:
     instrument = account.instruments[order.symbol]
     asset = instrument.quote if instrument.swap or order.side is Side.BUY else instrument.base
     account.locked[asset] = account.locked.get(asset, ZERO) + order.locked
-    if order.kind is Kind.STOP_MARKET and order.active_at <= datetime.fromisoformat(row[11]) + _NO_TIME:
-        account.stops.setdefault(order.symbol, []).append(order.client_id)
-    if row[-1]:
+    if row[-1] and order.kind is Kind.STOP_MARKET:
+        account.stops.waiting.setdefault(order.symbol, []).append(order)
+    elif row[-1]:
         account.books.setdefault(order.symbol, Book()).add(order)
 
 

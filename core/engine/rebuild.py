@@ -225,7 +225,7 @@ def _stand_up(replay: _Replay, spec: BotSpec, orders: list[Order]) -> None:
     bot, life = replay.bots[spec.bot_id], replay.lives[spec.bot_id]
     times = [order.created_at for order in orders] + [at for at in (life.started_at,) if at is not None]
     bot.started_at = min(times) if times else None
-    bot.episodes = max((_cycle(o) for o in orders if o.role is Role.UNWIND), default=-1) + 1
+    bot.episodes = max((_cycle(o) for o in orders if o.role in {Role.UNWIND, Role.STOP}), default=-1) + 1
     bot.peak = life.peak
     bot.mode, bot.mode_reason = Mode.TRIPPED, LATCH
     bot.wake = bot.machine_wake = _AT_ONCE
