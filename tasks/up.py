@@ -67,6 +67,7 @@ class Plan:
     data_dir: Path
     port: int
     interval_s: float
+    health_port: int | None = None
 
     @property
     def home(self) -> Path:
@@ -74,7 +75,7 @@ class Plan:
         return self.data_dir / "prefect"
 
 
-def up(portfolio: str | None, port: int, interval_s: float) -> int:
+def up(portfolio: str | None, port: int, interval_s: float, health_port: int | None = None) -> int:
     """Start or join a server, register the deployments and keep the workers running until a signal. Return the exit
     code.
 
@@ -86,7 +87,7 @@ def up(portfolio: str | None, port: int, interval_s: float) -> int:
         return _refuse(f"--interval {interval_s:g} is refused: 1 to 3600 seconds between two ticks work")
     file = Path(portfolio) if portfolio is not None else settings.BUILT_IN
     loaded = settings.load_portfolio(file)
-    plan = Plan(file.resolve(), loaded.id, settings.data_dir(loaded, file), port, interval_s)
+    plan = Plan(file.resolve(), loaded.id, settings.data_dir(loaded, file), port, interval_s, health_port)
     stopping = threading.Event()
     previous = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -151,6 +152,8 @@ def workers(plan: Plan) -> list[Child]:
     warm, batch = f"warm-{plan.portfolio_id}", f"batch-{plan.portfolio_id}"
     tick = [sys.executable, "-m", "tasks.warm_process", "--home", str(plan.home), "--pool", warm]
     tick += ["--portfolio", str(plan.file), "--watch-stdin"]
+    if plan.health_port is not None:
+        tick += ["--health-port", str(plan.health_port), "--health-limit", f"{max(60.0, 3 * plan.interval_s):g}"]
     heavy = [sys.executable, "-m", "prefect", "worker", "start", "--pool", batch, "--type", "process"]
     # What is long waits in its queue (prefect.yaml); a word of control never waits for it.
     heavy += ["--name", batch, "--limit", BATCH_LIMIT]

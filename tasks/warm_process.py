@@ -20,6 +20,7 @@ from pathlib import Path
 import anyio
 
 from tasks import ticking
+from tasks.health import serve_health
 from tasks.one_instance import lock_or_none
 from tasks.opening import close_sessions, session_for
 from tasks.warm_alone import SILENCE_S, Alone
@@ -76,6 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
     about = "seconds of silence of the server after which ticks go on without it"
     parser.add_argument("--silence", type=float, default=SILENCE_S, metavar="S", help=about)
+    parser.add_argument("--health-port", type=int, metavar="N", help="answer GET /health on this port of 127.0.0.1")
+    about = "seconds without a tick after which /health says 503"
+    parser.add_argument("--health-limit", type=float, default=60.0, metavar="S", help=about)
     given = parser.parse_args(arguments)
     path = given.home / f"{given.pool}.lock"
     lock = lock_or_none(path)
@@ -89,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: process.request_stop())
     if given.watch_stdin:
         threading.Thread(target=_watch_stdin, args=(process,), daemon=True).start()
+    if given.health_port is not None:
+        serve_health(given.home.parent, given.health_port, given.health_limit)
     with ThreadPoolExecutor(1, "warm-worker") as executor:
         working = executor.submit(process.work)
         while not working.done():

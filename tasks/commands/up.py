@@ -13,6 +13,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, default=4200, metavar="N", help="where the server and its UI listen on 127.0.0.1"
     )
+    parser.add_argument(
+        "--health-port",
+        type=int,
+        metavar="N",
+        help="answer GET /health on this port of 127.0.0.1 (default: not at all)",
+    )
     parser.add_argument("--interval", type=seconds, default=5.0, metavar="S", help="seconds between ticks, at least 1")
 
 
@@ -23,5 +29,5 @@ def run(args: argparse.Namespace) -> Outcome:
 
     file = args.portfolio or str(BUILT_IN)
     load_portfolio(file)
-    code = up(file, args.port, args.interval)
+    code = up(file, args.port, args.interval, args.health_port)
     return Outcome({"portfolio": file, "port": args.port}, exit_code=code)

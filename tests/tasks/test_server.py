@@ -100,3 +100,10 @@ def test_a_changing_request_without_a_csrf_token_is_refused(tmp_path: Path) -> N
         assert httpx.get(f"{here.url}/admin/version", auth=(name, word)).status_code == 200
         refused = httpx.post(f"{here.url}/flows/", json={"name": "x"}, auth=(name, word))
         assert (refused.status_code, "CSRF" in refused.text) == (403, True)
+        started = f"{here.url}/deployments/00000000-0000-0000-0000-000000000000/create_flow_run"
+        assert httpx.post(started, json={}, auth=(name, word)).status_code == 403
+        # What a browser asks before it lets a page of another origin send such a request, or read a token.
+        for origin, admitted in (("http://evil.example", False), (f"http://127.0.0.1:{here.port}", True)):
+            asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+            told = httpx.options(started, headers=asks).headers.get("access-control-allow-origin")
+            assert (told in {origin, "*"}) is admitted
