@@ -22,6 +22,7 @@ import tarfile
 import tempfile
 import time
 import tomllib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,9 +43,11 @@ RED: list[str] = []
 # Selections of tests by the file that is changed, the first prefix that fits; they are run in turn until one catches the
 # bug, the sharpest for its time first. The long runs of tests/core (a year of candles, fair games, the kernel) are left
 # out: they are slow, not sharper.
-# Not pytest: the seeds of `test_bad_weather_breaks_no_invariant` in a bare process, which starts in a tenth of the time.
+# Not pytest: the seeds of `test_bad_weather_breaks_no_invariant` and a part of the crash points in a bare process, which
+# starts in a tenth of the time.
 STORM = ("benchmarks.mutants", "--storm")
 STORM_SEEDS = range(500, 525)
+STORM_STRIDE = 3
 FOUND = "tests/simulation/test_mutants_found.py"
 LONG = ("grid_kernel", "kernel", "backtest_oracle", "martingale", "metrics", "series", "equity_kernel")
 PROPERTIES = "tests/core/test_grid_properties.py"
@@ -145,19 +148,33 @@ def run_tests(tree: Path, selection: tuple[str, ...]) -> tuple[str, str]:
 
 
 def storm() -> int:
-    """Trade the heavy seeds of the simulation as they stand; stops at the first that finds anything, with exit code 1."""
-    from tests.simulation.test_hostile import HEAVY, trade  # only the copy that has the bug in it may load this
+    """Trade the heavy seeds of this very tree, then kill its scenes; stops at the first finding, with exit code 1."""
+    # Only the copy that has the bug in it may load these.
+    from tests.simulation.scenes import SCENES, play
+    from tests.simulation.test_hostile import HEAVY, trade
 
     for seed in STORM_SEEDS:
-        try:
-            found = trade(seed, HEAVY).found
-        except RAISED as error:
-            # A leg with two orders that may trade, most often: the store itself refuses to go on (I-06).
-            found = [f"raised {type(error).__name__}: {error}"]
-        if found:
-            print(f"FAILED tests/simulation/test_hostile.py[{seed}] {found[0]}")
+        if found := _found_in(lambda seed=seed: trade(seed, HEAVY).found):
+            print(f"FAILED tests/simulation/test_hostile.py[{seed}] {found}")
             return 1
+    for scene in SCENES:
+        # Boundaries 0, 3, 6, …; beyond the end of a scene nothing is killed any more.
+        for at in range(0, 100, STORM_STRIDE):
+            if found := _found_in(
+                lambda scene=scene, at=at: play(scene, frozenset({at}), store_lost=at % 2 == 1).found
+            ):
+                print(f"FAILED tests/simulation/test_crash_points.py[{scene.name}-{at}] {found}")
+                return 1
     return 0
+
+
+def _found_in(run: Callable[[], list[str]]) -> str:
+    try:
+        found = run()
+    except RAISED as error:
+        # A leg with two orders that may trade, most often: the store itself refuses to go on (I-06).
+        return f"raised {type(error).__name__}: {error}"
+    return found[0] if found else ""
 
 
 def judge(mutant: Mutant, tree: Path) -> Verdict:
@@ -212,7 +229,7 @@ def figures(verdicts: list[Verdict]) -> dict[str, float]:
     caught = [one for one in verdicts if one.caught_by]
     return {
         "mutants": len(verdicts), "caught": len(caught), "caught_share": round(len(caught) / len(verdicts), 4),
-        "by_the_simulation": sum(one.caught_by.startswith("tests/simulation/test_hostile") for one in caught),
+        "by_the_simulation": sum(one.selection == STORM or "test_hostile" in one.caught_by for one in caught),
         "with_an_invariant": sum(bool(one.invariant) for one in caught),
         "seconds": round(sum(one.took_s for one in verdicts)),
     }  # fmt: skip

@@ -69,7 +69,7 @@ class Faults:
     narrowed: float = 0.002
     storm: float = 0.002
     banned: float = 0.002
-    crash: float = 0.01
+    crash: float = 0.005
     store_lost: float = 0.12
 
 

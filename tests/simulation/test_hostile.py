@@ -53,7 +53,7 @@ def test_bad_weather_breaks_no_invariant() -> None:
 
 def test_the_faults_do_happen() -> None:
     """A run without faults proves nothing: over these seeds there are some of each kind, and bots that trade."""
-    runs = [trade(seed, Faults()) for seed in range(20)]
+    runs = [trade(seed, Faults()) for seed in range(40)]
     happened = {kind for one in runs for kind, count in one.venue.by_kind.items() if count > 0}
     assert happened == {name for name in asdict(Faults()) if not name.endswith("_s")}
     assert sum(one.venue.injected for one in runs) > 1000
