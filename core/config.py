@@ -141,8 +141,18 @@ class PlanRefused(ValueError):
         self.reason = reason
 
 
+class StopAt(Strict):
+    """A stop at a price of its own, instead of a distance from the average entry."""
+
+    price: Positive
+
+
 class BotBase(Strict):
-    """What every bot has: its id, the venue and symbol it trades, its own limits."""
+    """What every bot has: its id, the venue and symbol it trades, its own limits.
+
+    `venue_stop` rests at the exchange while a swap position is open: a fraction from the average entry, `{price: P}`,
+    `none`, or `auto`: half way to liquidation in demo and live, none in paper and backtest.
+    """
 
     aliases: ClassVar[Mapping[str, str]] = {
         "connector_name": "venue", "trading_pair": "symbol", "triple_barrier_config": "triple_barrier",
@@ -155,6 +165,7 @@ class BotBase(Strict):
     max_drawdown: Fraction | None = None
     max_slippage_bps: Annotated[Number, Field(gt=0, le=5000)] = Decimal(50)
     leverage: Annotated[int, Field(ge=1, le=125)] = 1
+    venue_stop: Literal["auto", "none"] | StopAt | WideFraction = "auto"
     on_stop: Literal["leave", "cancel", "flatten"] = "cancel"
 
     @field_validator("symbol", mode="before")

@@ -18,6 +18,7 @@ from tasks.errors import Refused
 from tasks.feeds import CandleFeed, Feed, LiveFeed, PriceSource, SyntheticFeed
 from tasks.instruments import choose
 from tasks.settings import feed_path
+from tasks.venue_stops import asked_stop, guarded
 
 # What a paper account opens with where the file says nothing: enough that money is not what is being tested.
 _OPENING_LEAST = Decimal(10_000)
@@ -55,7 +56,8 @@ def specs_of(portfolio: Portfolio, rules: Rules, token: str) -> dict[str, BotSpe
     """Make every bot's spec; raises `Refused` where the exchange's rules do not allow its configuration."""
     specs: dict[str, BotSpec] = {}
     for index, bot in enumerate(portfolio.bots):
-        specs[bot.id] = spec_of(bot, rules, token, key=f"bots[{index}]")
+        spec = spec_of(bot, rules, token, key=f"bots[{index}]")
+        specs[bot.id] = guarded(portfolio.mode, bot, spec, key=f"bots[{index}]")
     return specs
 
 
@@ -68,12 +70,13 @@ def spec_of(bot: AnyBot, rules: Rules, token: str, *, key: str) -> BotSpec:
     except PlanRefused as refused:
         raise Refused(refused.reason, key=f"{key}.{refused.key}") from None
     first, *others = instruments.values()
+    fraction, price = asked_stop(bot, instruments.values(), key=key)
     return BotSpec(
         bot_id=bot.id, kind=bot.kind, token=token, machine=kind.machine, plan=ready.plan, instrument=first,
         others=tuple(others), capital_quote=ready.capital_quote, places=ready.places, safe_spread=ready.safe_spread,
         max_position_size=bot.max_position_size, max_open_orders=ready.max_open_orders, max_drawdown=bot.max_drawdown,
         slippage=bot.max_slippage_bps / Decimal(10_000), bars=ready.bars, rates=ready.rates, long=ready.long,
-        hears_refusals=ready.hears_refusals, step_min=ready.step_min,
+        hears_refusals=ready.hears_refusals, step_min=ready.step_min, venue_stop=fraction, venue_stop_price=price,
     )  # fmt: skip
 
 

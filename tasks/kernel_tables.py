@@ -113,6 +113,7 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
         "max_orders_per_batch": config.max_orders_per_batch is not None and config.max_orders_per_batch < levels,
         "max_open_orders": config.max_open_orders is not None and config.max_open_orders < levels,
         "triple_barrier.trailing_stop": config.triple_barrier.trailing_stop is not None,
+        "venue_stop": spec.venue_stop is not None or spec.venue_stop_price is not None,
         "max_drawdown": spec.max_drawdown is not None,
         "max_position_size": spec.max_position_size is not None and held_most > spec.max_position_size,
         "risk.max_drawdown": limits.max_drawdown is not None,
