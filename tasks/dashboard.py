@@ -10,9 +10,11 @@ It never opens the trading store, so it cannot stand in the way of a tick.
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from threading import Thread
 from time import perf_counter
 from typing import Any
 
@@ -44,6 +46,7 @@ SQL_TIMEOUT_S, SQL_ROWS_MAX, SQL_BYTES_MAX, CSV_ROWS_MAX = 10.0, 2_000, 20_000, 
 def create_app(data_dir: Path, port: int) -> Starlette:
     """Build the application for the published copy of a data folder; `port` is where it will listen."""
     view = _Views(data_dir)
+    Thread(target=view.read_past, name="past days", daemon=True).start()
     routes = [Route(path, _page, methods=["GET"]) for path in PAGES]
     routes += [
         Route("/assets/{name}", _asset, methods=["GET"]),
@@ -95,6 +98,11 @@ class _Views:
 
     async def sql_csv(self, request: Request) -> Response:
         return await self._question(request, CSV_ROWS_MAX, _as_csv)
+
+    def read_past(self) -> None:
+        """Read the days that are over, so that nobody waits for them later; without a copy there are none."""
+        with suppress(QueryRefused), opened(self._data_dir) as copy:
+            self.history.fill(copy.bound)
 
     async def _answer(self, read: Callable[[Copy], Any]) -> Response:
         def work() -> Any:

@@ -5,6 +5,7 @@ Every answer has `as_of`: when the copy was made, how old that is (`age_s`, seco
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from tasks.dashboard_copy import Copy, Row, now_utc
@@ -111,7 +112,8 @@ def days(copy: Copy, bot_id: str | None, count: int) -> list[Row]:
 def bridge(copy: Copy, history: History, row: Mapping[str, Any]) -> list[Row]:
     """The way from nothing to a bot's net profit: what lots earned by their own exits, by other ends, and the rest.
 
-    `value` of each step is exact; the last one is their sum, the net profit of `report_bots`.
+    `value` of each step is exact; the last one is their sum, the net profit of `report_bots`. Until the past days were
+    read, what hedges realised is part of the other closings.
     """
     floating = row["unrealized"] or 0
     hedged = _hedge(copy, history, row["bot_id"])
@@ -189,6 +191,8 @@ def _journal(copy: Copy, bot_id: str) -> list[Row]:
 
 
 def _hedge(copy: Copy, history: History, bot_id: str) -> Any:
+    if not history.ready:
+        return Decimal(0)
     history.fill(copy.bound)
     past = sum(row["realized"] for row in history.days(bot_id) if row["role"] == "hedge")
     today = copy.rows(

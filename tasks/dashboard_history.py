@@ -32,12 +32,13 @@ class History:
     """The digest of one published folder; safe to use from several threads."""
 
     def __init__(self, folder: Path) -> None:
-        """Start empty; `fill` reads what is there."""
+        """Start empty; `fill` reads what is there, and `ready` says that it has."""
         self._folder = folder
         self._lock = Lock()
         self._con = duckdb.connect(
             config={"threads": 2, "memory_limit": "150MB", "autoinstall_known_extensions": "false"}
         )
+        self.ready = False
         self._done: dict[str, set[date]] = {name: set() for name in QUERIES}
         for name, sql in QUERIES.items():
             empty = _EMPTY[name]
@@ -51,6 +52,7 @@ class History:
             waiting = [(day, path) for day, path in waiting if day not in self._done[name]]
             for start in range(0, len(waiting), DAYS_AT_ONCE):
                 read += self._read(name, waiting[start : start + DAYS_AT_ONCE])
+        self.ready = True
         return read
 
     def buckets(self, since: datetime, bot_id: str | None, step_s: int) -> list[Row]:

@@ -167,13 +167,13 @@ def _whole(table: Daily, today: date, *, archived: bool) -> str:
         return f"{text} UNION ALL {past}"
     # A row that changed after its day was archived stands in several parts: the newest counts. Only one that is older
     # than the day of its part can be such a row; those are few, so that nothing has to be sorted or kept for all rows.
+    keys = [f"n.{name} = p.{name}" for name in table.key.split(", ")]
     return (
-        f"CREATE VIEW {table.name} AS WITH newest AS (SELECT {table.key}, max(recorded_at) AS newest_at FROM ({past}) "  # noqa: S608
-        f"WHERE {table.born} < date_trunc('day', recorded_at) GROUP BY {table.key}), "
-        f"kept AS (SELECT p.* FROM ({past}) AS p ANTI JOIN {table.name}_today USING ({table.key})) "
-        f"SELECT * FROM {table.name}_today UNION ALL "
-        f"SELECT k.* FROM kept AS k LEFT JOIN newest AS n USING ({table.key}) "
-        "WHERE n.newest_at IS NULL OR n.newest_at = k.recorded_at"
+        f"CREATE VIEW {table.name} AS SELECT * FROM {table.name}_today UNION ALL "  # noqa: S608  names of our own
+        f"SELECT p.* FROM ({past}) AS p ANTI JOIN ("
+        f"SELECT {table.key}, TIMESTAMP 'infinity' AS newest_at FROM {table.name}_today UNION ALL "
+        f"SELECT {table.key}, max(recorded_at) FROM ({past}) WHERE {table.born} < date_trunc('day', recorded_at) "
+        f"GROUP BY {table.key}) AS n ON {' AND '.join(keys)} AND n.newest_at > p.recorded_at"
     )
 
 

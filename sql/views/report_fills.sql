@@ -1,5 +1,5 @@
 -- Every execution. level and cycle come from its leg; spread is the distance of an exit from the cost of what it closes, as
--- a fraction of that cost (in the bot's favour above zero); realized is before fees.
+-- a fraction of that cost (in the bot's favour above zero); realized is before fees. In no order: ask for one, with LIMIT.
 CREATE OR REPLACE VIEW report_fills AS
 SELECT
     f.ts,
@@ -27,5 +27,4 @@ SELECT
     f.maker,
     f.trade_id,
     f.client_id
-FROM fills AS f
-ORDER BY f.ts, f.trade_id;
+FROM fills AS f;
