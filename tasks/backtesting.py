@@ -24,6 +24,7 @@ from core.simbook import FillRules
 from core.simulation import Account
 from core.values import ZERO, Side, plain, total
 from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
+from tasks.backtest_funding import read_rates
 from tasks.errors import Refused
 from tasks.progress import Progress
 from tasks.settings import load_portfolio
@@ -79,9 +80,9 @@ def choose_bot(portfolio: Portfolio, bot_id: str | None) -> tuple[int, AnyBot]:
 
 def backtest(
     file: str | Path, bot_id: str | None, candles: Sequence[str], options: Options,
-    from_: datetime | None = None, to: datetime | None = None,
+    from_: datetime | None = None, to: datetime | None = None, funding: Sequence[str] = (),
 ) -> "Run | KernelRun":  # fmt: skip
-    """Run one backtest from a portfolio file; raises `Refused` where file, bot, candles or options do not fit.
+    """Run one backtest from a portfolio file; raises `Refused` where file, bot, candles, funding or options do not fit.
 
     With `options.engine` "kernel" the same fills and figures come from compiled code, without journal and ledger.
     """
@@ -95,10 +96,13 @@ def backtest(
         for one in spec.instruments
         if one.source == "built in"
     ]
+    rates = read_rates(funding, spec)
     if options.engine == "kernel":
+        if rates:
+            raise Refused("the kernel pays no funding", key="--funding", accepted="--engine core")
         made = _run_kernel(portfolio, bot, spec, series[0], timeframe, options)
     else:
-        made = run_spec(portfolio, bot, spec, series, timeframe, options)
+        made = run_spec(portfolio, bot, spec, series, timeframe, options, rates)
     made.remarks = [*remarks, *made.remarks]
     return made
 

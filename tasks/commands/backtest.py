@@ -17,6 +17,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--portfolio", required=True, metavar="F")
     parser.add_argument("--bot", metavar="ID", help="which bot, where the file has several")
     parser.add_argument("--candles", required=True, action="append", metavar="[VENUE=]PATH")
+    parser.add_argument(
+        "--funding", action="append", default=[], metavar="[VENUE=]PATH", help="funding rates of the swaps traded"
+    )
     parser.add_argument("--from", dest="from_", type=moment, metavar="DATE", help="first candle, UTC")
     parser.add_argument("--to", type=moment, metavar="DATE", help="first candle not to use, UTC")
     parser.add_argument("--intrabar", choices=["adaptive", "ohlc", "olhc", "worst"], default="adaptive")
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> Outcome:
     if args.engine == "kernel" and args.out is not None:
         raise Refused("the kernel keeps no journal to report from", key="--out", accepted="--engine core")
     options = Options(intrabar=args.intrabar, fill=args.fill, latency_s=args.latency, engine=args.engine)
-    made = backtest(args.portfolio, args.bot, args.candles, options, args.from_, args.to)
+    made = backtest(args.portfolio, args.bot, args.candles, options, args.from_, args.to, args.funding)
     data = {**made.figures, "run_id": _keep(made, args.portfolio), "warnings": made.remarks}
     if args.out is not None:
         from tasks.backtest_files import write_files
