@@ -241,14 +241,17 @@ def _show(draft: Draft, bot: BotDraft) -> None:
 
 
 def level_state(phase: str, entry: Work | None, leave: Work | None, reason: str) -> tuple[str, str]:
-    """Name a level's state as users of grids know it, and say why its order is missing where it is."""
+    """Name a place's state and say why its order is missing where it is: a grid's as its users know it, others' own."""
     if phase == "Holding":
         if _resting(leave):
             return "CLOSE_ORDER_PLACED", ""
         return "OPEN_ORDER_FILLED", _why(leave)
     if phase == "Entering":
         return ("OPEN_ORDER_PLACED", "") if _resting(entry) else ("NOT_ACTIVE", _why(entry))
-    return "NOT_ACTIVE", reason
+    if phase == "Waiting":
+        return "NOT_ACTIVE", reason
+    # Other kinds name their own states.
+    return phase, reason
 
 
 def _resting(work: Work | None) -> bool:
