@@ -6,9 +6,13 @@ one row in `KINDS` and one name in `AnyBot`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field
 
 from core.machine import Machine, Prepared
+from core.machines.atr_grid import config as atr_grid_config
+from core.machines.atr_grid import machine as atr_grid_machine
 from core.machines.grid import config as grid_config
 from core.machines.grid import machine as grid_machine
 from core.market import Instrument, Market
@@ -30,8 +34,9 @@ class Kind:
     prepare: Prepare
 
 
-AnyBot = grid_config.GridConfig
+AnyBot = Annotated[atr_grid_config.AtrGridConfig | grid_config.GridConfig, Field(discriminator="kind")]
 
 KINDS: dict[str, Kind] = {
+    "atr_grid": Kind(atr_grid_machine, atr_grid_config.prepare),
     "grid": Kind(grid_machine, grid_config.prepare),
 }
