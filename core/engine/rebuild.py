@@ -73,6 +73,7 @@ class _Replay:
     steps: list[Step] = field(default_factory=list[Step])
     ended: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     findings: list[Finding] = field(default_factory=list[Finding])
+    spare: dict[tuple[str, str], Decimal] = field(default_factory=dict[tuple[str, str], Decimal])
 
     def cut(self) -> None:
         """End the step under way and begin the next one."""
@@ -106,6 +107,7 @@ def rebuild(
     rules = {one.market: one for spec in specs.values() for one in spec.instruments}
     trades = sorted((fill for fill in told.trades if (fill.venue, fill.symbol) in rules), key=lambda fill: fill.ts)
     _open_accounts(replay, told, trades, rules)
+    _count_spare(replay, trades, rules)
     for fill in trades:
         _book(replay, fill, rules[fill.venue, fill.symbol], truncated=told.since is not None)
     _compare(replay, told)
@@ -163,13 +165,17 @@ def _book(replay: _Replay, fill: Fill, rules: Instrument, *, truncated: bool) ->
         book_trade(replay.draft, fill, rules, STRANGER)
         replay.find(who.bot_id, fill.trade_id, "closed what was opened before the history that could be read")
         return
-    before = set(bot.lots)
-    aside = _set_aside(bot, who, fill, rules)
+    before = dict(bot.lots)
+    aside = _set_aside(replay, bot, who, fill, rules)
     booked = book_fill(replay.draft, bot, fill, who)
     bot.lots.update(aside)
     if not booked:
         return
-    replay.ended.update((who.bot_id, name) for name in before - set(bot.lots))
+    replay.ended.update((who.bot_id, name) for name in before.keys() - bot.lots.keys())
+    if who.role in {Role.UNWIND, Role.STOP}:
+        for name, lot in before.items():
+            after = bot.lots.get(name)
+            _spend(replay, who.bot_id, name, lot.qty - (after.qty if after is not None else ZERO))
     life = replay.lives[who.bot_id]
     life.started_at = min(life.started_at or fill.ts, fill.ts)
     life.events += bot.events
@@ -177,15 +183,38 @@ def _book(replay: _Replay, fill: Fill, rules: Instrument, *, truncated: bool) ->
     life.peak = max(life.peak, spec.capital_quote + bot.realized - bot.fees)
 
 
-def _set_aside(bot: BotDraft, who: Decoded, fill: Fill, rules: Instrument) -> dict[str, Lot]:
-    # An exit that closes more than its place still holds: an unwind before it was matched with the wrong lot, for which one
-    # a person closed is in no order. Its own rest is set aside then, and what the other lots hold is closed instead.
+def _count_spare(replay: _Replay, trades: list[Fill], rules: Mapping[tuple[str, str], Instrument]) -> None:
+    """Sum for each place what its entries bought and its own exits never sold: as much may be closed by other orders."""
+    done: set[tuple[str, str, str, Side]] = set()
+    for fill in trades:
+        who, key = decode(fill.client_id), (fill.venue, fill.symbol, fill.trade_id, fill.side)
+        if who is not None and key not in done and who.role in {Role.ENTRY, Role.EXIT}:
+            done.add(key)
+            net = net_qty(fill, rules[fill.venue, fill.symbol])
+            _spend(replay, who.bot_id, str(who.place), net if who.role is Role.EXIT else -net)
+
+
+def _spend(replay: _Replay, bot_id: str, lot_id: str, qty: Decimal) -> None:
+    key = bot_id, lot_id.partition("-")[0]
+    replay.spare[key] = replay.spare.get(key, ZERO) - qty
+
+
+def _set_aside(replay: _Replay, bot: BotDraft, who: Decoded, fill: Fill, rules: Instrument) -> dict[str, Lot]:
+    # Which lot an unwind closed is in no order, but what the exit of a lot sold later was not closed before: such lots are
+    # set aside while an unwind is booked. Where that leaves an exit with less than it sold, other lots give the rest.
     against = [lot for lot in bot.lots.values() if lot.symbol == fill.symbol and lot.side is not fill.side]
-    own = [lot for lot in against if lot.lot_id.partition("-")[0] == str(who.place)]
-    net, held = net_qty(fill, rules), total(lot.qty for lot in own)
-    if who.role is not Role.EXIT or not own or held >= net or total(lot.qty for lot in against) - held < net:
-        return {}
-    return {lot.lot_id: bot.lots.pop(lot.lot_id) for lot in own}
+    net = net_qty(fill, rules)
+    if who.role in {Role.UNWIND, Role.STOP}:
+        places = {lot.lot_id: lot.lot_id.partition("-")[0] for lot in against}
+        kept = [lot for lot in against if replay.spare.get((who.bot_id, places[lot.lot_id]), ZERO) < net]
+        if total(lot.qty for lot in against) - total(lot.qty for lot in kept) < net:
+            return {}
+    else:
+        kept = [lot for lot in against if lot.lot_id.partition("-")[0] == str(who.place)]
+        held = total(lot.qty for lot in kept)
+        if who.role is not Role.EXIT or held >= net or total(lot.qty for lot in against) - held < net:
+            return {}
+    return {lot.lot_id: bot.lots.pop(lot.lot_id) for lot in kept}
 
 
 def _closes_unknown(bot: BotDraft, who: Decoded, fill: Fill, rules: Instrument) -> bool:

@@ -181,7 +181,9 @@ def _check_incidents(run: "Trading") -> None:
             run.problems.append(f"I-16 {incident.key}: {incident.detail}")
     # After a rebuild coins that the bots' trades say are there and the account does not hold wait for a person.
     for bot_id, bot in run.world.bots.items():
-        if bot.mode is not Mode.RUN:
+        # Where nothing is left of the capital, a drawdown has no end.
+        broke = any(peak is not None and peak <= ZERO for peak in (bot.peak, run.world.peak))
+        if bot.mode is not Mode.RUN and not broke:
             run.problems.append(f"I-28 {bot_id} was released and is {bot.mode} again: {bot.mode_reason}")
     if run.world.blocked and not any(one.kind == "rebuilt_short" for one in run.world.incidents.values()):
         run.problems.append(f"I-30 entries are still blocked: {run.world.blocked}")
