@@ -22,6 +22,7 @@ from tasks.kernel_run import KernelRun
 from tasks.market_store import open_market
 from tasks.migrations import MigrationRefused
 from tasks.sweep_run import FIGURES
+from tasks.runs_publish import publish_runs
 from tasks.sweep_store import MONEY, arrow_schema, instant
 
 Finished = Run | KernelRun
@@ -31,7 +32,9 @@ def keep_backtest(made: Finished, place: Path, portfolio_id: str) -> tuple[str |
     """Keep a finished backtest in a data folder; returns its run id, or None and why it was not kept."""
     try:
         with open_market(place) as con:
-            return write_backtest(con, made, portfolio_id, datetime.now(UTC).replace(tzinfo=None)), None
+            run_id = write_backtest(con, made, portfolio_id, datetime.now(UTC).replace(tzinfo=None))
+            publish_runs(con, place)
+            return run_id, None
     except (GridkeeperError, MigrationRefused, duckdb.Error, OSError) as fault:
         return None, f"this run is not kept in the market store: {str(fault).splitlines()[0]}"
 

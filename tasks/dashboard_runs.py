@@ -81,11 +81,14 @@ def varied_names(text: str | None) -> list[str]:
 
 
 def values_of(text: str | None, names: list[str]) -> dict[str, Any]:
-    """What a configuration (JSON) has under each name; `a.b` is b inside of a. What is not there is None."""
+    """What a configuration (JSON) has under each name: `a.b` as it stands there, or b inside of a; else None."""
     config = _json(text)
     found: dict[str, Any] = {}
     for name in names:
         value = config
+        if isinstance(config, dict) and name in config:
+            found[name] = config[name]
+            continue
         for part in name.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         found[name] = value

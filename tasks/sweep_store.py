@@ -20,6 +20,7 @@ import pyarrow as pa
 from core.values import plain
 from tasks.errors import Busy
 from tasks.market_store import open_market
+from tasks.runs_publish import publish_runs
 from tasks.sweep_run import FIGURES, Job, Row
 
 # Another batch process keeps the store for seconds: rows wait in memory meanwhile.
@@ -81,6 +82,7 @@ class SweepStore:
             self._insert(con, rows, now)
             said = json.dumps(summary, default=str)
             con.execute("UPDATE sweeps SET ended_at = ?, summary = ? WHERE sweep_id = ?", [now, said, self._name])
+            publish_runs(con, self._dir)
 
     @property
     def _portfolio(self) -> str:

@@ -1,6 +1,7 @@
 """`gridkeeper up` as a person starts it: a real server, real workers, a paper portfolio with synthetic prices."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -57,6 +58,12 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
         server.end(process, 10)
 
 
+def listens(port: int) -> bool:
+    """Whether something listens on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def pids_of(home: Path, word: str) -> list[int]:
     """The processes that work in this folder and have a word in their command."""
     found = []
@@ -83,6 +90,8 @@ def test_up_ticks_survives_a_kill_and_stops_cleanly(tmp_path: Path) -> None:
     with started(file, port, log) as process:
         wait_until(lambda: "Ctrl-C stops" in log.read_text(), f"everything started; {log}", 60)
         wait_until(lambda: completed() >= 3, "three ticks", 60)
+        (page,) = re.findall(r"dashboard: http://127\.0\.0\.1:(\d+)/", log.read_text())
+        wait_until(lambda: listens(int(page)), "the dashboard answers")
         (worker,) = pids_of(here.home, "warm_process")
         before = completed()
         os.kill(worker, signal.SIGKILL)
@@ -93,6 +102,7 @@ def test_up_ticks_survives_a_kill_and_stops_cleanly(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(15) == 0
         assert time.monotonic() - asked < 10
+    assert not listens(int(page))
     said = log.read_text()
     assert "orders were left resting" in said
     assert server.login(here.home).split(":")[1] not in said
