@@ -21,8 +21,8 @@ from tasks.errors import GridkeeperError
 from tasks.kernel_run import KernelRun
 from tasks.market_store import open_market
 from tasks.migrations import MigrationRefused
-from tasks.sweep_run import FIGURES
 from tasks.runs_publish import publish_runs
+from tasks.sweep_run import FIGURES
 from tasks.sweep_store import MONEY, arrow_schema, instant
 
 Finished = Run | KernelRun
