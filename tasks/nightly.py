@@ -122,8 +122,11 @@ def _backfill(night: Night) -> Did:
             con, night.portfolio, night.file, night.data_dir, days=night.days, timeframe=night.timeframe, now=night.now,
             download=night.download,
         )  # fmt: skip
-    # What was checked before these candles came has to be checked again.
-    night.record.steps.pop("quality", None)
+    # What was checked, left out or stored before these candles came is due again.
+    known = night.record.steps
+    for name in ("quality", "publish", "backup", *(f"backtest {bot.id}" for bot in night.portfolio.bots)):
+        if name in known and not (name.startswith("backtest") and known[name]["status"] == DONE):
+            del known[name]
     says = "; ".join(f"{one.key}: {one.says}" for one in filled) or "no bot trades anything"
     data = {"live": [f"{one.key.venue} {one.key.symbol}" for one in filled if one.live]}
     failed = [one for one in filled if not one.ok]

@@ -1,4 +1,4 @@
-"""Retention of tick runs by count, and a small server database.
+"""Retention of runs by count and of artifacts by age, and a small server database.
 
 A tick every 5 s is 17,280 runs a day; nothing in Prefect keeps the newest N of them. Deleting goes through the API,
 so it also suits a server on PostgreSQL; giving pages back to the disk concerns SQLite alone.
@@ -7,17 +7,23 @@ so it also suits a server on PostgreSQL; giving pages back to the disk concerns 
 import asyncio
 import sqlite3
 import time
+from collections import Counter
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import TERMINAL_STATES
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.settings import get_current_settings
+
+from tasks.backtest_flow import naive
 
 KEEP_RUNS = 2_000
 KEEP_RUNS_MIN = 100
+KEEP_ARTIFACTS, KEEP_ARTIFACT_DAYS, PAGE = 3, 30, 200
 # The server deletes at most 50 runs per call; the pause leaves room for the ticks between two calls.
 BATCH, PAUSE_S = 50, 0.2
 FREE_BYTES_MIN = 32_000_000
@@ -51,6 +57,40 @@ async def delete_old_runs(deployment: str, keep_runs: int = KEEP_RUNS) -> int:
         before = {"before_": oldest_kept[0].expected_start_time.isoformat()}
         old = {**finished, "expected_start_time": before, "id": {"not_any_": [str(oldest_kept[0].id)]}}
         return await _delete_all(client, old)
+
+
+async def delete_old_runs_of_portfolio(portfolio_id: str, keep_runs: int = KEEP_RUNS) -> int:
+    """Delete all but the newest finished runs of every deployment of a portfolio; returns how many.
+
+    Raises ValueError for fewer than 100.
+    """
+    async with get_client() as client:
+        wanted = DeploymentFilter.model_validate({"name": {"any_": [portfolio_id]}})
+        found = await client.read_deployments(deployment_filter=wanted)
+        flows = {one.id: (await client.read_flow(one.flow_id)).name for one in found}
+    return sum([await delete_old_runs(f"{flows[one.id]}/{one.name}", keep_runs) for one in found])
+
+
+async def delete_old_artifacts(before: datetime, keep: int = KEEP_ARTIFACTS) -> int:
+    """Delete artifacts of this server made before an instant (UTC); of each key the newest `keep` stay for ever.
+
+    Returns how many. A night makes a few versions of each of its tables, and nothing in Prefect forgets them.
+    """
+    old: list[UUID] = []
+    seen: Counter[str] = Counter()
+    async with get_client() as client:
+        offset = 0
+        while page := await client.read_artifacts(sort=ArtifactSort.CREATED_DESC, offset=offset, limit=PAGE):
+            offset += len(page)
+            for one in page:
+                # Newest first, so that the count says how many newer ones of its key there are.
+                seen[one.key or ""] += 1
+                kept = one.key is not None and seen[one.key] <= keep
+                if one.id is not None and not kept and one.created is not None and naive(one.created) < before:
+                    old.append(one.id)
+        for artifact in old:
+            await client.delete_artifact(artifact)
+    return len(old)
 
 
 async def _delete_all(client: PrefectClient, old_runs: dict[str, object]) -> int:

@@ -49,6 +49,13 @@ def tidy_up(data_dir: Path, now: datetime) -> Tidied:
     return made
 
 
+def keep_short(data_dir: Path) -> list[str]:
+    """Shorten long logs and look at the disk, every hour; returns what a person should read."""
+    said = [f"{path.name} was long and is cut" for path in logs_of(data_dir) if shorten(path)]
+    alarm = disk_alarm(data_dir)
+    return [*said, alarm] if alarm else said
+
+
 def disk_alarm(data_dir: Path) -> str:
     """Say how little the disk has left, where that is below 1 GB or a twentieth; else nothing."""
     usage = shutil.disk_usage(data_dir)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import pairwise
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 

@@ -142,6 +142,8 @@ def test_a_file_that_cannot_be_read_fails_and_is_tried_again(place: Path) -> Non
     (place.parent / "eth.csv").write_text(whole)
     again = nightly.begin(place, now=NOW)
     assert nightly.run(again) == []
+    assert statuses(again)["backtest eth1"] == DONE
+    assert again.record.steps["backtest btc1"] == night.record.steps["backtest btc1"]
     assert again.record.steps["backfill"]["says"].count("has not changed") == 1
     assert "1,440 candles of eth.csv are new" in again.record.steps["backfill"]["says"]
 
