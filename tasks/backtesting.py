@@ -23,6 +23,7 @@ from core.series import CandleSeries
 from core.simbook import FillRules
 from core.simulation import Account
 from core.values import ZERO, Side, plain, total
+from tasks import backtest_doubt as doubt
 from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
 from tasks.backtest_funding import read_rates
 from tasks.errors import Refused
@@ -81,10 +82,12 @@ def choose_bot(portfolio: Portfolio, bot_id: str | None) -> tuple[int, AnyBot]:
 def backtest(
     file: str | Path, bot_id: str | None, candles: Sequence[str], options: Options,
     from_: datetime | None = None, to: datetime | None = None, funding: Sequence[str] = (),
+    *, other_rules: bool = False,
 ) -> "Run | KernelRun":  # fmt: skip
     """Run one backtest from a portfolio file; raises `Refused` where file, bot, candles, funding or options do not fit.
 
-    With `options.engine` "kernel" the same fills and figures come from compiled code, without journal and ledger.
+    With `options.engine` "kernel" the same fills and figures come from compiled code, without journal and ledger. With
+    `other_rules` the figures say what touch, cross and the worst path would have given, which takes further runs.
     """
     portfolio = load_portfolio(file)
     index, bot = choose_bot(portfolio, bot_id)
@@ -103,7 +106,18 @@ def backtest(
         made = _run_kernel(portfolio, bot, spec, series[0], timeframe, options)
     else:
         made = run_spec(portfolio, bot, spec, series, timeframe, options, rates)
-    made.remarks = [*remarks, *made.remarks]
+    inside = doubt.inside_of(made)
+    made.figures |= {
+        "round_trips_inside_bar": inside.trips, "ambiguous_bars": inside.bars,
+        "inside_bar_share": None if inside.share is None else float(inside.share),
+    }  # fmt: skip
+    if other_rules:
+        again = doubt.net_again(portfolio, bot, spec, series, timeframe, rates)
+        made.figures |= (nets := doubt.other_rules(made, again))
+        quote = spec.instrument.quote
+        said = f"net PnL at touch {nets['net_pnl_touch']}, at cross {nets['net_pnl_cross']}"
+        remarks.append(f"{said}, on the worst path {nets['net_pnl_worst']} {quote}")
+    made.remarks = [*remarks, *made.remarks, *doubt.remarks_of(inside)]
     return made
 
 

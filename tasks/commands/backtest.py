@@ -57,7 +57,16 @@ def run(args: argparse.Namespace) -> Outcome:
     if args.engine == "kernel" and args.out is not None:
         raise Refused("the kernel keeps no journal to report from", key="--out", accepted="--engine core")
     options = Options(intrabar=args.intrabar, fill=args.fill, latency_s=args.latency, engine=args.engine)
-    made = backtest(args.portfolio, args.bot, args.candles, options, args.from_, args.to, args.funding)
+    made = backtest(
+        args.portfolio,
+        args.bot,
+        args.candles,
+        options,
+        args.from_,
+        args.to,
+        args.funding,
+        other_rules=args.out is not None,
+    )
     data = {**made.figures, "run_id": _keep(made, args.portfolio), "warnings": made.remarks}
     if args.out is not None:
         from tasks.backtest_files import write_files
