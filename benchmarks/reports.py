@@ -1,3 +1,4 @@
+# ruff: noqa: E501, S608 - rows of made-up tables, written as the SQL that makes them.
 """Times what people look at on a published copy with ten million fills and three years of minutes.
 
 Makes the copy once (days of Parquet beside a small database, as `publish` leaves them), then asks each `report_*` view

@@ -34,7 +34,7 @@ function band(text, tone) {
 }
 
 function head(of) {
-  document.getElementById("whose").replaceChildren(h("span", {}, of.portfolio), chip(of.mode, of.mode === "live" ? "live" : "accent"), ...(of.synthetic ? [chip("synthetic prices", "synthetic")] : []));
+  document.getElementById("whose").replaceChildren(h("span", {}, of.portfolio), ...(of.mode ? [chip(of.mode, of.mode === "live" ? "live" : "accent")] : []), ...(of.synthetic ? [chip("synthetic prices", "synthetic")] : []));
   const fresh = document.getElementById("fresh");
   fresh.className = "fresh" + (of.age_s > STALE_S ? " stale" : "");
   fresh.replaceChildren("copy made ", age(of.published_at), ...(of.last_tick ? [", last tick ", age(of.last_tick.ended_at)] : []));

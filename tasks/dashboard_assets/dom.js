@@ -47,7 +47,7 @@ const unit = (text) => h("span", { class: "unit" }, " " + text);
 export function money(value, asset, signed = false) {
   const n = number(value);
   if (!Number.isFinite(n)) return h("span", {}, DASH);
-  const small = n !== 0 && Math.abs(n) < 1;
+  const small = n !== 0 && Math.abs(n) < 0.1;
   const tone = signed && Math.abs(n) >= 0.005 ? (n > 0 ? "good" : "bad") : null;
   return h("span", { class: tone, title: signs(String(value)) + " " + asset }, decimal(n, small ? 4 : 2, signed), unit(asset));
 }
