@@ -48,12 +48,13 @@ RED: list[str] = []
 STORM = ("benchmarks.mutants", "--storm")
 STORM_SEEDS = range(500, 525)
 STORM_STRIDE = 3
-FOUND = "tests/simulation/test_mutants_found.py"
+FOUND = ("tests/simulation/test_mutants_found.py", "tests/simulation/test_simulation_found.py")
 LONG = ("grid_kernel", "kernel", "backtest_oracle", "martingale", "metrics", "series", "equity_kernel")
 PROPERTIES = "tests/core/test_grid_properties.py"
 CORE = (
     STORM,
-    ("tests/core", FOUND, f"--ignore={PROPERTIES}", *(f"--ignore=tests/core/test_{name}.py" for name in LONG)),
+    FOUND,
+    ("tests/core", f"--ignore={PROPERTIES}", *(f"--ignore=tests/core/test_{name}.py" for name in LONG)),
     ("tests/simulation/test_hostile.py",),
     (PROPERTIES,),
 )
@@ -63,7 +64,7 @@ SELECTIONS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("core/", CORE),
     ("tasks/exchange", (EXCHANGE, ("tests/tasks/test_exchange_faults.py",))),
     ("tasks/store", (("tests/tasks/test_store.py",), ("tests/tasks/test_store_load.py",))),
-    ("tasks/", ((FOUND,),)),
+    ("tasks/", (FOUND,)),
 )
 
 
