@@ -86,8 +86,8 @@ def check(
 
 def _check_reducing(leg: Leg, send: Send, at: Exposure, *, swap: bool) -> Approved | Declined:
     # Never sell more than is held, nor close more than is open: orders still live are counted as filled. A stop rests
-    # beside the exits of the same inventory: whichever comes first, reduce-only keeps the other from opening anything.
-    free = abs(at.inventory) - (ZERO if leg.kind is Kind.STOP_MARKET else at.live_exit_qty)
+    # beside the exits and covers what entries may add: reduce-only keeps it from ever opening anything.
+    free = abs(at.inventory) + (at.live_entry_qty if leg.kind is Kind.STOP_MARKET else -at.live_exit_qty)
     if send.qty > free:
         held = "open" if swap else "held"
         return Declined(f"waits: {plain(max(free, ZERO))} of {plain(abs(at.inventory))} {held} is free of other exits")

@@ -4,9 +4,10 @@ from decimal import Decimal
 
 from core.engine.control import may_keep, may_place
 from core.engine.draft import BotDraft, Draft
+from core.engine.protect import beyond_stop
 from core.engine.world import Holding
 from core.market import Market
-from core.orders import Leg
+from core.orders import Kind, Leg
 from core.risk import Approved, Caps, Declined, Exposure, check
 from core.values import ZERO, exact_product
 from core.working import Proposal, Send, Work, propose, wanted
@@ -24,7 +25,8 @@ def market_of(bot: BotDraft, work: Work) -> Market:
 def proposal_for(draft: Draft, bot: BotDraft, work: Work) -> Proposal:
     """Ask the order layer what to do about a leg; one that control does not let rest is as good as not wanted."""
     market = market_of(bot, work)
-    if work.leg is not None and work.order is not None and not may_keep(bot, work.leg):
+    leg = work.leg
+    if leg is not None and work.order is not None and not (may_keep(bot, leg) and beyond_stop(bot, leg) is None):
         work = wanted(work, None)
     return propose(work, draft.quotes.get(market), bot.spec.rule(market), draft.now, bot.spec.safe_spread)
 
@@ -33,6 +35,9 @@ def gate(
     draft: Draft, bot: BotDraft, leg: Leg, send: Send, *, beside_quote: Decimal = ZERO, beside_entries: int = 0
 ) -> Approved | Declined:
     """Approve or decline one leg. `beside_*` is what the rest of its group would add first."""
+    beyond = beyond_stop(bot, leg)
+    if beyond is not None:
+        return Declined(beyond, passing=True)
     reason = may_place(draft, bot, leg)
     if reason is not None:
         return Declined(reason, passing=bot.cancelled_at == draft.now)
@@ -94,7 +99,7 @@ def only_reduces(draft: Draft, bot: BotDraft, leg: Leg, qty: Decimal) -> bool:
     """
     market = (leg.venue, leg.symbol)
     position = draft.positions.get(market)
-    if position is None:
+    if position is None or leg.kind is Kind.STOP_MARKET:  # a stop may never open anything, whatever else is so
         return True
     others = [draft.bots[i] for i in draft.bots if i != bot.spec.bot_id and _trades(draft, i, market)]
     promised = bot.live_at(market).exit_qty

@@ -1,8 +1,10 @@
 """Keeps one stop of each swap position resting at the exchange, for the time when this process is away (RULES 5).
 
-It is reduce-only, triggered on mark, and sized as the bot's own position. When that changes, the new stop is placed
-before the old one is cancelled, so that no moment is bare. None resting for ten seconds is an incident and holds entries
-back. A stop that executed, or that could not be placed because the price is past it already, latches the bot.
+It is reduce-only and triggered on mark. It covers the bot's own position and what its resting entries may still add on
+the way to the stop, for they fill while nobody is there to enlarge it; entries beyond the stop do not rest, for they would
+buy anew after it. When its size or place changes, the new stop is placed before the old one is cancelled, so that no moment
+is bare. None resting for ten seconds is an incident and holds entries back. A stop that executed, or that could not be
+placed because the price is past it already, latches the bot.
 """
 
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from decimal import Decimal
 
 from core.engine.draft import BotDraft, Draft
 from core.engine.unwind import start_unwind, tend_unwind
-from core.engine.world import Mode
+from core.engine.world import BotSpec, Mode
 from core.machine import Wake
 from core.market import Instrument, Market
 from core.orders import Kind, Leg, Order, Role, Status, leg_id
@@ -39,7 +41,7 @@ def tend_stops(draft: Draft, bot: BotDraft) -> dict[Market, Wake]:
     Must run before the legs are worked: after a restart a resting stop has no leg, and would be withdrawn.
     """
     wakes: dict[Market, Wake] = {}
-    if bot.spec.venue_stop is None and bot.spec.venue_stop_price is None:
+    if not has_stop(bot.spec):
         return wakes
     for index, instrument in enumerate(bot.spec.instruments):
         if instrument.swap:
@@ -50,12 +52,10 @@ def tend_stops(draft: Draft, bot: BotDraft) -> dict[Market, Wake]:
 
 
 def _tend(draft: Draft, bot: BotDraft, instrument: Instrument, index: int) -> Wake | None:
-    stops = {
-        name: work for name, work in bot.works.items()
-        if name.startswith(f"{Role.STOP.value}{index}-") and (work.leg is not None or work.order is not None)
-    }  # fmt: skip
-    if any(work.executed > ZERO for work in stops.values()):
+    ours = {name: work for name, work in bot.works.items() if name.startswith(f"{Role.STOP.value}{index}-")}
+    if any(work.executed > ZERO for work in ours.values()):
         _latch(draft, bot, f"its stop at {instrument.venue} executed; exits only until control release")
+    stops = {name: work for name, work in ours.items() if work.leg is not None or work.order is not None}
     wish = _wish(bot, instrument)
     if wish is None:
         for name, work in stops.items():
@@ -68,6 +68,7 @@ def _tend(draft: Draft, bot: BotDraft, instrument: Instrument, index: int) -> Wa
         fitting = leg_id(Role.STOP, index, bot.episodes)
         bot.episodes += 1
         stops[fitting] = NEW
+        bot.dirty.update(bot.works)  # entries may lie beyond it now
     leg = _leg(fitting, instrument, wish)
     _want(bot, fitting, stops[fitting], leg)
     resting = _resting(stops[fitting].order)
@@ -95,7 +96,39 @@ def _wish(bot: BotDraft, instrument: Instrument) -> _Wish | None:
         price = entry * (ONE - fraction if long else ONE + fraction)
     # Rounded towards the price: early, never late.
     price = instrument.ceil_price(price) if long else instrument.floor_price(price)
-    return _Wish(Side.SELL if long else Side.BUY, qty, price)
+    side = Side.SELL if long else Side.BUY
+    return _Wish(side, qty + _coming(bot, instrument, side, price), price)
+
+
+def _coming(bot: BotDraft, instrument: Instrument, side: Side, stop: Decimal) -> Decimal:
+    # What entries that rest before the stop may still add to the position.
+    orders = [work.order for work in bot.works.values() if work.order is not None and work.order.role is Role.ENTRY]
+    found = ZERO
+    for order in orders:
+        mine = (order.venue, order.symbol) == instrument.market and order.side is not side
+        if mine and (order.price is None or not _beyond(order.price, side, stop)):
+            found += order.remaining
+    return instrument.floor_qty(found)
+
+
+def _beyond(price: Decimal, side: Side, stop: Decimal) -> bool:
+    return price <= stop if side is Side.SELL else price >= stop
+
+
+def beyond_stop(bot: BotDraft, leg: Leg) -> str | None:
+    """Say why an entry may not rest: it lies beyond the stop of the position that is open. None where it may."""
+    if leg.role is not Role.ENTRY or leg.price is None or not has_stop(bot.spec):
+        return None
+    instrument = bot.spec.rule((leg.venue, leg.symbol))
+    wish = _wish(bot, instrument) if instrument.swap else None
+    if wish is None or leg.side is wish.side or not _beyond(leg.price, wish.side, wish.price):
+        return None
+    return f"beyond the stop that rests at {plain(wish.price)}"
+
+
+def has_stop(spec: BotSpec) -> bool:
+    """Whether a bot's swap positions have a stop."""
+    return spec.venue_stop is not None or spec.venue_stop_price is not None
 
 
 def _fits(work: Work, wish: _Wish) -> bool:

@@ -9,6 +9,7 @@ from core.engine.world import Step
 from core.facts import Action, Command, Fact, PositionRead, Refusal, Refused, SeenAs
 from core.orders import Kind, Order, Role
 from core.simulation import Account
+from core.values import Side
 from tests.core.worlds import SWAP, T0, D, account, grid, spec, swap, world
 
 RULES = swap()
@@ -69,17 +70,17 @@ class Life:
         return self.world.bots["g"]
 
 
-def test_one_stop_rests_as_large_as_the_position() -> None:
-    """The stop follows the position: its size, and a tenth from the average entry, rounded towards the price."""
+def test_one_stop_covers_the_position_and_what_may_come_to_it() -> None:
+    """It lies a tenth from the average entry and covers the entries on the way to it; nothing held, no stop."""
     life = Life()
     life.tick("105")
     assert life.stops() == []
     life.tick("101.5")
-    assert life.stops() == [(D("0.1"), D("91.80"))]
+    assert life.stops() == [(D("0.4"), D("91.80"))]
     life.tick("99.5")
-    assert life.stops() == [(D("0.2"), D("90.90"))]
+    assert life.stops() == [(D("0.4"), D("90.90"))]
     life.tick("102.5")
-    assert life.stops() == [(D("0.1"), D("91.80"))]
+    assert life.stops() == [(D("0.4"), D("91.80"))]
     life.tick("104.5")
     assert life.stops() == []
 
@@ -90,8 +91,8 @@ def test_the_new_stop_is_placed_before_the_old_one_goes() -> None:
     life.tick("105")
     life.tick("101.5")
     life.tick("99.5")
-    moves = [(word, order.qty) for word, order in life.sent if order.role is Role.STOP]
-    assert moves == [("Place", D("0.1")), ("Place", D("0.2")), ("Cancel", D("0.1"))]
+    moves = [(word, order.stop_price) for word, order in life.sent if order.role is Role.STOP]
+    assert moves == [("Place", D("91.80")), ("Place", D("90.90")), ("Cancel", D("91.80"))]
 
 
 def test_an_executed_stop_latches_the_bot() -> None:
@@ -126,7 +127,7 @@ def test_a_position_without_a_stop_is_an_incident_that_holds_entries_back() -> N
     life.refuse_stops = False
     for _ in range(4):
         life.tick("101.5")
-    assert life.stops() == [(D("0.1"), D("91.80"))]
+    assert life.stops() == [(D("0.4"), D("91.80"))]
     assert life.world.incidents == {}
     assert life.world.blocked == {}
 
@@ -139,7 +140,7 @@ def test_a_stop_that_was_cancelled_by_hand_is_placed_again() -> None:
     first = next(one for one in life.venue.orders.values() if one.kind is Kind.STOP_MARKET)
     life.venue.cancel(first.client_id, life.now)
     life.tick("101.5")
-    assert life.stops() == [(D("0.1"), D("91.80"))]
+    assert life.stops() == [(D("0.4"), D("91.80"))]
     ids = [order.client_id for word, order in life.sent if word == "Place"]
     assert len(ids) == len(set(ids))
 
@@ -162,3 +163,17 @@ def test_a_bot_without_a_stop_places_none() -> None:
     life.tick("105")
     life.tick("95")
     assert {order.role for _, order in life.sent} == {Role.ENTRY, Role.EXIT}
+
+
+def test_entries_beyond_the_stop_do_not_rest() -> None:
+    """With a stop inside the range, the levels below it are withdrawn while something is held, and come back after."""
+    life = Life(world=world(replace(STOPPED, venue_stop=D("0.05"))))
+    life.tick("105")
+    assert len([one for one in life.venue.orders.values() if one.status is SeenAs.OPEN]) == 4
+    life.tick("101.5")
+    assert life.stops() == [(D("0.3"), D("96.90"))]
+    entries = [one.price for one in life.venue.orders.values() if one.status is SeenAs.OPEN and one.side is Side.BUY]
+    assert sorted(price for price in entries if price is not None) == [D("98.00"), D("100.00")]
+    life.tick("104.5")
+    life.tick("104.5")
+    assert len([one for one in life.venue.orders.values() if one.status is SeenAs.OPEN]) == 4
