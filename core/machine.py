@@ -190,7 +190,8 @@ class Prepared:
     smallest distance in price between an entry and its exit (None: there is none). `long` says on which side it enters:
     the pessimistic path inside a candle depends on it. `bars` names the candles it wants to hear of when they close,
     with how many finished ones it needs before its first step; `rates` the perpetuals whose funding rates it wants.
-    `hears_refusals`: whether refusals of its legs are events for it, or the order layer's business alone.
+    `hears_refusals`: whether refusals of its legs are events for it, or the order layer's business alone. `nets`: whether
+    its entries take either side of one net position, so that each closes first what stands against it.
     """
 
     plan: Any
@@ -203,6 +204,7 @@ class Prepared:
     bars: tuple["Bars", ...] = ()
     rates: tuple[Market, ...] = ()
     hears_refusals: bool = False
+    nets: bool = False
 
 
 @dataclass(frozen=True, slots=True)

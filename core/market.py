@@ -91,7 +91,8 @@ class Instrument:
 class Quote:
     """Best bid and ask and the last trade of one symbol, as the venue stamped them (`ts`, UTC).
 
-    `low` and `high` are the extremes traded since the reading before, where the venue tells them; else the touch.
+    `low` and `high` are the extremes traded since the reading before, where the venue tells them; else the touch. `mark`
+    is the price against which a swap is liquidated, where it was read.
     """
 
     venue: str
@@ -102,6 +103,7 @@ class Quote:
     ts: datetime
     low: Decimal | None = None
     high: Decimal | None = None
+    mark: Decimal | None = None
 
     @property
     def lowest(self) -> Decimal:

@@ -190,9 +190,12 @@ def _refuse_other_prices(con: duckdb.DuckDBPyConnection, spec: BotSpec) -> None:
     # Levels that moved under their lots would sell them at prices nobody chose.
     planned = spec.machine.prices(spec.plan)
     stored = con.execute(
-        "SELECT level, entry_price, exit_price, qty FROM levels WHERE bot_id = ? ORDER BY level", [spec.bot_id]
+        "SELECT level, data, entry_price, exit_price, qty FROM levels WHERE bot_id = ? ORDER BY level", [spec.bot_id]
     ).fetchall()
-    for level, *numbers in stored:
+    for level, data, *shown in stored:
+        # A level that is not at its plan's numbers just now says what those are.
+        said = json.loads(data).get("planned")
+        numbers = [Decimal(one) for one in said.split()] if said else shown
         if level >= len(planned) or tuple(numbers) != planned[level]:
             raise PlanChanged(spec.bot_id, level)
 
@@ -215,7 +218,9 @@ def _works(con: duckdb.DuckDBPyConnection, spec: BotSpec, state: Any, unwind: Un
     try:
         return recall_works(legs, [order for order, _ in found], {order.client_id: asked for order, asked in found})
     except ValueError as error:
-        raise StoreInconsistent(f"bot {spec.bot_id!r}: {error}; look at its orders on the exchange before going on") from error
+        raise StoreInconsistent(
+            f"bot {spec.bot_id!r}: {error}; look at its orders on the exchange before going on"
+        ) from error
 
 
 def _order(row: tuple[Any, ...]) -> Order:

@@ -14,7 +14,7 @@ from core.engine.world import Holding
 from core.facts import BalanceRead, Fill, FundingPaid, PositionRead, Transfer
 from core.ledger import fill_postings, funding_postings, moved, transfer_postings
 from core.lots import Lot, enlarge, fee_in_quote, is_hedge, net_qty, reduce, split_oldest_first
-from core.machine import LegFilled, LotCut
+from core.machine import LegFilled, LotCut, Wake
 from core.market import Instrument
 from core.orders import Decoded, Role
 from core.values import AMOUNT_PLACES, ZERO, exact_product, floor_to, plain, ratio, share_of_cost
@@ -34,7 +34,10 @@ def book_fill(draft: Draft, bot: BotDraft, fill: Fill, who: Decoded) -> bool:
     net = net_qty(fill, instrument)
     lot_id = who.leg_id if who.role is Role.HEDGE else who.leg_id[1:]
     if who.role is Role.ENTRY:
-        _open(draft, bot, lot_id, fill, net, fee)
+        if bot.spec.nets:
+            net, fee = _net(draft, bot, fill, net, fee)
+        if net > ZERO:
+            _open(draft, bot, lot_id, fill, net, fee)
         bot.events.append(LegFilled(who.leg_id, who.role, lot_id, fill.qty, net, fill.price, fill.ts, fill.side))
         return True
     parts, over = split_oldest_first(_lots_to_close(bot, who, fill), net)
@@ -59,6 +62,18 @@ def book_fill(draft: Draft, bot: BotDraft, fill: Fill, who: Decoded) -> bool:
     elif over > ZERO:
         _over_filled(draft, bot, fill, over)
     return True
+
+
+def _net(draft: Draft, bot: BotDraft, fill: Fill, qty: Decimal, fee: Decimal) -> tuple[Decimal, Decimal]:
+    # An entry of a bot with one net position closes what stands against it first; returns what is over, and its fee.
+    against = [lot for lot in bot.lots.values() if lot.side is not fill.side and lot.symbol == fill.symbol]
+    parts, over = split_oldest_first(against, qty)
+    for index, (one, part) in enumerate(parts):
+        share = fee if over == ZERO and index == len(parts) - 1 else share_of_cost(fee, part, qty)
+        fee, qty = fee - share, qty - part
+        _store(draft, bot, one, reduce(one, fill.price, part, share, Role.ENTRY, fill.ts))
+        bot.events.append(LotCut(one.lot_id, part, fill.ts))
+    return over, fee
 
 
 def _open(draft: Draft, bot: BotDraft, lot_id: str, fill: Fill, net: Decimal, fee: Decimal) -> None:
@@ -122,6 +137,7 @@ def book_funding(draft: Draft, bot: BotDraft, paid: FundingPaid, amount: Decimal
     posts = funding_postings(replace(paid, amount=amount))
     draft.post(posts, ts=paid.ts, bot_id=bot.spec.bot_id, venue=paid.venue, kind="funding", ref=paid.ref)
     bot.funding += amount
+    bot.machine_wake = Wake(deadline=draft.now)  # a band may have been made of what the bot has won so far (RULES 18c)
 
 
 def book_transfer(draft: Draft, transfer: Transfer) -> None:

@@ -68,6 +68,7 @@ class BotSpec:
     long: bool = True
     hears_refusals: bool = False
     step_min: Decimal | None = None
+    nets: bool = False
     venue_stop: Decimal | None = None
     venue_stop_price: Decimal | None = None
 

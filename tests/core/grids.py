@@ -58,7 +58,7 @@ class Scenario:
     def run(self, at: Account | None = None, *, jump: bool = True) -> Run:
         """Run it from the start."""
         start = world(spec(self.config, self.rules), limits=self.limits)
-        long = self.config.side == "BUY"
+        long = self.config.side != "SELL"
         return run(start, at or self.account(), self.series, jump=jump, intrabar=self.intrabar, long=long)
 
 
@@ -75,6 +75,11 @@ BARRIERS = st.fixed_dictionaries(
         "trailing_stop": st.sampled_from([
             {"activation": "0.005", "delta": "0.003"}, {"activation": "0.01", "delta": "0.01"},
         ]),
+        "open_order_type": st.sampled_from(["LIMIT", "LIMIT_MAKER"]),
+        "take_profit_order_type": st.sampled_from(["LIMIT", "LIMIT_MAKER"]),
+        "stop_loss_order_type": st.sampled_from(["LIMIT", "MARKET"]),
+        "time_limit_order_type": st.sampled_from(["LIMIT", "MARKET"]),
+        "price_source": st.sampled_from(["mark", "last", "touch", "mid"]),
     },
 )  # fmt: skip
 
@@ -82,25 +87,45 @@ BARRIERS = st.fixed_dictionaries(
 @st.composite
 def configs(draw: st.DrawFn, rules: Instrument) -> GridConfig:
     """Grids around 100, of every option that a grid has."""
-    side = draw(st.sampled_from(["BUY", "SELL"])) if rules.swap else "BUY"
+    side = draw(st.sampled_from(["BUY", "SELL", "NEUTRAL"])) if rules.swap else "BUY"
     barriers = draw(BARRIERS)
-    leave = draw(st.sampled_from(["next_level", "take_profit"]))
+    leave = draw(st.sampled_from(["next_level", "take_profit"])) if side != "NEUTRAL" else "next_level"
     if leave == "take_profit":
         barriers = barriers | {"take_profit": draw(st.sampled_from(["0.004", "0.01", "0.03"]))}
+    inventories = ["resting", "none"] if side == "NEUTRAL" else ["market", "resting", "none"]
+    stop = None if side == "NEUTRAL" else draw(maybe(88 if side == "BUY" else 112))
+    move = {} if side == "NEUTRAL" else draw(movement())
+    if stop is not None:
+        move.pop("trailing_down" if side == "BUY" else "trailing_up", None)
     return grid(
         side=side, venue=rules.venue, symbol=rules.symbol, exit=leave, triple_barrier=barriers,
         spacing=draw(st.sampled_from(["arithmetic", "geometric"])),
         levels=draw(st.integers(1, 14)),
         start_price=draw(st.sampled_from([96, 98, 90])), end_price=draw(st.sampled_from([104, 102, 110])),
-        initial_inventory=draw(st.sampled_from(["market", "resting", "none"])),
+        initial_inventory=draw(st.sampled_from(inventories)),
+        exit_from=draw(st.sampled_from(["level", "fill"])) if leave == "take_profit" else None,
         coerce_tp_to_step=draw(st.booleans()), keep_position=draw(st.booleans()),
-        limit_price=draw(maybe(88 if side == "BUY" else 112)),
-        activation_bounds=draw(maybe("0.01", "0.02", "0.004")),
+        limit_price=stop, trigger_price=draw(maybe("99.5", 101)), reinvest=draw(maybe(True)),
+        bot_take_profit=draw(maybe("0.2", 1)), bot_stop_loss=draw(maybe("0.5", 2)),
+        activation_bounds=draw(maybe("0.01", "0.02", "0.004", ("0.02", "0.01"), ("0.01", "0.03"))),
         max_open_orders=draw(maybe(1, 2, 4)), max_orders_per_batch=draw(maybe(1, 2, 3)),
         order_frequency=draw(st.sampled_from([0, 0, 30, 60, 200.5])),
         max_position_size=draw(maybe("0.1", "0.25", "0.5")), max_drawdown=draw(maybe("0.005", "0.02")),
-        safe_extra_spread=draw(st.sampled_from(["0.0001", "0", "0.002"])),
+        safe_extra_spread=draw(st.sampled_from(["0.0001", "0", "0.002"])), **move,
     )  # fmt: skip
+
+
+@st.composite
+def movement(draw: st.DrawFn) -> dict[str, Any]:
+    """How a range ends or follows the price."""
+    what = draw(maybe("close", "hold", "reset"))
+    found = {
+        "on_range_exit": what, "trailing_up": draw(maybe(115, 120)), "trailing_down": draw(maybe(89, 80)),
+        "max_resets": draw(st.integers(0, 2)) if what == "reset" else None,
+    }  # fmt: skip
+    if what == "reset":  # without limits it would lay two thousand lines
+        found |= {"trailing_up": 120, "trailing_down": 80}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 @st.composite

@@ -60,7 +60,7 @@ def spec(config: GridConfig, rules: Instrument) -> BotSpec:
     return BotSpec(
         bot_id=config.id, kind="grid", token="test", machine=machine, plan=plan, instrument=rules,
         capital_quote=plan.capital_quote, places=len(plan.lines), safe_spread=config.safe_extra_spread,
-        max_open_orders=config.max_open_orders, long=config.side == "BUY", step_min=plan.step_min,
+        max_open_orders=config.max_open_orders, long=config.side != "SELL", step_min=plan.step_min, nets=config.side == "NEUTRAL",
         max_position_size=config.max_position_size, max_drawdown=config.max_drawdown,
     )  # fmt: skip
 

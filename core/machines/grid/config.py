@@ -10,38 +10,55 @@ from pydantic import Field, model_validator
 
 from core.config import BotBase, Fraction, NotNegative, PlanRefused, Positive, Seconds, TripleBarrier
 from core.machine import Prepared
+from core.machines.grid.objections import objection_to
 from core.market import Instrument, Market
 from core.values import ONE, ZERO, Side, exact_product, nearest_to, plain, ratio
 
+LINES_MAX = 2000
+
 
 class GridConfig(BotBase):
-    """A grid between two prices. `levels` counts entry levels; each buys (or sells) once per cycle and exits one step away."""
+    """A grid between two prices. `levels` counts entry levels; each buys (or sells) once per cycle and exits one step away.
+
+    NEUTRAL (swaps) enters long below the price at which it starts and short above it. `bot_*` are quote over the whole bot:
+    realised + floating - fees + funding.
+    """
 
     kind: Literal["grid"] = "grid"
-    side: Literal["BUY", "SELL"] = "BUY"
+    side: Literal["BUY", "SELL", "NEUTRAL"] = "BUY"
     start_price: Positive
     end_price: Positive
     limit_price: Positive | None = None
+    trigger_price: Positive | None = None
     total_amount_quote: Positive | None = None
     amount_base: Positive | None = None
     spacing: Literal["arithmetic", "geometric"] = "arithmetic"
     levels: Annotated[int, Field(ge=1, le=2000)] | None = None
     min_spread_between_orders: Fraction | None = None
     exit: Literal["next_level", "take_profit"] = "next_level"
+    exit_from: Literal["level", "fill"] = "level"
     initial_inventory: Literal["market", "resting", "none"] = "resting"
     min_order_amount_quote: NotNegative = Decimal(5)
     max_open_orders: Annotated[int, Field(ge=1)] | None = None
     max_orders_per_batch: Annotated[int, Field(ge=1)] | None = None
     order_frequency: Seconds = 0
-    activation_bounds: Fraction | None = None
+    activation_bounds: Fraction | tuple[Fraction, Fraction] | None = None
     safe_extra_spread: Fraction = Decimal("0.0001")
     coerce_tp_to_step: bool = False
+    deduct_base_fees: Literal[True] = True
     keep_position: bool = False
+    trailing_up: Positive | None = None
+    trailing_down: Positive | None = None
+    on_range_exit: Literal["close", "hold", "reset"] | None = None
+    max_resets: Annotated[int, Field(ge=0, le=100)] = 0
+    reinvest: bool = False
+    bot_take_profit: Positive | None = None
+    bot_stop_loss: Positive | None = None
     triple_barrier: TripleBarrier = TripleBarrier()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        objection = _objection(self)
+        objection = objection_to(self)
         if objection is not None:
             raise ValueError(objection)
         return self
@@ -51,61 +68,66 @@ class GridConfig(BotBase):
         return (self.start_price + self.end_price) / 2
 
     def direction_at(self, market: tuple[str, str]) -> str:  # noqa: ARG002  it has one market
-        """The side on which it holds a position."""
-        return self.side
+        """The side on which it holds a position; empty for a neutral grid, which takes either."""
+        return "" if self.side == "NEUTRAL" else self.side
 
     @property
     def entry_side(self) -> Side:
-        """The side of the grid's entries."""
-        return Side.BUY if self.side == "BUY" else Side.SELL
+        """The side of the entries; a neutral grid's plan shows its lines as purchases."""
+        return Side.SELL if self.side == "SELL" else Side.BUY
 
+    @property
+    def entry_bound(self) -> Decimal | None:
+        """How far from the price entries may rest, as a fraction of it."""
+        return self.activation_bounds[0] if isinstance(self.activation_bounds, tuple) else self.activation_bounds
 
-def _objection(config: GridConfig) -> str | None:
-    if config.start_price >= config.end_price:
-        return f"start_price: {config.start_price} must be below end_price {config.end_price}"
-    if (config.total_amount_quote is None) == (config.amount_base is None):
-        return "total_amount_quote: give either total_amount_quote (for the whole grid) or amount_base (per level)"
-    if config.levels is not None and config.min_spread_between_orders is not None:
-        return "levels: give either levels or min_spread_between_orders, not both"
-    if config.levels is None and config.min_spread_between_orders is None:
-        return "levels: one of levels and min_spread_between_orders is needed"
-    if config.min_spread_between_orders == ZERO:
-        return "min_spread_between_orders: a fraction above 0 is needed, for example 0.01 for 1 %"
-    if config.exit == "take_profit" and config.triple_barrier.take_profit is None:
-        return "triple_barrier.take_profit: needed with exit: take_profit, for example 0.01 for 1 %"
-    wide = config.triple_barrier.too_wide()
-    if wide is not None:
-        return f"triple_barrier.{wide}: above 0.2 (20 %) needs allow_wide: true"
-    if config.limit_price is not None:
-        below = config.limit_price < config.start_price
-        if config.side == "BUY" and not below:
-            return f"limit_price: a BUY grid stops below its start_price {config.start_price}"
-        if config.side == "SELL" and config.limit_price <= config.end_price:
-            return f"limit_price: a SELL grid stops above its end_price {config.end_price}"
-    return None
+    @property
+    def exit_bound(self) -> Decimal | None:
+        """How far from the price exits may rest; None: anywhere."""
+        return self.activation_bounds[1] if isinstance(self.activation_bounds, tuple) else None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the range may follow the price."""
+        return self.trailing_up is not None or self.trailing_down is not None or self.on_range_exit == "reset"
 
 
 @dataclass(frozen=True, slots=True)
 class GridLine:
-    """One level as planned: where it enters and exits, and its base quantity."""
+    """One level as planned: where it enters and exits, its base quantity, and which side it enters on."""
 
     entry_price: Decimal
     exit_price: Decimal
     qty: Decimal
+    side: Side = Side.BUY
+
+    @property
+    def mirrored(self) -> "GridLine":
+        """The same cell traded the other way round: entered where this one exits."""
+        return GridLine(self.exit_price, self.entry_price, self.qty, self.side.opposite)
 
 
 @dataclass(frozen=True, slots=True)
 class GridPlan:
-    """A grid made ready for its instrument: lines ascend by entry price."""
+    """A grid made ready for its instrument: lines ascend by entry price.
+
+    Lines of a grid whose range may move are laid as far as it may ever go, so that a place is one price for ever; `window`
+    (first, one past the last) is where it starts, `funded` how many levels its money is for.
+    """
 
     config: GridConfig
     instrument: Instrument
     lines: tuple[GridLine, ...]
+    window: tuple[int, int]
+    funded: int
 
     @property
     def capital_quote(self) -> Decimal:
-        """Quote needed when every level is filled at its entry price: what profit is measured against."""
-        return sum((exact_product(line.entry_price, line.qty) for line in self.lines), ZERO)
+        """Quote needed when every funded level is filled at its entry price: what profit is measured against."""
+        if self.funded == len(self.lines):
+            return sum((exact_product(line.entry_price, line.qty) for line in self.lines), ZERO)
+        worth = sorted((exact_product(line.entry_price, line.qty) for line in self.lines), reverse=True)
+        return sum(worth[: self.funded], ZERO)
 
     @property
     def step_min(self) -> Decimal:
@@ -118,20 +140,28 @@ def prepare(config: GridConfig, instruments: Mapping[Market, Instrument]) -> Pre
     plan = make_plan(config, instruments[config.venue, config.symbol])
     return Prepared(
         plan=plan, capital_quote=plan.capital_quote, places=len(plan.lines), safe_spread=config.safe_extra_spread,
-        max_open_orders=config.max_open_orders, step_min=plan.step_min, long=config.side == "BUY",
+        max_open_orders=config.max_open_orders, step_min=plan.step_min, long=config.side != "SELL",
+        nets=config.side == "NEUTRAL",
     )  # fmt: skip
 
 
 def make_plan(config: GridConfig, instrument: Instrument) -> GridPlan:
     """Compute price lines and sizes; raises `PlanRefused` where the exchange would refuse them, with what would work."""
-    if config.side == "SELL" and not instrument.swap:
-        raise PlanRefused("side", "a SELL grid opens shorts and needs a swap venue; use BUY on spot")
-    prices = _lines(config, instrument)
+    if config.side != "BUY" and not instrument.swap:
+        raise PlanRefused("side", f"a {config.side} grid opens shorts and needs a swap venue; use BUY on spot")
+    count = _count(config)
+    below, above = _beyond(config, count)
+    prices = _lines(config, instrument, count, below, above)
     entries, exits = _entries_and_exits(config, prices, instrument)
-    sizes = _sizes(config, entries, instrument)
-    lines = tuple(GridLine(a, b, q) for a, b, q in zip(entries, exits, sizes, strict=True))
-    _check(config, lines, instrument)
-    return GridPlan(config, instrument, lines)
+    # Only where following the price puts more money in are more levels funded; else what is left behind pays.
+    extra = 0 if config.on_range_exit == "reset" else (above if config.side == "SELL" else below)
+    extra = max(below, above) if config.side == "NEUTRAL" and config.on_range_exit != "reset" else extra
+    funded = count + extra + (count * config.max_resets if config.on_range_exit == "reset" else 0)
+    sizes = _sizes(config, entries, instrument, count + extra)
+    side = config.entry_side
+    lines = tuple(GridLine(a, b, q, side) for a, b, q in zip(entries, exits, sizes, strict=True))
+    _check(config, lines, instrument, count + extra)
+    return GridPlan(config, instrument, lines, (below, below + count), min(funded, len(lines)))
 
 
 def _count(config: GridConfig) -> int:
@@ -153,21 +183,43 @@ def _count(config: GridConfig) -> int:
     return count
 
 
-def _lines(config: GridConfig, instrument: Instrument) -> list[Decimal]:
+def _raw(config: GridConfig, index: int, steps: int) -> Decimal:
+    # The price of line `index`, 0 being start_price and `steps` being end_price; it goes on beyond both.
+    if config.spacing == "arithmetic":
+        return config.start_price + (config.end_price - config.start_price) * index / steps
+    return config.start_price * (config.end_price / config.start_price) ** (Decimal(index) / steps)
+
+
+def _beyond(config: GridConfig, count: int) -> tuple[int, int]:
+    """Return how many lines are laid below start_price and above end_price for a range that may move."""
+    steps = count if config.exit == "next_level" else count - 1
+    if not config.moves or steps == 0:
+        return 0, 0
+    low, high = config.trailing_down, config.trailing_up
+    if config.on_range_exit == "reset":
+        low = config.start_price / 4 if low is None else low
+        high = config.end_price * 4 if high is None else high
+    below = above = 0
+    while low is not None and below <= LINES_MAX and _raw(config, -below - 1, steps) >= low:
+        below += 1
+    while high is not None and above <= LINES_MAX and _raw(config, steps + above + 1, steps) <= high:
+        above += 1
+    if below + count + above > LINES_MAX:
+        key = "trailing_up" if above >= below else "trailing_down"
+        raise PlanRefused(
+            key, f"{below + count + above} levels lie between the limits; {LINES_MAX} are possible: nearer limits work"
+        )
+    return below, above
+
+
+def _lines(config: GridConfig, instrument: Instrument, count: int, below: int, above: int) -> list[Decimal]:
     # next_level needs one line more than levels: the last exit is end_price.
-    count = _count(config)
     steps = count if config.exit == "next_level" else count - 1
     if steps == 0:
         return [nearest_to((config.start_price + config.end_price) / 2, instrument.tick_size)]
-    span = config.end_price - config.start_price
-    if config.spacing == "arithmetic":
-        raw = [config.start_price + span * i / steps for i in range(steps + 1)]
-    else:
-        growth = config.end_price / config.start_price
-        raw = [config.start_price * growth ** (Decimal(i) / steps) for i in range(steps + 1)]
-    lines = [nearest_to(price, instrument.tick_size) for price in raw]
+    lines = [nearest_to(_raw(config, i, steps), instrument.tick_size) for i in range(-below, steps + 1 + above)]
     if any(b <= a for a, b in pairwise(lines)):
-        most = int(span / instrument.tick_size)
+        most = int((config.end_price - config.start_price) / instrument.tick_size)
         raise PlanRefused(
             "levels", f"{count} levels stand closer than one tick ({instrument.tick_size}); at most {most} fit"
         )
@@ -177,7 +229,7 @@ def _lines(config: GridConfig, instrument: Instrument) -> list[Decimal]:
 def _entries_and_exits(
     config: GridConfig, prices: list[Decimal], instrument: Instrument
 ) -> tuple[list[Decimal], list[Decimal]]:
-    long = config.side == "BUY"
+    long = config.side != "SELL"
     if config.exit == "next_level":
         return (prices[:-1], prices[1:]) if long else (prices[1:], prices[:-1])
     profit = config.triple_barrier.take_profit or ZERO
@@ -188,14 +240,14 @@ def _entries_and_exits(
     return prices, [instrument.floor_price(price * (ONE - profit)) for price in prices]
 
 
-def _sizes(config: GridConfig, entries: list[Decimal], instrument: Instrument) -> list[Decimal]:
+def _sizes(config: GridConfig, entries: list[Decimal], instrument: Instrument, shares: int) -> list[Decimal]:
     if config.amount_base is not None:
         return [config.amount_base] * len(entries)
-    share = (config.total_amount_quote or ZERO) / len(entries)
+    share = (config.total_amount_quote or ZERO) / shares
     return [instrument.floor_qty(share / price) for price in entries]
 
 
-def _check(config: GridConfig, lines: tuple[GridLine, ...], instrument: Instrument) -> None:
+def _check(config: GridConfig, lines: tuple[GridLine, ...], instrument: Instrument, shares: int) -> None:
     least = max(instrument.min_notional, config.min_order_amount_quote)
     for line in lines:
         if line.qty % instrument.lot_step != 0:
@@ -206,7 +258,7 @@ def _check(config: GridConfig, lines: tuple[GridLine, ...], instrument: Instrume
             raise PlanRefused("start_price", f"a level at {price} is not positive")
         notional = instrument.notional(price, line.qty)
         if line.qty < instrument.min_qty or notional < least:
-            _refuse_small(config, len(lines), price, least, instrument)
+            _refuse_small(config, shares, price, least, instrument)
         distance = abs(line.exit_price - line.entry_price)
         fees = 2 * max(instrument.maker, ZERO) * line.entry_price
         if distance <= fees:

@@ -12,16 +12,17 @@ together with the orders that work them; the engine puts the two together.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from core.machine import LegFilled, LotCut, MachineEvent, Note, Outcome, PlaceView, View, Wake
 from core.machines.grid.adoption import adopted
-from core.machines.grid.barriers import HOLD, barrier_hit, barrier_wake
+from core.machines.grid.barriers import HOLD, LIMIT_PATIENCE, barrier_hit, barrier_wake
 from core.machines.grid.config import GridPlan
-from core.machines.grid.entries import Choice, choose_entries
+from core.machines.grid.entries import Choice, Scope, choose_entries, exits_in_reach
+from core.machines.grid.legs import exit_after_fills, exit_of, legs_of, line_at, size_of
 from core.machines.grid.state import (
     Closed,
     Closing,
@@ -29,17 +30,18 @@ from core.machines.grid.state import (
     GridState,
     Holding,
     Level,
+    Pending,
     Running,
     Waiting,
     level_data,
-    lot_name,
     read_head,
     read_level,
     write_head,
 )
-from core.orders import Kind, Leg, Role, leg_id
+from core.machines.grid.window import moved, moving_wake
+from core.orders import Leg, Role, leg_id
 from core.recovery import Past
-from core.values import ZERO
+from core.values import ZERO, Side, exact_product, ratio
 
 
 @dataclass(slots=True)
@@ -53,42 +55,97 @@ class _Draft:
 
 
 def begin(plan: GridPlan, view: View) -> Outcome:
-    """Lay out the levels; those through the market wait for their first purchase as `initial_inventory` says."""
-    levels = tuple(Waiting(0, armed=_clear_of_market(plan, i, view)) for i in range(len(plan.lines)))
-    state = GridState(levels=levels, phase=Running(view.now), last_batch_at=None, peak=None)
-    return step(plan, state, (), view)
+    """Lay out the levels, or wait for the trigger; those through the market buy as `initial_inventory` says."""
+    trigger, price = plan.config.trigger_price, view.quote.last
+    if trigger is not None and price != trigger:
+        levels: tuple[Level, ...] = tuple(Waiting(0, armed=False) for _ in plan.lines)
+        state = GridState(levels, Pending(price > trigger, view.now), last_batch_at=None, peak=None)
+        note = Note("grid", "PENDING", f"waits for the price to {'fall' if price > trigger else 'rise'} to {trigger}")
+        return Outcome(state, notes=(note,), wake=barrier_wake(plan, state, view))
+    return step(plan, _laid_out(plan, view), (), view)
+
+
+def _laid_out(plan: GridPlan, view: View) -> GridState:
+    pivot = None
+    if plan.config.side == "NEUTRAL":
+        # Cells whose middle lies below the price are bought, the others sold.
+        mids = [(line.entry_price + line.exit_price) / 2 for line in plan.lines]
+        pivot = sum(1 for mid in mids if mid < view.quote.mid)
+    levels = tuple(Waiting(0, armed=_clear_of_market(plan, pivot, i, view)) for i in range(len(plan.lines)))
+    return GridState(levels=levels, phase=Running(view.now), last_batch_at=None, peak=None, pivot=pivot)
 
 
 def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], view: View) -> Outcome:
     """Answer fills, time and price: fold the events, test the barriers, then choose which entries may rest."""
+    if isinstance(state.phase, Pending):
+        return _await_trigger(plan, state, view)
     draft = _Draft(list(state.levels), set(), {}, [])
     for event in events:
         _fold(plan, draft, event, view.now)
+    window, resets = state.window, state.resets
     if isinstance(state.phase, Running):
-        _arm(plan, draft, view)
+        if plan.config.moves:
+            window, resets = _follow(plan, state, draft, view)
+        _arm(plan, state.pivot, draft, window or plan.window, view)
     phase, unwind, peak = _phase(plan, state, draft, view)
-    choice = _choose(plan, state, draft, phase, view)
-    for index in choice.start:
-        draft.dirty.add(index)
-    for index in choice.stop:
-        draft.dirty.add(index)
-    _settle(plan, draft, choice, view.now, exits=isinstance(phase, Running))
+    reach, reach_wake = exits_in_reach(plan, view)
+    if reach != state.reach or phase is not state.phase:
+        draft.dirty.update(i for i, level in enumerate(draft.levels) if not isinstance(level, Waiting))
+    scope = Scope(window or plan.window, _funded(plan, resets), state.pivot)
+    choice = _choose(plan, state, draft, phase, view, scope)
+    draft.dirty.update(choice.start)
+    draft.dirty.update(choice.stop)
     new = GridState(
-        levels=tuple(draft.levels) if draft.dirty else state.levels,
+        levels=state.levels,
         phase=phase,
         last_batch_at=view.now if choice.start else state.last_batch_at,
         peak=peak,
+        window=window,
+        reach=reach,
+        resets=resets,
+        pivot=state.pivot,
     )
-    wake = choice.wake.meet(barrier_wake(plan, new, view))
+    _settle(plan, new, draft, choice, view)
+    if draft.dirty:
+        new = replace(new, levels=tuple(draft.levels))
+    wake = choice.wake.meet(barrier_wake(plan, new, view)).meet(reach_wake)
+    if plan.config.moves and isinstance(phase, Running):
+        wake = wake.meet(moving_wake(plan, window, resets))
     return Outcome(new, draft.wants, tuple(draft.notes), tuple(sorted(draft.dirty)), wake, unwind)
+
+
+def _await_trigger(plan: GridPlan, state: GridState, view: View) -> Outcome:
+    # Nothing was ever wanted, so no event can tell anything; the extreme since the last look counts (RULES 9e).
+    trigger, phase = plan.config.trigger_price, state.phase
+    assert isinstance(phase, Pending)  # noqa: S101  asked by `step` alone
+    if trigger is not None and not (view.low <= trigger if phase.falls else view.high >= trigger):
+        return Outcome(state, wake=barrier_wake(plan, state, view))
+    started = step(plan, _laid_out(plan, view), (), view)
+    return replace(started, notes=(Note("grid", "TRIGGERED", f"price reached {trigger}"), *started.notes))
+
+
+def stop(plan: GridPlan, state: GridState, view: View, how: str) -> Outcome:
+    """End the grid from outside, as `on_stop` says: leave everything, cancel and keep what is held, or flatten (latched)."""
+    if how == "leave" or isinstance(state.phase, Closed):
+        return Outcome(state)
+    keeps = how == "cancel" or not _held(plan, view)
+    phase = Closed(HOLD if how == "cancel" else "EARLY_STOP", view.now) if keeps else Closing("EARLY_STOP", view.now)
+    draft = _Draft(list(state.levels), set(range(len(state.levels))), {}, [Note("grid", phase.word, f"stopped: {how}")])
+    new = replace(state, phase=phase, reach=None)
+    _settle(plan, new, draft, _choose(plan, new, draft, phase, view, Scope(plan.window, 0)), view)
+    new = replace(new, levels=tuple(draft.levels))
+    wake = barrier_wake(plan, new, view)
+    return Outcome(
+        new, draft.wants, tuple(draft.notes), tuple(sorted(draft.dirty)), wake, "" if keeps else "EARLY_STOP"
+    )
 
 
 def wants(plan: GridPlan, state: GridState) -> dict[str, Leg]:
     """List every leg wanted now."""
-    exits = isinstance(state.phase, Running)
     legs: dict[str, Leg] = {}
     for index, level in enumerate(state.levels):
-        legs.update({name: leg for name, leg in _legs(plan, index, level, exits=exits).items() if leg is not None})
+        wanted = legs_of(plan, index, level, state.phase, state)
+        legs.update({name: leg for name, leg in wanted.items() if leg is not None})
     return legs
 
 
@@ -98,21 +155,19 @@ def prices(plan: GridPlan) -> tuple[tuple[Decimal, Decimal, Decimal], ...]:
 
 
 def place(plan: GridPlan, state: GridState, index: int) -> PlaceView:
-    """Show one level."""
-    line, level = plan.lines[index], state.levels[index]
+    """Show one level. Where its prices or size are not the plan's, `data["planned"]` says what the plan has."""
+    planned, level = plan.lines[index], state.levels[index]
+    line = line_at(plan, state.pivot, index)
     held = ZERO if isinstance(level, Waiting) else level.held
+    data = level_data(level)
+    shown = (line.entry_price, exit_of(line, level), size_of(line, level))
+    if shown != (planned.entry_price, planned.exit_price, planned.qty):
+        data["planned"] = f"{planned.entry_price} {planned.exit_price} {planned.qty}"
     return PlaceView(
-        place=index,
-        phase=type(level).__name__,
-        entry=leg_id(Role.ENTRY, index, level.cycle),
-        exit=leg_id(Role.EXIT, index, level.cycle),
-        entry_price=line.entry_price,
-        exit_price=line.exit_price,
-        qty=line.qty,
-        held=held,
-        reason=level.reason if isinstance(level, Waiting) else "",
-        data=level_data(level),
-    )
+        place=index, phase=type(level).__name__, entry=leg_id(Role.ENTRY, index, level.cycle),
+        exit=leg_id(Role.EXIT, index, level.cycle), entry_price=shown[0], exit_price=shown[1], qty=shown[2], held=held,
+        reason=level.reason if isinstance(level, Waiting) else "", data=data,
+    )  # fmt: skip
 
 
 def head(state: GridState) -> dict[str, Any]:
@@ -141,25 +196,34 @@ def _fold(plan: GridPlan, draft: _Draft, event: MachineEvent, now: datetime) -> 
     draft.dirty.add(index)
     if isinstance(event, LegFilled) and event.role is Role.ENTRY:
         # A late fill of a cycle that was over: what it bought is held by the present one, and its exit offers it.
-        bought = event.qty if cycle == level.cycle else ZERO
-        draft.levels[index] = _entered(plan, index, level, bought, event.net, now)
+        draft.levels[index] = _entered(plan, index, level, event, own=cycle == level.cycle, now=now)
         return
     own = isinstance(event, LegFilled) and cycle == level.cycle
     given, sold = (event.net, event.qty) if isinstance(event, LegFilled) else (event.qty, ZERO)
     draft.levels[index] = _reduced(plan, index, level, given, sold if own else ZERO, draft)
 
 
-def _entered(plan: GridPlan, index: int, level: Level, bought: Decimal, net: Decimal, now: datetime) -> Level:
+def _entered(plan: GridPlan, index: int, level: Level, fill: LegFilled, *, own: bool, now: datetime) -> Level:
+    bought, net = fill.qty if own else ZERO, fill.net
     match level:
         case Waiting(cycle=cycle):
             # The fill outran the withdrawal of its order: hold what it bought, want no more.
             return Holding(cycle, net, ZERO, now)
         case Entering(cycle=cycle, bought=before, held=held, sold=sold, since=since, at_market=at_market):
-            if before + bought >= plan.lines[index].qty:
-                return Holding(cycle, held + net, sold, now)
-            return Entering(cycle, before + bought, held + net, sold, since, at_market=at_market)
+            spent = level.spent
+            if own and plan.config.exit_from == "fill":
+                spent += exact_product(fill.price, bought)
+            leave = exit_after_fills(plan, before + bought, spent)
+            if before + bought >= size_of(plan.lines[index], level):
+                if plan.config.side == "NEUTRAL" and plan.instrument.floor_qty(held + net) <= ZERO:
+                    return Waiting(cycle + 1, armed=True)  # it only closed what stood against it
+                return Holding(cycle, held + net, sold, now, leave)
+            return Entering(
+                cycle, before + bought, held + net, sold, since, at_market=at_market, qty=level.qty, spent=spent,
+                exit_price=leave,
+            )  # fmt: skip
         case Holding(cycle=cycle, held=held, sold=sold, since=since):
-            return Holding(cycle, held + net, sold, since)
+            return Holding(cycle, held + net, sold, since, level.exit_price)
 
 
 def _reduced(plan: GridPlan, index: int, level: Level, given: Decimal, sold: Decimal, draft: _Draft) -> Level:
@@ -167,19 +231,47 @@ def _reduced(plan: GridPlan, index: int, level: Level, given: Decimal, sold: Dec
         case Waiting():
             return level
         case Entering(cycle=cycle, bought=bought, held=held, sold=before, since=since, at_market=at_market):
-            return Entering(cycle, bought, max(held - given, ZERO), before + sold, since, at_market=at_market)
+            return Entering(
+                cycle, bought, max(held - given, ZERO), before + sold, since, at_market=at_market, qty=level.qty,
+                spent=level.spent, exit_price=level.exit_price,
+            )  # fmt: skip
         case Holding(cycle=cycle, held=held, sold=before, since=since):
             left = max(held - given, ZERO)
             if plan.instrument.floor_qty(left) > ZERO:
-                return Holding(cycle, left, before + sold, since)
+                return Holding(cycle, left, before + sold, since, level.exit_price)
             draft.notes.append(Note(f"level {index}", "COMPLETE", f"cycle {cycle} entered and exited"))
             draft.wants[leg_id(Role.EXIT, index, cycle)] = None
             draft.wants[leg_id(Role.ENTRY, index, cycle)] = None
             return Waiting(cycle + 1, armed=True)
 
 
+def _follow(plan: GridPlan, state: GridState, draft: _Draft, view: View) -> tuple[tuple[int, int] | None, int]:
+    move = moved(plan, state.window, state.resets, view)
+    here = state.window or plan.window
+    if move.window == here:
+        return state.window, state.resets
+    draft.notes.extend(move.notes)
+    for index in range(*move.window):
+        level = draft.levels[index]
+        if not here[0] <= index < here[1] and isinstance(level, Waiting):
+            # What is through the market by now enters as it would on the first day.
+            armed = _clear_of_market(plan, state.pivot, index, view)
+            draft.levels[index] = Waiting(level.cycle, armed=armed, reason=level.reason)
+            draft.dirty.add(index)
+    return move.window, move.resets
+
+
+def _funded(plan: GridPlan, resets: int) -> int:
+    # Fresh money comes with a reset towards the loss side, not before.
+    if plan.config.on_range_exit != "reset":
+        return plan.funded
+    return (plan.window[1] - plan.window[0]) * (1 + resets)
+
+
 def _phase(plan: GridPlan, state: GridState, draft: _Draft, view: View) -> tuple[Any, str, Decimal | None]:
     match state.phase:
+        case Pending():
+            return state.phase, "", state.peak
         case Running():
             hit, peak = barrier_hit(plan, state, view)
             if hit is None:
@@ -188,12 +280,18 @@ def _phase(plan: GridPlan, state: GridState, draft: _Draft, view: View) -> tuple
             draft.dirty.update(range(len(draft.levels)))
             if hit.keeps_position or not _held(plan, view):
                 return Closed(hit.word, view.now), "", peak
-            return Closing(hit.word, view.now), hit.word, peak
+            limit = _closing_limit(plan, hit.word, view)
+            return Closing(hit.word, view.now, limit), hit.word if limit is None else "", peak
         case Closing(word=word):
-            if _held(plan, view):
+            if not _held(plan, view):
+                draft.notes.append(Note("grid", "closed", f"{word}: nothing is held any more"))
+                return Closed(word, view.now), "", state.peak
+            if state.phase.limit is None:
                 return state.phase, word, state.peak
-            draft.notes.append(Note("grid", "closed", f"{word}: nothing is held any more"))
-            return Closed(word, view.now), "", state.peak
+            if view.now < state.phase.since + LIMIT_PATIENCE:
+                return state.phase, "", state.peak
+            draft.notes.append(Note("grid", word, f"the limit {state.phase.limit} did not fill; closed at the market"))
+            return Closing(word, state.phase.since), word, state.peak
         case Closed(word=word):
             if word == HOLD or not draft.dirty or not _held(plan, view):
                 return state.phase, "", state.peak
@@ -202,32 +300,54 @@ def _phase(plan: GridPlan, state: GridState, draft: _Draft, view: View) -> tuple
             return Closing(word, view.now), word, state.peak
 
 
+def _closing_limit(plan: GridPlan, word: str, view: View) -> Decimal | None:
+    barriers = plan.config.triple_barrier
+    kinds = {"STOP_LOSS": barriers.stop_loss_order_type, "TIME_LIMIT": barriers.time_limit_order_type}
+    if kinds.get(word) != "LIMIT":
+        return None
+    return view.quote.bid if view.inventory > ZERO else view.quote.ask
+
+
 def _held(plan: GridPlan, view: View) -> bool:
     # Whether anything is held that an order could close; what is below the exchange's minimum stays.
     return plan.instrument.sellable(view.quote.last, abs(view.inventory)) > ZERO
 
 
-def _choose(plan: GridPlan, state: GridState, draft: _Draft, phase: Any, view: View) -> Choice:
+def _choose(plan: GridPlan, state: GridState, draft: _Draft, phase: Any, view: View, scope: Scope) -> Choice:
     if isinstance(phase, Running):
-        return choose_entries(plan, draft.levels, state.last_batch_at, view, changed=draft.dirty)
+        return choose_entries(plan, draft.levels, state.last_batch_at, view, scope, changed=draft.dirty)
     word = phase.word
     stop = {i: word for i, level in enumerate(draft.levels) if not isinstance(level, Holding)}
     return Choice(start=(), stop=stop, wake=Wake())
 
 
-def _settle(plan: GridPlan, draft: _Draft, choice: Choice, now: datetime, *, exits: bool) -> None:
+def _settle(plan: GridPlan, new: GridState, draft: _Draft, choice: Choice, view: View) -> None:
     starting = set(choice.start)
     for index in draft.dirty:
         level = draft.levels[index]
         if index in starting and isinstance(level, Waiting):
             at_market = not level.armed and plan.config.initial_inventory == "market"
-            draft.levels[index] = level = Entering(level.cycle, ZERO, ZERO, ZERO, now, at_market=at_market)
+            qty = _grown(plan, index, view) if plan.config.reinvest else None
+            draft.levels[index] = level = Entering(
+                level.cycle, ZERO, ZERO, ZERO, view.now, at_market=at_market, qty=qty
+            )
         elif index in choice.stop:
-            withdrawn = _withdrawn(plan, level, choice.stop[index], now)
+            withdrawn = _withdrawn(plan, level, choice.stop[index], view.now)
             if withdrawn.cycle != level.cycle:
-                draft.wants.update(dict.fromkeys(_legs(plan, index, level, exits=False)))
+                gone = legs_of(plan, index, Waiting(level.cycle, armed=True), new.phase, new)
+                draft.wants.update(gone)
             draft.levels[index] = level = withdrawn
-        draft.wants.update(_legs(plan, index, level, exits=exits))
+        draft.wants.update(legs_of(plan, index, level, new.phase, new))
+
+
+def _grown(plan: GridPlan, index: int, view: View) -> Decimal | None:
+    # Net profit grows the sizes, losses never shrink them: sizing stays the plan's then.
+    profit = view.realized - view.fees + view.funding
+    if profit <= ZERO:
+        return None
+    planned = plan.lines[index].qty
+    grown = plan.instrument.floor_qty(planned + ratio(planned * profit, plan.capital_quote))
+    return grown if grown > planned else None
 
 
 def _withdrawn(plan: GridPlan, level: Level, reason: str, now: datetime) -> Level:
@@ -236,7 +356,7 @@ def _withdrawn(plan: GridPlan, level: Level, reason: str, now: datetime) -> Leve
             return Waiting(cycle, armed=armed, reason=reason)
         case Entering(cycle=cycle, bought=bought, held=held, sold=sold):
             if plan.instrument.floor_qty(held) > ZERO:
-                return Holding(cycle, held, sold, now)
+                return Holding(cycle, held, sold, now, level.exit_price)
             # A leg of this cycle has done part of its work, be it only the exit that sold what an older cycle's late
             # fill had left: it must not be worked from the start.
             return Waiting(cycle + 1 if bought > ZERO or sold > ZERO else cycle, armed=True, reason=reason)
@@ -244,46 +364,13 @@ def _withdrawn(plan: GridPlan, level: Level, reason: str, now: datetime) -> Leve
             return level
 
 
-def _legs(plan: GridPlan, index: int, level: Level, *, exits: bool) -> dict[str, Leg | None]:
-    entry_id, exit_id = leg_id(Role.ENTRY, index, level.cycle), leg_id(Role.EXIT, index, level.cycle)
-    match level:
-        case Waiting():
-            return {entry_id: None, exit_id: None}
-        case Entering(cycle=cycle, held=held, sold=sold, at_market=at_market):
-            entry = _entry(plan, index, cycle, at_market=at_market)
-            return {entry_id: entry, exit_id: _exit(plan, index, cycle, held, sold) if exits else None}
-        case Holding(cycle=cycle, held=held, sold=sold):
-            return {entry_id: None, exit_id: _exit(plan, index, cycle, held, sold) if exits else None}
-
-
-def _entry(plan: GridPlan, index: int, cycle: int, *, at_market: bool) -> Leg:
-    line = plan.lines[index]
-    instrument = plan.instrument
-    return Leg(
-        leg_id=leg_id(Role.ENTRY, index, cycle), venue=instrument.venue, symbol=instrument.symbol,
-        side=plan.config.entry_side, role=Role.ENTRY, kind=Kind.LIMIT, qty=line.qty, price=line.entry_price,
-        post_only=not at_market, lot_id=lot_name(index, cycle),
-    )  # fmt: skip
-
-
-def _exit(plan: GridPlan, index: int, cycle: int, held: Decimal, sold: Decimal) -> Leg | None:
-    instrument = plan.instrument
-    left = instrument.floor_qty(held)
-    if left <= ZERO:
-        return None
-    return Leg(
-        leg_id=leg_id(Role.EXIT, index, cycle), venue=instrument.venue, symbol=instrument.symbol,
-        side=plan.config.entry_side.opposite, role=Role.EXIT, kind=Kind.LIMIT, qty=sold + left,
-        price=plan.lines[index].exit_price, post_only=True, reduce_only=instrument.swap, lot_id=lot_name(index, cycle),
-    )  # fmt: skip
-
-
-def _arm(plan: GridPlan, draft: _Draft, view: View) -> None:
+def _arm(plan: GridPlan, pivot: int | None, draft: _Draft, window: tuple[int, int], view: View) -> None:
     # Latched: a level that the price has passed may enter later, wherever the price is by then.
     if plan.config.initial_inventory != "none":
         return
-    for index, level in enumerate(draft.levels):
-        if isinstance(level, Waiting) and not level.armed and _clear_of_market(plan, index, view):
+    for index in range(*window):
+        level = draft.levels[index]
+        if isinstance(level, Waiting) and not level.armed and _clear_of_market(plan, pivot, index, view):
             draft.levels[index] = Waiting(level.cycle, armed=True, reason=level.reason)
             draft.dirty.add(index)
 
@@ -295,6 +382,6 @@ def _place_of(lot_id: str) -> tuple[int, int]:
     return int(place_text), int(cycle_text)
 
 
-def _clear_of_market(plan: GridPlan, index: int, view: View) -> bool:
-    price = plan.lines[index].entry_price
-    return price < view.quote.ask if plan.config.side == "BUY" else price > view.quote.bid
+def _clear_of_market(plan: GridPlan, pivot: int | None, index: int, view: View) -> bool:
+    line = line_at(plan, pivot, index)
+    return line.entry_price < view.quote.ask if line.side is Side.BUY else line.entry_price > view.quote.bid
