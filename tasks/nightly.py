@@ -4,7 +4,6 @@ Plain Python: the flow `nightly` gives each step a task of its own. A step that 
 what depends on it: a bot whose candles did not pass the gate is not backtested. Every step can be repeated.
 """
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -72,10 +71,8 @@ def begin(
     return Night(loaded, file, home, at, days, timeframe, record, downloader())
 
 
-def downloader() -> Download | None:
-    """Return what asks exchanges for candles and funding, or None where this installation has no such part."""
-    if importlib.util.find_spec("tasks.candles_download") is None:
-        return None
+def downloader() -> Download:
+    """Return what asks exchanges for candles and funding; ccxt takes a while to import."""
     from tasks.candles_download import download
 
     return download
