@@ -24,12 +24,14 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
+from tasks.automations import watch_ticks
 from tasks.warm_worker import WarmWorker, crash_unfinished
 
 ROOT = Path(__file__).parents[1]
 WARM, BATCH = "warm", "batch"
 # The work queue of flows that take long and write the market store: one at a time, while control and report go on.
 HEAVY = "heavy"
+NO_TICK_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,17 @@ async def register(client: PrefectClient, place: Place) -> list[Registered]:
         await client.create_work_pool(pool, overwrite=True)
     await _one_heavy_at_a_time(client, pool_name(BATCH, place.portfolio_id))
     await crash_unfinished(client, pool_name(BATCH, place.portfolio_id))
-    return [await _register(client, plan) for plan in plans(place)]
+    registered = [await _register(client, plan) for plan in plans(place)]
+    await _watch(client, place)
+    return registered
+
+
+async def _watch(client: PrefectClient, place: Place) -> None:
+    # The server itself notices that no tick ends, also when the warm worker is gone.
+    name = place.portfolio_id
+    ticks = (await client.read_deployment_by_name(f"tick/{name}")).id
+    look = (await client.read_deployment_by_name(f"heartbeat/{name}")).id
+    await watch_ticks(client, f"gridkeeper {name}: no tick", ticks, look, max(NO_TICK_S, 3 * place.interval_s))
 
 
 async def _one_heavy_at_a_time(client: PrefectClient, pool: str) -> None:
