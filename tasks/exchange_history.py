@@ -1,19 +1,21 @@
 """All orders of an account that an exchange still lists, open and over, for a rebuild without the store.
 
 Binance pages orders by id (allOrders, `orderId` onwards) and keeps them for ninety days; of USD-M those that ended
-unfilled are gone after three (Query Order, both markets). Conditional orders of USD-M have a list of their own.
+unfilled are gone after three (Query Order, both markets). Conditional orders of USD-M have a list of their own; one that
+fired is worked by an order with another id, whose executions are the stop's.
 Elsewhere the unified lists of open and closed orders are read as far back as ninety days.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.orders import Kind
+from core.orders import ClientId, Kind
 from core.recovery import OwnOrder
 from core.values import ZERO, Side
 from tasks.exchange_clock import from_ms, to_ms
-from tasks.exchange_parse import contract_size, number, row_of, seen_of, time_ms
+from tasks.exchange_parse import contract_size, number, row_of, seen_of, text, time_ms
 from tasks.exchange_quotes import market_of
 from tasks.exchange_reads import AccountReader
 from tasks.exchange_wire import BadAnswer
@@ -36,9 +38,14 @@ async def read_history(
     found: list[OwnOrder] = []
     for symbol in symbols:
         rows = await (_binance_rows(reader, symbol) if reader.client.binance else _unified_rows(reader, symbol, now))
+        fired = {worked: row for row in rows if (worked := _worked_by(row))}
         for raw in rows:
+            if _worked_by(raw):
+                continue
             try:
                 order = _order_of(reader, symbol, raw, now)
+                stop = fired.get(order.exchange_id)
+                order = order if stop is None else _stop_that_fired(order, stop)
             except BadAnswer as fault:
                 raise ReadFailed(f"{reader.venue}: an order of {symbol}: {fault}") from None
             reader.learn(symbol, order.exchange_id, order.client_id)
@@ -102,6 +109,20 @@ def _order_of(reader: AccountReader, symbol: str, raw: Any, now: datetime) -> Ow
         reduce_only=order.get("reduceOnly") is True or str(info.get("reduceOnly")).lower() == "true",
         stop_price=number({"stop": str(stop)}, "stop") if stop else None,
     )  # fmt: skip
+
+
+def _worked_by(raw: Any) -> str:
+    info = raw.get("info") if isinstance(raw, dict) else None
+    worked = str((info or {}).get("actualOrderId") or "")
+    return "" if worked == "0" else worked
+
+
+def _stop_that_fired(worked: OwnOrder, stop: Mapping[str, Any]) -> OwnOrder:
+    info = row_of(stop.get("info"), "the stop's own record")
+    price = number(info, "triggerPrice")
+    return replace(
+        worked, client_id=ClientId(text(info, "clientAlgoId")), kind=Kind.STOP_MARKET, price=None, stop_price=price
+    )
 
 
 def _kind(order: Mapping[str, Any], info: Mapping[str, Any], *, stopped: bool) -> Kind:

@@ -63,6 +63,7 @@ class Resting:
     quote_executed: Decimal = ZERO
     status: str = "NEW"
     update_ms: int = 0
+    worked_by: int = 0
 
     @property
     def left(self) -> Decimal:
@@ -268,6 +269,7 @@ class Books:
         """Move the market; what it reaches is filled at its own price, wholly or by `share` of what is left."""
         market, price = self.markets[symbol], D(price)
         market.bid, market.ask, market.last = price, price + market.tick, price
+        self._trigger(market, price)
         for order in self.open(symbol):
             if order.kind.startswith("STOP"):
                 continue
@@ -275,7 +277,32 @@ class Books:
             if reached:
                 part = order.left * D(share)
                 part -= part % market.step
-                self.fill(order, order.price, part, maker=True)
+                if order.reduce_only:
+                    part = min(part, self._reducible(order))
+                if part > ZERO:
+                    self.fill(order, order.price, part, maker=True)
+
+    def _reducible(self, order: Resting) -> Decimal:
+        held = self.positions.get(order.market.id, Position()).qty
+        return max(held if order.side == "SELL" else -held, ZERO)
+
+    def _trigger(self, market: Market, mark: Decimal) -> None:
+        # Conditional orders of USD-M become market orders with an id of their own; what reduces is cut to the position.
+        for stop in [o for o in self.algos if o.market is market and o.status == "NEW"]:
+            if mark > stop.stop_price if stop.side == "SELL" else mark < stop.stop_price:
+                continue
+            stop.status, stop.update_ms = "TRIGGERED", self.clock_ms()
+            qty = min(stop.qty, self._reducible(stop)) if stop.reduce_only else stop.qty
+            worked = Resting(
+                next(self.ids), stop.client_id, market, stop.side, "MARKET", ZERO, stop.qty, self.clock_ms(),
+                reduce_only=stop.reduce_only, update_ms=self.clock_ms(),
+            )  # fmt: skip
+            stop.worked_by = worked.id
+            self.orders.append(worked)
+            if qty > ZERO:
+                self.fill(worked, mark, qty, maker=False)
+            if worked.status in OPEN:
+                worked.status = "EXPIRED"
 
 
 def public_market(market: Market) -> dict[str, Any]:

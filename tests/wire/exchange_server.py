@@ -306,7 +306,7 @@ def algo_row(o: Resting) -> dict[str, Any]:
         "side": o.side, "timeInForce": o.tif, "quantity": str(o.qty), "algoStatus": o.status,
         "triggerPrice": str(o.stop_price),
         "price": str(o.price), "reduceOnly": o.reduce_only, "createTime": o.time_ms, "updateTime": o.update_ms,
-        "actualOrderId": "",
+        "actualOrderId": str(o.worked_by or ""),
     }  # fmt: skip
 
 

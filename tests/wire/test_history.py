@@ -1,11 +1,12 @@
 """What a rebuild reads of an exchange: every order, open and over, page by page, with what it was for."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 
 from core.facts import SeenAs
-from core.orders import Kind
+from core.orders import Kind, Role
 from core.recovery import OwnOrder
 from tasks import exchange_history
 from tasks.exchange import CcxtVenue
@@ -50,6 +51,29 @@ def test_orders_of_every_state_are_listed(server: ExchangeServer, kind: MarketKi
     assert listed["b1-test-e2-0-0"].post_only
     assert listed["b1-test-e2-0-0"].kind is Kind.LIMIT
     assert listed["b1-test-u0-0-0"].kind is Kind.MARKET
+
+
+def test_a_stop_that_fired_has_the_executions_of_the_order_that_worked_it(server: ExchangeServer) -> None:
+    """A resting stop is listed with its trigger; once it fired, under its own client id with what was executed."""
+
+    async def scene(venue: CcxtVenue) -> None:
+        await venue.place(order(SWAP, "b1-test-e0-0-0", "buy", "60001"), utc_now())
+        stop = {"kind": Kind.STOP_MARKET, "role": Role.STOP, "reduce_only": True, "stop_price": Decimal(55000)}
+        await venue.place(order(SWAP, "b1-test-s0-0-0", "sell", None, **stop), utc_now())
+        found, _ = await venue.history([SWAP.symbol], utc_now())
+        resting = next(one for one in found if one.client_id == "b1-test-s0-0-0")
+        assert (resting.kind, resting.stop_price, resting.status) == (Kind.STOP_MARKET, 55000, SeenAs.OPEN)
+        assert resting.reduce_only
+        server.swap.move("BTCUSDT", "54000")
+        found, _ = await venue.history([SWAP.symbol], utc_now())
+        fired = [one for one in found if one.client_id == "b1-test-s0-0-0"]
+        assert [(one.status, one.executed, one.kind) for one in fired] == [
+            (SeenAs.FILLED, Decimal("0.01"), Kind.STOP_MARKET)
+        ]
+        trades = await venue.trades(SWAP.symbol, found[0].created_at, utc_now())
+        assert [one.client_id for one in trades] == ["b1-test-e0-0-0", "b1-test-s0-0-0"]
+
+    play(server, SWAP, scene)
 
 
 def test_pages_join_without_a_gap(server: ExchangeServer, monkeypatch: pytest.MonkeyPatch) -> None:
