@@ -7,11 +7,14 @@ from core.machines.atr_grid.levels import cut, sale_cap, taker
 from core.machines.atr_grid.state import Holding
 from core.values import ONE, ZERO, exact_product, plain, ratio
 
+# Less profit than this share of the capital is kept until there is more: it would only make crumbs of lots.
+BUDGET_LEAST = Decimal("0.0005")
+
 
 def sell_with_budget(draft: Draft) -> None:
     """Close losing lots, the dearest first, as far as what hedges earned pays for their loss; parts of lots too."""
     plan, left = draft.plan, draft.money.budget
-    if left <= ZERO:
+    if left <= ZERO or left < exact_product(BUDGET_LEAST, plan.config.initial_capital):
         return
     cap = sale_cap(plan, draft.view.quote.bid)
     for index, level in dearest(draft):

@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from core.machine import LegFilled, LotCut
-from core.machines.atr_grid.config import ORDER_LEAST, AtrGridPlan, order_quote
+from core.machines.atr_grid.config import CASH_USED, ORDER_LEAST, AtrGridPlan, order_quote
 from core.machines.atr_grid.draft import Draft
 from core.machines.atr_grid.state import Holding, Idle, Layout, Level, Resting
 from core.orders import Role
@@ -201,10 +201,11 @@ def _again(draft: Draft, level: Holding) -> Level:
         if price <= ZERO:
             return Idle(cycle, NO_ROOM)
     free = sum(1 for one in draft.levels if not isinstance(one, Holding))
-    reserved = sum(
-        (exact_product(one.price, one.qty - one.bought) for one in draft.levels if isinstance(one, Resting)), ZERO
-    )
-    size = min(order_quote(draft.plan, draft.money.cash, free + 1), draft.money.cash - reserved)
+    whole = ONE + _buy_fee(draft.plan)
+    resting = [level for level in draft.levels if isinstance(level, Resting)]
+    reserved = sum((exact_product(one.price, one.qty - one.bought, whole) for one in resting), ZERO)
+    unreserved = exact_product(CASH_USED, draft.money.cash - reserved)
+    size = min(order_quote(draft.plan, draft.money.cash, free + 1), unreserved)
     fresh = _fresh(draft.plan, cycle, price, layout.spacing, size)
     if price not in layout.lines and isinstance(fresh, Resting):
         draft.layout = Layout(layout.base, layout.spacing, (price, *layout.lines))

@@ -221,9 +221,10 @@ def _wanted(draft: Draft, quote: Quote) -> Decimal:
 
 
 def _tell_margin(draft: Draft, wish: Decimal, most: Decimal) -> None:
-    futures = draft.plan.futures
+    # Margin that does not reach for all of a falling bag is as configured; short of what a break wants it is news.
+    futures, hedge = draft.plan.futures, draft.plan.config.hedge
     subject = futures.symbol if futures is not None else ""
-    if wish <= most:
+    if most >= min(wish, exact_product(hedge.break_ratio, draft.bag)):
         draft.calm.append((MARGIN, subject))
         return
     share = plain(ratio(most, wish).quantize(Decimal("0.01")))
