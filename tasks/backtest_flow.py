@@ -38,12 +38,29 @@ def run_backtest(
         raise Refused("the kernel keeps no journal to report from", key="out", accepted="engine: core")
     options = Options(intrabar=intrabar, fill=fill, latency_s=latency_s, engine=engine)
     made = backtest(portfolio, bot, candles, options, first, end)
-    figures = {**made.figures, "warnings": list(made.remarks)}
+    run_id = _keep(made, portfolio)
+    figures = {**made.figures, "run_id": run_id, "warnings": list(made.remarks)}
     if out and isinstance(made, Run):
         from tasks.backtest_files import write_files
 
         figures["files"] = [str(path) for path in write_files(made, out)]
     return figures
+
+
+def _keep(made: Any, file: str) -> str | None:
+    # As the command does: in the market store of a portfolio that has run; a store that is taken becomes a remark.
+    from tasks.settings import data_dir, load_portfolio
+
+    loaded = load_portfolio(file)
+    place = data_dir(loaded, file)
+    if not place.is_dir():
+        return None
+    from tasks.backtest_store import keep_backtest
+
+    run_id, why_not = keep_backtest(made, place, loaded.id)
+    if why_not is not None:
+        made.remarks.append(why_not)
+    return run_id
 
 
 def naive(at: datetime | None) -> datetime | None:

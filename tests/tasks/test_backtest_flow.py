@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,9 +62,18 @@ def test_the_form_gives_the_figures_of_the_command(folder: Path) -> None:
     figures = run(folder)
     same = backtest(folder / "lab.yaml", None, [str(folder / "btc.csv")], Options()).figures
     assert figures["round_trips"]
-    assert {k: v for k, v in figures.items() if k not in {"elapsed_s", "warnings"}} == {
+    assert {k: v for k, v in figures.items() if k not in {"elapsed_s", "warnings", "run_id"}} == {
         k: v for k, v in same.items() if k != "elapsed_s"
     }
+
+
+def test_a_run_is_kept_where_the_portfolio_has_run(folder: Path) -> None:
+    """The market store of its data folder gets the run, as from the command."""
+    assert run(folder)["run_id"] is None
+    (folder / "data").mkdir()
+    run_id = run(folder)["run_id"]
+    with duckdb.connect(str(folder / "data" / "market.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT run_id FROM backtests").fetchall() == [(run_id,)]
 
 
 def test_files_are_written_where_asked(folder: Path, tmp_path: Path) -> None:
