@@ -66,4 +66,6 @@ class Guard:
 
 def _opens_page(method: str, headers: Headers) -> bool:
     # A link to the dashboard that stands on another page may be followed; that page never sees the answer.
-    return method == "GET" and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return (
+        method == "GET" and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    )
