@@ -84,7 +84,8 @@ def same_world(run: Trading, seed: int) -> None:
     for name, mine in ours.bots.items():
         back = theirs.bots[name]
         assert back.inventory == mine.inventory, (seed, name)
-        if told_in_order(run.memory):
+        # Which lots an unwind closed is in no order: there only the sums must agree.
+        if told_in_order(run.memory) and highest(run, name, Role.UNWIND) < 0:
             assert back.lots == mine.lots, (seed, name)
             assert (back.realized, back.grid_profit, back.round_trips) == (
                 mine.realized, mine.grid_profit, mine.round_trips
@@ -120,8 +121,10 @@ def test_rebuilt_equals_stored_after_a_calm_run(seed: int) -> None:
     same_world(run, seed)
     theirs, ours = rebuilt(run)[1].load(), run.memory.load()
     for name, mine in ours.bots.items():
-        if mine.state is None or any(one.kind == "drawdown" for one in run.memory.raised):
+        if any(one.kind == "drawdown" for one in run.memory.raised):
             continue  # a trip withdraws entries that are filled in part, and no order says why they ended
+        if mine.state is None or highest(run, name, Role.UNWIND) >= 0:
+            continue
         plan = run.memory.specs[name].plan
         for line, one, two in zip(plan.lines, theirs.bots[name].state.levels, mine.state.levels, strict=True):
             # A rest too small to be ordered holds a stored level up; the rebuilt one begins its next cycle.
