@@ -169,7 +169,8 @@ def _hard_stop(draft: Draft) -> bool:
     short.close(
         draft, "MAX_LOSS", f"the short stood at {plain(profit.quantize(Decimal('0.01')))} at {plain(quote.highest)}"
     )
-    recover(draft, "MAX_LOSS")
+    if not draft.mood.recovery:
+        recover(draft, "MAX_LOSS")
     return True
 
 

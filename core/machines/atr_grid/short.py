@@ -147,8 +147,9 @@ def _end_if_flat(draft: Draft) -> None:
     net = profit_at(draft, ZERO)
     draft.pay(budget=max(net, ZERO), hedged=net)
     draft.note("hedge", "CLOSED", f"net {_money(net)} after fees and funding; {_money(draft.money.budget)} for the bag")
+    kept = draft.bag > ZERO  # without a bag there is no zone to be in
     draft.short = Short(
-        cycle=short.cycle + 1, ratio=short.ratio, zone=short.zone, off_since=short.off_since,
+        cycle=short.cycle + 1, ratio=short.ratio if kept else ZERO, zone=short.zone if kept else "", off_since=short.off_since,
         cool_until=max(short.cool_until, draft.count + draft.plan.config.hedge.cooldown_bars),
     )  # fmt: skip
 
