@@ -2,8 +2,10 @@
 
 Each level is followed through its cycles by its own fills: an independent second way to the state that the machine
 keeps step by step. What no order tells: whether a barrier had fired (the grid counts as running, for its bot is latched
-to exits until a person releases it), the trailing stop's best profit (measured anew), and when the last batch went out
-(now). A level that ever traded has been passed by the price; it is never bought at the market again.
+to exits until a person releases it), the trailing stop's best profit (measured anew), when the last batch went out
+(now), and whether fresh money for a reset is left (none is). A range that had moved stands where its entries rest; a
+neutral grid is split where its entries change sides, or by the first price where none ever filled. A level that ever
+traded has been passed by the price; it is never bought at the market again.
 """
 
 from collections.abc import Iterable
@@ -14,10 +16,11 @@ from decimal import Decimal
 from core.machine import LegFilled, LotCut, MachineEvent
 from core.machines.grid.config import GridPlan
 from core.machines.grid.entries import looks_at_price
-from core.machines.grid.state import Entering, GridState, Holding, Level, Running, Waiting
+from core.machines.grid.legs import exit_after_fills
+from core.machines.grid.state import Entering, GridState, Holding, Level, Pending, Running, Waiting
 from core.orders import Role, leg_id
 from core.recovery import Past
-from core.values import ZERO
+from core.values import ZERO, Side, exact_product
 
 
 @dataclass(slots=True)
@@ -28,13 +31,14 @@ class _Trace:
     bought: Decimal = ZERO
     sold: Decimal = ZERO
     held: Decimal = ZERO
+    spent: Decimal = ZERO
     seen: bool = False
 
     def reach(self, cycle: int, plan: GridPlan) -> None:
         """Move on to a cycle; dust that was left of an older one is no part of it."""
         self.seen = True
         if cycle > self.cycle:
-            self.cycle, self.bought, self.sold = cycle, ZERO, ZERO
+            self.cycle, self.bought, self.sold, self.spent = cycle, ZERO, ZERO, ZERO
             if plan.instrument.floor_qty(self.held) <= ZERO:
                 self.held = ZERO
 
@@ -48,12 +52,36 @@ def adopted(plan: GridPlan, past: Past) -> GridState:
         if index < len(traces):
             traces[index].reach(cycle, plan)
     levels = tuple(_level(plan, index, trace, past) for index, trace in enumerate(traces))
-    return GridState(levels=levels, phase=Running(past.started_at), last_batch_at=past.now, peak=None)
+    pivot = _pivot(past.events) if plan.config.side == "NEUTRAL" else None
+    unsplit = plan.config.side == "NEUTRAL" and pivot is None
+    untouched = plan.config.trigger_price is not None and not past.seen
+    begins = Pending(None, past.now) if unsplit or untouched else Running(past.started_at)
+    return GridState(
+        levels=levels, phase=begins, last_batch_at=past.now, peak=None, window=_window(plan, past.live),
+        resets=plan.config.max_resets, pivot=pivot,
+    )  # fmt: skip
+
+
+def _pivot(events: Iterable[MachineEvent]) -> int | None:
+    # Purchases opened places below the pivot, sales those from it up.
+    opened = [event for event in events if isinstance(event, LegFilled) and event.role is Role.ENTRY]
+    sold = [int(one.lot_id.partition("-")[0]) for one in opened if one.side is Side.SELL]
+    bought = [int(one.lot_id.partition("-")[0]) for one in opened if one.side is Side.BUY]
+    return min(sold) if sold else max(bought) + 1 if bought else None
+
+
+def _window(plan: GridPlan, live: Iterable[str]) -> tuple[int, int] | None:
+    entries = [index for index, _ in _places(name for name in live if name[0] == Role.ENTRY.value)]
+    first, end = plan.window
+    if not plan.config.moves or not entries:
+        return None
+    shift = min(min(entries) - first, 0) or max(max(entries) + 1 - end, 0)
+    return (first + shift, end + shift) if shift else None
 
 
 def _follow(plan: GridPlan, traces: list[_Trace], event: MachineEvent) -> None:
     match event:
-        case LegFilled(lot_id=lot_id, role=role, qty=qty, net=net):
+        case LegFilled(lot_id=lot_id, role=role, qty=qty, net=net, price=price):
             place = _place_of(lot_id, len(traces))
             if place is None:
                 return
@@ -64,6 +92,7 @@ def _follow(plan: GridPlan, traces: list[_Trace], event: MachineEvent) -> None:
             if role is Role.ENTRY:
                 trace.held += net
                 trace.bought += qty if own else ZERO
+                trace.spent += exact_product(price, qty) if own else ZERO
             else:
                 trace.held = max(trace.held - net, ZERO)
                 trace.sold += qty if own else ZERO
@@ -87,10 +116,12 @@ def _level(plan: GridPlan, index: int, trace: _Trace, past: Past) -> Level:
         and not looks_at_price(plan.config)
         and plan.instrument.sellable(line.entry_price, left) > ZERO
     )
+    leave = exit_after_fills(plan, trace.bought, trace.spent)
     if left > ZERO and (live or unfinished):
-        return Entering(cycle, trace.bought, trace.held, trace.sold, since)
+        spent = trace.spent if plan.config.exit_from == "fill" else ZERO
+        return Entering(cycle, trace.bought, trace.held, trace.sold, since, spent=spent, exit_price=leave)
     if plan.instrument.floor_qty(trace.held) > ZERO:
-        return Holding(cycle, trace.held, trace.sold, since)
+        return Holding(cycle, trace.held, trace.sold, since, leave)
     if trace.bought > ZERO or trace.sold > ZERO:
         return Waiting(cycle + 1, armed=True)
     return Waiting(cycle, armed=trace.seen or plan.config.initial_inventory != "none")

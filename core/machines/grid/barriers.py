@@ -150,8 +150,8 @@ def barrier_wake(plan: GridPlan, state: GridState, view: View) -> Wake:
     """Return the price band and deadline inside which no barrier can fire, rounded to be rather too narrow."""
     config = plan.config
     phase = state.phase
-    if isinstance(phase, Closing):
-        return Wake(deadline=view.now)  # looks every time until nothing is held
+    if isinstance(phase, Closing) or (isinstance(phase, Pending) and phase.falls is None):
+        return Wake(deadline=view.now)  # looks every time until nothing is held, or at once
     if isinstance(phase, Pending) and config.trigger_price is not None:
         return Wake(low=config.trigger_price) if phase.falls else Wake(high=config.trigger_price)
     if not isinstance(phase, Running):

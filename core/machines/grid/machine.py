@@ -86,6 +86,7 @@ def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], vie
     if isinstance(state.phase, Running):
         if plan.config.moves:
             window, resets = _follow(plan, state, draft, view)
+            state = replace(state, window=window)
         _arm(plan, state.pivot, draft, window or plan.window, view)
     phase, unwind, peak = _phase(plan, state, draft, view)
     reach, reach_wake = exits_in_reach(plan, view)
@@ -118,26 +119,12 @@ def _await_trigger(plan: GridPlan, state: GridState, view: View) -> Outcome:
     # Nothing was ever wanted, so no event can tell anything; the extreme since the last look counts (RULES 9e).
     trigger, phase = plan.config.trigger_price, state.phase
     assert isinstance(phase, Pending)  # noqa: S101  asked by `step` alone
+    if phase.falls is None:
+        return begin(plan, view)
     if trigger is not None and not (view.low <= trigger if phase.falls else view.high >= trigger):
         return Outcome(state, wake=barrier_wake(plan, state, view))
     started = step(plan, _laid_out(plan, view), (), view)
     return replace(started, notes=(Note("grid", "TRIGGERED", f"price reached {trigger}"), *started.notes))
-
-
-def stop(plan: GridPlan, state: GridState, view: View, how: str) -> Outcome:
-    """End the grid from outside, as `on_stop` says: leave everything, cancel and keep what is held, or flatten (latched)."""
-    if how == "leave" or isinstance(state.phase, Closed):
-        return Outcome(state)
-    keeps = how == "cancel" or not _held(plan, view)
-    phase = Closed(HOLD if how == "cancel" else "EARLY_STOP", view.now) if keeps else Closing("EARLY_STOP", view.now)
-    draft = _Draft(list(state.levels), set(range(len(state.levels))), {}, [Note("grid", phase.word, f"stopped: {how}")])
-    new = replace(state, phase=phase, reach=None)
-    _settle(plan, new, draft, _choose(plan, new, draft, phase, view, Scope(plan.window, 0)), view)
-    new = replace(new, levels=tuple(draft.levels))
-    wake = barrier_wake(plan, new, view)
-    return Outcome(
-        new, draft.wants, tuple(draft.notes), tuple(sorted(draft.dirty)), wake, "" if keeps else "EARLY_STOP"
-    )
 
 
 def wants(plan: GridPlan, state: GridState) -> dict[str, Leg]:

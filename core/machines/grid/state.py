@@ -56,9 +56,9 @@ Level = Waiting | Entering | Holding
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Nothing is wanted until the price reaches the trigger; `falls` if it has to fall to it."""
+    """Nothing is wanted until the price reaches the trigger; `falls` if it has to fall to it; None: the next price decides."""
 
-    falls: bool
+    falls: bool | None
     since: datetime
 
 
@@ -204,7 +204,7 @@ def read_head(head: Mapping[str, Any], levels: tuple[Level, ...]) -> GridState:
 def _phase(head: Mapping[str, Any]) -> Phase:
     since = datetime.fromisoformat(head["since"])
     phases: dict[str, Phase] = {
-        "Pending": Pending(bool(head.get("falls")), since),
+        "Pending": Pending(head.get("falls"), since),
         "Running": Running(since),
         "Closing": Closing(head["word"], since, _amount(head.get("limit"))),
         "Closed": Closed(head["word"], since),

@@ -76,8 +76,10 @@ def _reset(plan: GridPlan, here: tuple[int, int], resets: int, view: View) -> Mo
     if low <= price <= high or not _may_reset(plan, resets, up=price > high):
         return Move(here, resets, ())
     count = here[1] - here[0]
-    below = sum(1 for index in range(len(plan.lines)) if edge(plan, index, up=False) < price)
-    first = min(max(below - (count + 1) // 2, 0), len(plan.lines) - count)
+    # As many cells on either side of the line that is nearest to the price.
+    middles = ((edge(plan, i, up=False) + edge(plan, i, up=True)) / 2 for i in range(len(plan.lines)))
+    below = sum(1 for middle in middles if middle < price)
+    first = min(max(below - count // 2, 0), len(plan.lines) - count)
     there = (first, first + count)
     if there == here:
         return Move(here, resets, ())
