@@ -186,9 +186,8 @@ def compare_position(draft: Draft, read: PositionRead) -> None:
         booked = ZERO
     if booked is not None:
         _hold_against(draft, key, read.qty, booked, "position_mismatch")
-    elif read.qty == ZERO:
-        draft.positions[key] = ZERO
     else:
+        # Nothing is written down too: forgotten in a crash, it would be opened later with what was traded meanwhile.
         postings = moved("position", "external", read.symbol, read.qty)
         ref = f"{read.venue} {read.symbol}"
         draft.post(postings, ts=read.ts, bot_id="", venue=read.venue, kind="opening", ref=ref)

@@ -94,3 +94,12 @@ def test_a_rebuild_never_makes_an_overfill_of_a_lot_that_was_closed_by_hand() ->
     assert not any(one.kind == "over_filled" for step in made.steps for one in step.raised)
     held = {lot.lot_id: lot.qty for lot in made.world.bots["g"].lots.values()}
     assert held == {"0-0": D("0.003"), "1-0": D("0.042")}
+
+
+def test_a_position_of_nothing_is_opened_once() -> None:
+    """I-01: an empty position is written down, so that a crash does not open it later with what was traded meanwhile."""
+    rules = swap()
+    read = PositionRead("perp", SWAP, ZERO, T0)
+    step = advance(world(spec(grid(venue="perp", symbol=SWAP), rules)), [quote("99", rules=rules), read], T0)
+    assert [(e.account, e.kind) for e in step.entries] == [("position", "opening"), ("external", "opening")]
+    assert not advance(step.world, [quote("99", after(5), rules), read], after(5)).entries
