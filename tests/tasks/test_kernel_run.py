@@ -123,6 +123,13 @@ bots:
         ("order_frequency: 30", "order_frequency"),
         ("max_open_orders: 2", "max_open_orders"),
         ("max_drawdown: 0.1", "max_drawdown"),
+        ("trigger_price: 99", "trigger_price"),
+        ("trailing_up: 115", "trailing_up"),
+        ("on_range_exit: close", "on_range_exit"),
+        ("reinvest: true", "reinvest"),
+        ("bot_take_profit: 9", "bot_take_profit"),
+        ("bot_stop_loss: 9", "bot_stop_loss"),
+        ("triple_barrier: {take_profit_order_type: LIMIT}", "take_profit_order_type"),
         ("triple_barrier: {trailing_stop: {activation: 0.01, delta: 0.005}}", "trailing_stop"),
     ],
 )
