@@ -121,7 +121,7 @@ def test_order_management_batches() -> None:
         ({"time_limit": 90}, ("101", "97.9", "98.5", "98.4"), "TIME_LIMIT"),
         (
             {"trailing_stop": {"activation": "0.005", "delta": "0.004"}},
-            ("101", "97.9", "99.5", "98.1"),
+            ("101", "99.9", "101.5", "100.6", "100.5"),
             "TRAILING_STOP",
         ),
     ],
