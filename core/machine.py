@@ -71,7 +71,8 @@ class View:
 
     `high` and `low` are the extremes of the reference price since the machine last looked (RULES 9e). `beside` holds the
     bot's other markets, if it trades several. `net_cost` takes the cost of short lots as negative. `realized` (before
-    fees), `fees` and `funding` are sums over its life, in quote.
+    fees), `fees` and `funding` are sums over its life, in quote. `held_back` says why control lets it place no entries;
+    empty where it may.
     """
 
     now: datetime
@@ -88,6 +89,7 @@ class View:
     fees: Decimal = ZERO
     funding: Decimal = ZERO
     beside: Mapping[Market, Held] = field(default_factory=dict[Market, Held])
+    held_back: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,8 @@ class Outcome:
     """What a step returns. `wants` holds changes only: a leg now wanted, or None for one no longer wanted.
 
     `touched` are the places (levels) whose state changed; `unwind` asks the engine to close all inventory and says why.
-    `wake` is about the bot's first market, `wakes` about its others. `alarms` raises incidents, `calm` resolves them by
-    subject.
+    `trip` latches the bot until a person releases it: no entries, exits go on. `wake` is about the bot's first market,
+    `wakes` about its others. `alarms` raises incidents, `calm` resolves them by subject.
     """
 
     state: Any
@@ -161,6 +163,7 @@ class Outcome:
     wakes: Mapping[Market, Wake] = field(default_factory=dict[Market, Wake])
     alarms: tuple[Alarm, ...] = ()
     calm: tuple[tuple[str, str], ...] = ()
+    trip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,9 @@ class Prepared:
     the pessimistic path inside a candle depends on it. `bars` names the candles it wants to hear of when they close,
     with how many finished ones it needs before its first step; `rates` the perpetuals whose funding rates it wants.
     `hears_refusals`: whether refusals of its legs are events for it, or the order layer's business alone. `nets`: whether
-    its entries take either side of one net position, so that each closes first what stands against it.
+    its entries take either side of one net position, so that each closes first what stands against it. `max_bound_quote`
+    caps what its lots and entries may be worth together, orders of unknown fate included; `warnings` say what a
+    configuration asks for in vain, with what would work.
     """
 
     plan: Any
@@ -205,6 +210,8 @@ class Prepared:
     rates: tuple[Market, ...] = ()
     hears_refusals: bool = False
     nets: bool = False
+    max_bound_quote: Decimal | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Exposure:
     """What is at stake before this order. Quantities base, amounts quote.
 
     `live_*_qty` is what orders may still add to or take from the inventory, trades not yet booked included;
-    `live_entries` counts entry orders that may still fill.
+    `live_entries` counts entry orders that may still fill; `bot_quote` is this bot's part of `account_quote`.
     """
 
     inventory: Decimal
@@ -44,6 +44,7 @@ class Exposure:
     live_entry_qty: Decimal
     live_exit_qty: Decimal
     account_quote: Decimal
+    bot_quote: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ class Caps:
     max_position_size: Decimal | None
     max_exposure_quote: Decimal | None
     max_price_age_s: float
+    max_bound_quote: Decimal | None = None
 
 
 def check(
@@ -74,6 +76,12 @@ def check(
         size = abs(at.inventory) + at.live_entry_qty + send.qty
         if size > caps.max_position_size:
             return Declined(f"max_position_size {plain(caps.max_position_size)} would be passed")
+    if caps.max_bound_quote is not None:
+        price = max((p for p in (leg.price, send.price) if p is not None), default=quote.mid)
+        if at.bot_quote + exact_product(price, send.qty) > caps.max_bound_quote:
+            return Declined(
+                f"the bot's lots and orders may be worth {plain(caps.max_bound_quote)}", passing=price != leg.price
+            )
     if caps.max_exposure_quote is not None:
         # The dearest that it can get: a purchase its own price, however far behind the touch it is sent.
         price = max((p for p in (leg.price, send.price) if p is not None), default=quote.mid)

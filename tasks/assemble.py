@@ -77,7 +77,7 @@ def spec_of(bot: AnyBot, rules: Rules, token: str, *, key: str) -> BotSpec:
         max_position_size=bot.max_position_size, max_open_orders=ready.max_open_orders, max_drawdown=bot.max_drawdown,
         slippage=bot.max_slippage_bps / Decimal(10_000), bars=ready.bars, rates=ready.rates, long=ready.long,
         hears_refusals=ready.hears_refusals, step_min=ready.step_min, venue_stop=fraction, venue_stop_price=price,
-        nets=ready.nets,
+        nets=ready.nets, max_bound_quote=ready.max_bound_quote, warnings=ready.warnings,
     )  # fmt: skip
 
 

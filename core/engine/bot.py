@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
+from core.engine.control import PERMITS
 from core.engine.draft import BotDraft, Draft
 from core.engine.drawdown import wake_of_drawdown
 from core.engine.gates import Groups, gate, market_of, only_reduces, proposal_for
 from core.engine.protect import tend_stops
 from core.engine.unwind import start_unwind, tend_unwind
-from core.engine.world import Cancel, LevelRow, Place
+from core.engine.world import Cancel, LevelRow, Mode, Place
 from core.machine import Held, Outcome, View, Wake
 from core.market import Market, Quote
 from core.orders import Event, Leg, Order, Role, Status, apply, client_id
@@ -69,6 +70,7 @@ def view_of(draft: Draft, bot: BotDraft, quote: Quote) -> View:
         now=draft.now, started_at=bot.started_at or draft.now, quote=quote, low=quote.lowest, high=quote.highest,
         instrument=bot.spec.instrument, inventory=bot.inventory, cost=bot.cost, net_cost=bot.net_cost,
         fees_open=bot.fees_open, realized=bot.realized, fees=bot.fees, funding=bot.funding, beside=beside,
+        held_back="" if PERMITS[bot.mode].place_entries else bot.mode_reason or bot.mode.value,
     )  # fmt: skip
 
 
@@ -98,6 +100,9 @@ def _obey(draft: Draft, bot: BotDraft, outcome: Outcome) -> None:
         draft.note(bot.spec.bot_id, note.subject, note.decision, note.reason)
     if outcome.unwind and (bot.unwind is None or bot.unwind.lot_id):  # all of it includes the one lot
         start_unwind(draft, bot, outcome.unwind)
+    if outcome.trip and bot.mode in {Mode.RUN, Mode.PAUSED}:
+        bot.mode, bot.mode_reason = Mode.TRIPPED, outcome.trip
+        bot.dirty.update(bot.works)
     for alarm in outcome.alarms:
         draft.alarm(alarm.kind, bot.spec.bot_id, alarm.subject, alarm.severity, alarm.detail)
     for kind, subject in outcome.calm:
@@ -241,7 +246,7 @@ def _show(draft: Draft, bot: BotDraft) -> None:
 
 
 def level_state(phase: str, entry: Work | None, leave: Work | None, reason: str) -> tuple[str, str]:
-    """Name a place's state and say why its order is missing where it is: a grid's as its users know it, others' own."""
+    """Name a place's state and say why its order is missing where it is: a grid's and a ladder's as their users know it."""
     if phase == "Holding":
         if _resting(leave):
             return "CLOSE_ORDER_PLACED", ""
@@ -250,6 +255,10 @@ def level_state(phase: str, entry: Work | None, leave: Work | None, reason: str)
         return ("OPEN_ORDER_PLACED", "") if _resting(entry) else ("NOT_ACTIVE", _why(entry))
     if phase == "Waiting":
         return "NOT_ACTIVE", reason
+    if phase == "Buying":
+        return ("PLACED_ENTRY", "") if _resting(entry) else ("PENDING_ENTRY", _why(entry))
+    if phase == "Selling":
+        return ("PLACED_EXIT", "") if _resting(leave) else ("FILLED_WAIT", _why(leave))
     # Other kinds name their own states.
     return phase, reason
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from core.engine.draft import BotDraft, Draft
 from core.engine.world import Mode, Unwind
 from core.facts import Action, Command
+from core.machine import Wake
 from core.orders import Leg, Role
 
 # The incident of a bot that was rebuilt from the exchange alone; it stands until the bot is released (RULES 9d).
@@ -75,6 +76,7 @@ def obey(draft: Draft, bot: BotDraft, command: Command) -> None:
         draft.peak = None
         draft.all_clear("drawdown", "", "account")
     outcome = _apply(bot, command, said)
+    bot.machine_wake = Wake(deadline=draft.now)  # whether entries may be placed is part of what a machine sees
     if command.action is Action.CANCEL:
         bot.cancelled_at = draft.now
     if command.action is Action.RELEASE:

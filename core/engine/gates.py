@@ -119,6 +119,7 @@ def _caps(draft: Draft, bot: BotDraft) -> Caps:
         max_position_size=bot.spec.max_position_size,
         max_exposure_quote=draft.limits.max_exposure_quote,
         max_price_age_s=draft.limits.max_price_age_s,
+        max_bound_quote=bot.spec.max_bound_quote,
     )
 
 
@@ -133,4 +134,5 @@ def _at_stake(draft: Draft, bot: BotDraft, leg: Leg, beside_quote: Decimal, besi
     return Exposure(
         inventory=bot.inventory_at(market), live_entries=entries + beside_entries, live_entry_qty=live.entry_qty,
         live_exit_qty=live.exit_qty, account_quote=account,
+        bot_quote=bot.exposure + beside_quote if bot.spec.max_bound_quote is not None else ZERO,
     )  # fmt: skip

@@ -93,7 +93,12 @@ def _of(order: Order, instrument: Instrument) -> bool:
 
 def _stands_in(order: Order, unwind: Unwind) -> bool:
     # Whether an order may still change what there is to unwind; a trade still to come counts as much as a live order.
-    return not unwind.lot_id or order.role is Role.UNWIND or order.leg_id[1:] == unwind.lot_id
+    # A place may close its lot by several exits, each with a number of its own.
+    return not unwind.lot_id or order.role is Role.UNWIND or _place_of(order.leg_id[1:]) == _place_of(unwind.lot_id)
+
+
+def _place_of(lot_id: str) -> str:
+    return lot_id.partition("-")[0]
 
 
 def _leg(

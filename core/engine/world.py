@@ -71,6 +71,8 @@ class BotSpec:
     nets: bool = False
     venue_stop: Decimal | None = None
     venue_stop_price: Decimal | None = None
+    max_bound_quote: Decimal | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
