@@ -16,6 +16,7 @@ from core.engine.booking import (
 from core.engine.bot import advance_bot
 from core.engine.control import acknowledge, obey, unread
 from core.engine.draft import BotDraft, Draft, open_draft, thaw
+from core.engine.forced import book_forced, forced_word
 from core.engine.reports import take_in
 from core.engine.world import BotSpec, Step, World
 from core.facts import (
@@ -144,7 +145,19 @@ def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
                 if bot is not None:
                     take_in(draft, bot, fact, who)
             elif isinstance(fact, Fill):
-                _book_stranger(draft, fact)
+                _book_other(draft, bots, fact)
+
+
+def _book_other(draft: Draft, bots: dict[str, BotDraft], fill: Fill) -> None:
+    word, market = forced_word(fill.client_id), (fill.venue, fill.symbol)
+    if word is not None:
+        ids = [i for i, spec in draft.world.specs.items() if any(one.market == market for one in spec.instruments)]
+        if any(draft.world.specs[bot_id].instrument.market not in draft.quotes for bot_id in ids):
+            draft.held.append(fill)  # as with a bot's own fills: its machine answers it together with the market
+            return
+        if book_forced(draft, [bot for bot_id in ids if (bot := _open(draft, bots, bot_id)) is not None], fill, word):
+            return
+    _book_stranger(draft, fill)
 
 
 def _share_funding(draft: Draft, bots: dict[str, BotDraft], paid: FundingPaid) -> None:

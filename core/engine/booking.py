@@ -29,7 +29,7 @@ def book_fill(draft: Draft, bot: BotDraft, fill: Fill, who: Decoded) -> bool:
     instrument = bot.spec.rule((fill.venue, fill.symbol))
     if not book_trade(draft, fill, instrument, bot.spec.bot_id):
         return False
-    fee = _fee_quote(draft, fill, instrument)
+    fee = fee_in_quote_of(draft, fill, instrument)
     bot.fees += fee
     net = net_qty(fill, instrument)
     lot_id = who.leg_id if who.role is Role.HEDGE else who.leg_id[1:]
@@ -96,6 +96,22 @@ def _lots_to_close(bot: BotDraft, who: Decoded, fill: Fill) -> list[Lot]:
     if bot.unwind is not None and who.role is Role.UNWIND:
         return [lot for lot in against if lot.lot_id == bot.unwind.lot_id] or against
     return against
+
+
+def close_lots(draft: Draft, bot: BotDraft, fill: Fill, qty: Decimal, fee: Decimal) -> None:
+    """Close a bot's oldest lots against a trade that is booked already and no order of its own: `qty` base, `fee` quote."""
+    bot.fees += fee
+    against = [
+        lot
+        for lot in bot.lots.values()
+        if lot.side is not fill.side and (lot.venue, lot.symbol) == (fill.venue, fill.symbol)
+    ]
+    parts, _ = split_oldest_first(against, qty)
+    for index, (one, part) in enumerate(parts):
+        share = fee if index == len(parts) - 1 else share_of_cost(fee, part, qty)
+        fee, qty = fee - share, qty - part
+        _store(draft, bot, one, reduce(one, fill.price, part, share, Role.UNWIND, fill.ts))
+        bot.events.append(LotCut(one.lot_id, part, fill.ts))
 
 
 def _place_of(lot: Lot) -> str:
@@ -261,7 +277,8 @@ def _count(bot: BotDraft, lot: Lot, sign: int) -> None:
     )
 
 
-def _fee_quote(draft: Draft, fill: Fill, instrument: Instrument) -> Decimal:
+def fee_in_quote_of(draft: Draft, fill: Fill, instrument: Instrument) -> Decimal:
+    """Value a fee in quote; one in an asset without a rate counts as zero and raises an incident (RULES 18a)."""
     fee = fee_in_quote(fill, instrument)
     if fee is not None:
         return fee
