@@ -15,6 +15,8 @@ from core.machines.atr_grid import config as atr_grid_config
 from core.machines.atr_grid import machine as atr_grid_machine
 from core.machines.grid import config as grid_config
 from core.machines.grid import machine as grid_machine
+from core.machines.ladder import config as ladder_config
+from core.machines.ladder import machine as ladder_machine
 from core.market import Instrument, Market
 
 
@@ -34,9 +36,12 @@ class Kind:
     prepare: Prepare
 
 
-AnyBot = Annotated[atr_grid_config.AtrGridConfig | grid_config.GridConfig, Field(discriminator="kind")]
+AnyBot = Annotated[
+    atr_grid_config.AtrGridConfig | grid_config.GridConfig | ladder_config.LadderConfig, Field(discriminator="kind")
+]
 
 KINDS: dict[str, Kind] = {
     "atr_grid": Kind(atr_grid_machine, atr_grid_config.prepare),
     "grid": Kind(grid_machine, grid_config.prepare),
+    "ladder": Kind(ladder_machine, ladder_config.prepare),
 }

@@ -61,13 +61,18 @@ DARK: dict[str, str] = {
     "synthetic_soft": "#3a1836",
 }
 
-# Every state a grid level can be in, by what it means for the reader.
+# Every state that a level of a grid or a trade of a ladder can be in, by what it means for the reader.
 LEVEL_CLASSES: dict[str, str] = {
     "OPEN_ORDER_PLACED": "working",
     "OPEN_ORDER_FILLED": "holding",
     "CLOSE_ORDER_PLACED": "holding",
     "COMPLETE": "complete",
     "NOT_ACTIVE": "idle",
+    "PLACED_ENTRY": "working",
+    "FILLED_WAIT": "holding",
+    "PLACED_EXIT": "holding",
+    "COMPLETED": "complete",
+    "PENDING_ENTRY": "idle",
 }
 
 LEVEL_WORDS: dict[str, str] = {
@@ -83,6 +88,11 @@ STATE_WORDS: dict[str, str] = {
     "CLOSE_ORDER_PLACED": "holding, exit resting",
     "COMPLETE": "complete",
     "NOT_ACTIVE": "not active",
+    "PLACED_ENTRY": "entry resting",
+    "FILLED_WAIT": "holding, exit not placed",
+    "PLACED_EXIT": "holding, exit resting",
+    "COMPLETED": "complete",
+    "PENDING_ENTRY": "entry not placed",
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from core.engine.control import PERMITS
+from core.engine.booking import book_claim
 from core.engine.draft import BotDraft, Draft
 from core.engine.drawdown import wake_of_drawdown
 from core.engine.gates import Groups, gate, market_of, only_reduces, proposal_for
@@ -98,6 +99,8 @@ def _obey(draft: Draft, bot: BotDraft, outcome: Outcome) -> None:
     bot.touched.update(outcome.touched)
     for note in outcome.notes:
         draft.note(bot.spec.bot_id, note.subject, note.decision, note.reason)
+    for claim in outcome.claims:
+        book_claim(draft, bot, claim)
     if outcome.unwind and (bot.unwind is None or bot.unwind.lot_id):  # all of it includes the one lot
         start_unwind(draft, bot, outcome.unwind)
     if outcome.trip and bot.mode in {Mode.RUN, Mode.PAUSED}:

@@ -5,8 +5,9 @@ WITH level_counts AS (
     SELECT
         bot_id,
         count(*) AS levels,
-        count(*) FILTER (phase <> 'Waiting') AS levels_wanted,
-        count(*) FILTER (state IN ('OPEN_ORDER_PLACED', 'CLOSE_ORDER_PLACED')) AS levels_working
+        count(*) FILTER (phase NOT IN ('Waiting', 'PENDING_ENTRY', 'COMPLETED')) AS levels_wanted,
+        count(*) FILTER (state IN ('OPEN_ORDER_PLACED', 'CLOSE_ORDER_PLACED', 'PLACED_ENTRY', 'PLACED_EXIT'))
+            AS levels_working
     FROM levels
     GROUP BY bot_id
 ),

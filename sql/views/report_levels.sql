@@ -10,7 +10,7 @@ SELECT
     l.bot_id,
     l.level,
     l.state,
-    l.state IN ('OPEN_ORDER_PLACED', 'CLOSE_ORDER_PLACED') AS working,
+    l.state IN ('OPEN_ORDER_PLACED', 'CLOSE_ORDER_PLACED', 'PLACED_ENTRY', 'PLACED_EXIT') AS working,
     l.reason,
     l.entry_price,
     l.exit_price,

@@ -19,6 +19,11 @@ SIGNS = {
     "CLOSE_ORDER_PLACED": ("exit rests", "green"),
     "OPEN_ORDER_FILLED": ("holding, no exit", "yellow"),
     "NOT_ACTIVE": ("not working", "bright_black"),
+    "PLACED_ENTRY": ("entry rests", "cyan"),
+    "PLACED_EXIT": ("exit rests", "green"),
+    "FILLED_WAIT": ("holding, no exit", "yellow"),
+    "PENDING_ENTRY": ("entry waits", "bright_black"),
+    "COMPLETED": ("completed", "bright_black"),
 }
 
 
