@@ -146,12 +146,22 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """Coins of the account that were there before the bot and shall be its own from now on: a lot at `price`, long."""
+
+    lot_id: str
+    qty: Decimal
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a step returns. `wants` holds changes only: a leg now wanted, or None for one no longer wanted.
 
     `touched` are the places (levels) whose state changed; `unwind` asks the engine to close all inventory and says why.
     `trip` latches the bot until a person releases it: no entries, exits go on. `wake` is about the bot's first market,
-    `wakes` about its others. `alarms` raises incidents, `calm` resolves them by subject.
+    `wakes` about its others. `alarms` raises incidents, `calm` resolves them by subject. `claims` take coins over that
+    the account already holds; what is not free there is not booked and raises an incident.
     """
 
     state: Any
@@ -163,6 +173,7 @@ class Outcome:
     wakes: Mapping[Market, Wake] = field(default_factory=dict[Market, Wake])
     alarms: tuple[Alarm, ...] = ()
     calm: tuple[tuple[str, str], ...] = ()
+    claims: tuple[Claim, ...] = ()
     trip: str = ""
 
 

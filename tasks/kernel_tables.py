@@ -109,6 +109,7 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
     held_most = total(line.qty for line in plan.lines) if spec.max_position_size is not None else ZERO
     said = {
         "activation_bounds": config.activation_bounds is not None,
+        "initial_inventory: owned": config.initial_inventory == "owned",
         "side: NEUTRAL": config.side == "NEUTRAL",
         "trigger_price": config.trigger_price is not None,
         "trailing_up": config.trailing_up is not None,

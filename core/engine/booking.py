@@ -14,10 +14,10 @@ from core.engine.world import Holding
 from core.facts import BalanceRead, Fill, FundingPaid, PositionRead, Transfer
 from core.ledger import fill_postings, funding_postings, moved, transfer_postings
 from core.lots import Lot, enlarge, fee_in_quote, is_hedge, net_qty, reduce, split_oldest_first
-from core.machine import LegFilled, LotCut, Wake
+from core.machine import Claim, LegFilled, LotCut, Wake
 from core.market import Instrument
 from core.orders import Decoded, Role
-from core.values import AMOUNT_PLACES, ZERO, exact_product, floor_to, plain, ratio, share_of_cost
+from core.values import AMOUNT_PLACES, ZERO, Side, exact_product, floor_to, plain, ratio, share_of_cost
 
 STRANGER = "external"
 # Differences that come and go within this are readings at two moments.
@@ -154,6 +154,32 @@ def book_funding(draft: Draft, bot: BotDraft, paid: FundingPaid, amount: Decimal
     draft.post(posts, ts=paid.ts, bot_id=bot.spec.bot_id, venue=paid.venue, kind="funding", ref=paid.ref)
     bot.funding += amount
     bot.machine_wake = Wake(deadline=draft.now)  # a band may have been made of what the bot has won so far (RULES 18c)
+
+
+def book_claim(draft: Draft, bot: BotDraft, claim: Claim) -> None:
+    """Make coins that the account holds and no bot's lot counts a lot of this bot: a transfer from external to it.
+
+    Where so much is not free an incident says so, nothing is booked, and no exit of it can be approved.
+    """
+    instrument, name = bot.spec.instrument, bot.spec.bot_id
+    venue, base = instrument.venue, instrument.base
+    lots = [*bot.lots.values(), *(lot for b in draft.bots.values() if b.bot_id != name for lot in b.lots.values())]
+    taken = sum((lot.qty for lot in lots if lot.venue == venue and lot.symbol.startswith(f"{base}/")), ZERO)
+    free = draft.wallet.get((venue, base), ZERO) - taken
+    if free < claim.qty:
+        detail = f"{plain(claim.qty)} {base} are to be taken over, {plain(max(free, ZERO))} are free at {venue}"
+        draft.alarm("claim_refused", name, claim.lot_id, "critical", detail)
+        return
+    lot = Lot(
+        lot_id=claim.lot_id, bot_id=name, venue=venue, symbol=instrument.symbol, side=Side.BUY, opened_at=draft.now,
+        updated_at=draft.now, opened_qty=claim.qty, qty=claim.qty, cost=exact_product(claim.price, claim.qty),
+        realized=ZERO, grid_profit=ZERO, fees=ZERO, exits=0,
+    )  # fmt: skip
+    _store(draft, bot, None, lot)
+    ref = f"{name} {claim.lot_id}"
+    for owner, amount in ((name, claim.qty), ("", -claim.qty)):
+        draft.post(transfer_postings(base, amount), ts=draft.now, bot_id=owner, venue=venue, kind="transfer", ref=ref)
+    draft.note(name, claim.lot_id, "CLAIM", f"{plain(claim.qty)} {base} taken over at {plain(claim.price)}")
 
 
 def book_transfer(draft: Draft, transfer: Transfer) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from core.engine.control import PERMITS
 from core.engine.booking import book_claim
+from core.engine.control import PERMITS
 from core.engine.draft import BotDraft, Draft
 from core.engine.drawdown import wake_of_drawdown
 from core.engine.gates import Groups, gate, market_of, only_reduces, proposal_for

@@ -19,7 +19,7 @@ from core.machines.grid.entries import looks_at_price
 from core.machines.grid.legs import exit_after_fills
 from core.machines.grid.state import Entering, GridState, Holding, Level, Pending, Running, Waiting
 from core.orders import Role, leg_id
-from core.recovery import Past
+from core.recovery import Past, RebuildRefused
 from core.values import ZERO, Side, exact_product
 
 
@@ -44,7 +44,13 @@ class _Trace:
 
 
 def adopted(plan: GridPlan, past: Past) -> GridState:
-    """Return the state of a grid with this past."""
+    """Return the state of a grid with this past.
+
+    Raises `RebuildRefused` for a grid that took coins over: no order tells which.
+    """
+    if plan.config.initial_inventory == "owned":
+        message = "a grid with initial_inventory: owned cannot be told from its orders; sell or claim its coins by hand"
+        raise RebuildRefused(message)
     traces = [_Trace() for _ in plan.lines]
     for event in past.events:
         _follow(plan, traces, event)

@@ -37,7 +37,9 @@ class GridConfig(BotBase):
     min_spread_between_orders: Fraction | None = None
     exit: Literal["next_level", "take_profit"] = "next_level"
     exit_from: Literal["level", "fill"] = "level"
-    initial_inventory: Literal["market", "resting", "none"] = "resting"
+    initial_inventory: Literal["market", "resting", "none", "owned"] = "resting"
+    owned_base: Positive | None = None
+    owned_price: Positive | None = None
     min_order_amount_quote: NotNegative = Decimal(5)
     max_open_orders: Annotated[int, Field(ge=1)] | None = None
     max_orders_per_batch: Annotated[int, Field(ge=1)] | None = None

@@ -17,7 +17,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.machine import LegFilled, LotCut, MachineEvent, Note, Outcome, PlaceView, View, Wake
+from core.machine import Claim, LegFilled, LotCut, MachineEvent, Note, Outcome, PlaceView, View, Wake
 from core.machines.grid.adoption import adopted
 from core.machines.grid.barriers import HOLD, LIMIT_PATIENCE, barrier_hit, barrier_wake
 from core.machines.grid.config import GridPlan
@@ -34,6 +34,7 @@ from core.machines.grid.state import (
     Running,
     Waiting,
     level_data,
+    lot_name,
     read_head,
     read_level,
     write_head,
@@ -62,7 +63,29 @@ def begin(plan: GridPlan, view: View) -> Outcome:
         state = GridState(levels, Pending(price > trigger, view.now), last_batch_at=None, peak=None)
         note = Note("grid", "PENDING", f"waits for the price to {'fall' if price > trigger else 'rise'} to {trigger}")
         return Outcome(state, notes=(note,), wake=barrier_wake(plan, state, view))
-    return step(plan, _laid_out(plan, view), (), view)
+    return _started(plan, view)
+
+
+def _started(plan: GridPlan, view: View) -> Outcome:
+    state = _laid_out(plan, view)
+    if plan.config.initial_inventory != "owned":
+        return step(plan, state, (), view)
+    # Coins already held stand in for what the levels through the market would have to buy, the nearest exit first.
+    levels, left, claims = list(state.levels), plan.config.owned_base or ZERO, list[Claim]()
+    price = plan.config.owned_price or view.quote.last
+    for index in range(*plan.window):
+        line = plan.lines[index]
+        part = plan.instrument.sellable(line.exit_price, min(line.qty, left))
+        if levels[index] == Waiting(0, armed=False) and part > ZERO:
+            levels[index] = Holding(0, part, ZERO, view.now)
+            claims.append(Claim(lot_name(index, 0), part, price))
+            left -= part
+    begun = step(plan, replace(state, levels=tuple(levels)), (), view)
+    wanted: dict[str, Leg | None] = dict(wants(plan, begun.state))
+    # The claims are booked after this look: the next one, at once, tests the barriers against them.
+    wake = begun.wake.meet(Wake(deadline=view.now))
+    places = tuple(range(len(plan.lines)))
+    return replace(begun, wants={**begun.wants, **wanted}, touched=places, claims=tuple(claims), wake=wake)
 
 
 def _laid_out(plan: GridPlan, view: View) -> GridState:
@@ -123,7 +146,7 @@ def _await_trigger(plan: GridPlan, state: GridState, view: View) -> Outcome:
         return begin(plan, view)
     if trigger is not None and not (view.low <= trigger if phase.falls else view.high >= trigger):
         return Outcome(state, wake=barrier_wake(plan, state, view))
-    started = step(plan, _laid_out(plan, view), (), view)
+    started = _started(plan, view)
     return replace(started, notes=(Note("grid", "TRIGGERED", f"price reached {trigger}"), *started.notes))
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def objection_to(config: "GridConfig") -> str | None:
     """Return the first objection, `key: reason`, or None."""
-    for found in (_to_size, _to_barriers, _to_limit, _to_movement, _to_neutral):
+    for found in (_to_size, _to_owned, _to_barriers, _to_limit, _to_movement, _to_neutral):
         for objection in found(config):
             return objection
     return None
@@ -30,6 +30,16 @@ def _to_size(config: "GridConfig") -> Iterator[str]:
         yield "min_spread_between_orders: a fraction above 0 is needed, for example 0.01 for 1 %"
     if isinstance(config.activation_bounds, tuple) and config.activation_bounds[1] == ZERO:
         yield "activation_bounds: the second fraction bounds exits and must be above 0; one fraction bounds entries alone"
+
+
+def _to_owned(config: "GridConfig") -> Iterator[str]:
+    owned = config.initial_inventory == "owned"
+    if owned and config.owned_base is None:
+        yield "owned_base: with initial_inventory: owned, how much of the coin the grid takes over"
+    if owned and config.side != "BUY":
+        yield "initial_inventory: only a BUY grid can start with coins that it sells; resting works"
+    if not owned and (config.owned_base is not None or config.owned_price is not None):
+        yield "owned_base: only with initial_inventory: owned"
 
 
 def _to_barriers(config: "GridConfig") -> Iterator[str]:
