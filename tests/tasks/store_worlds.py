@@ -25,13 +25,14 @@ INSTRUMENT = Instrument(
 def grid_spec(bot_id: str = "g1", *, levels: int = 10, instrument: Instrument = INSTRUMENT, **options: Any) -> BotSpec:
     """A grid bot from 20,000 to 30,000 USDT."""
     config = GridConfig(
-        id=bot_id, venue=instrument.venue, symbol=instrument.symbol, start_price=20000, end_price=30000, levels=levels,
-        **{"amount_base": "0.1", "initial_inventory": "market", **options},
+        id=bot_id, venue=instrument.venue, symbol=instrument.symbol, levels=levels,
+        **{"amount_base": "0.1", "initial_inventory": "market", "start_price": 20000, "end_price": 30000, **options},
     )  # fmt: skip
     plan = make_plan(config, instrument)
     return BotSpec(
         bot_id=bot_id, kind="grid", token="abcd", machine=machine, plan=plan, instrument=instrument,
-        capital_quote=plan.capital_quote, places=levels, safe_spread=config.safe_extra_spread,
+        capital_quote=plan.capital_quote, places=len(plan.lines), safe_spread=config.safe_extra_spread,
+        nets=config.side == "NEUTRAL",
     )  # fmt: skip
 
 

@@ -44,7 +44,15 @@ GRIDS: dict[str, dict[str, Any]] = {
     "geometric": {"spacing": "geometric", "levels": 23},
     "short": {"side": "SELL", "instrument": SWAP},
     "base_fee": {"instrument": BASE_FEE},
-}
+    "range trails": {"start_price": 24000, "end_price": 25500, "trailing_up": 30000, "trailing_down": 20000, "reinvest": True},
+    "range resets": {
+        "start_price": 24500, "end_price": 25500, "on_range_exit": "reset", "max_resets": 2, "trailing_up": 31000,
+        "trailing_down": 19000,
+    },
+    "from fills": {"exit": "take_profit", "exit_from": "fill", "triple_barrier": {"take_profit": "0.01"}},
+    "triggered": {"trigger_price": 24500, "activation_bounds": ("0.05", "0.02")},
+    "neutral": {"side": "NEUTRAL", "instrument": SWAP, "initial_inventory": "resting"},
+}  # fmt: skip
 
 
 def differences(left: World, loaded: World) -> list[str]:
