@@ -106,15 +106,19 @@ def _accepted(error: Any) -> str:
 def _key(loc: tuple[Any, ...], raw: dict[str, Any]) -> str:
     text = ""
     node: Any = raw
-    for part in loc:
+    for place, part in enumerate(loc):
         if isinstance(part, int):
             text += f"[{part}]"
-        elif text and not isinstance(node, dict):
+        elif (text and not isinstance(node, dict)) or _is_tag(loc, place):
             continue  # which member of a union was tried is no key
         else:
             text += f".{part}" if text else str(part)
         node = node[part] if isinstance(node, list | dict) and _has(node, part) else None
     return text
+
+
+def _is_tag(loc: tuple[Any, ...], place: int) -> bool:
+    return place == 2 and loc[0] == "bots" and loc[place] in KINDS
 
 
 def _has(node: Any, part: Any) -> bool:
@@ -123,8 +127,12 @@ def _has(node: Any, part: Any) -> bool:
 
 def _known_keys(loc: tuple[Any, ...]) -> str:
     model: Any = Portfolio
-    for part in loc[:-1]:
+    for place, part in enumerate(loc[:-1]):
         if isinstance(part, int) or model is None:
+            continue
+        if _is_tag(loc, place):
+            union = Portfolio.model_fields["bots"].annotation
+            model = next((one for one in _models_in(union) if one.model_fields["kind"].default == part), None)
             continue
         field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
         model = _model_in(field.annotation) if field is not None else None
@@ -132,13 +140,13 @@ def _known_keys(loc: tuple[Any, ...]) -> str:
 
 
 def _model_in(annotation: Any) -> Any:
+    return next(iter(_models_in(annotation)), None)
+
+
+def _models_in(annotation: Any) -> list[Any]:
     if hasattr(annotation, "model_fields"):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _model_in(inner)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [found for inner in getattr(annotation, "__args__", ()) for found in _models_in(inner)]
 
 
 def cross_check(portfolio: Portfolio) -> None:

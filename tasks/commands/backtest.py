@@ -4,6 +4,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
+from tasks.environment import candle_files, portfolio_file
 from tasks.errors import Refused
 from tasks.outcome import Outcome
 from tasks.settings import data_dir, load_portfolio
@@ -14,9 +15,9 @@ EXAMPLE = "example: gridkeeper backtest --portfolio examples/paper.yaml --candle
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = EXAMPLE
-    parser.add_argument("--portfolio", required=True, metavar="F")
+    parser.add_argument("--portfolio", metavar="F", help="without it: an ATR grid from environment variables")
     parser.add_argument("--bot", metavar="ID", help="which bot, where the file has several")
-    parser.add_argument("--candles", required=True, action="append", metavar="[VENUE=]PATH")
+    parser.add_argument("--candles", action="append", metavar="[VENUE=]PATH")
     parser.add_argument(
         "--funding", action="append", default=[], metavar="[VENUE=]PATH", help="funding rates of the swaps traded"
     )
@@ -56,18 +57,20 @@ def run(args: argparse.Namespace) -> Outcome:
         raise Refused(f"{args.from_} is not before --to {args.to}", key="--from", accepted="an earlier date")
     if args.engine == "kernel" and args.out is not None:
         raise Refused("the kernel keeps no journal to report from", key="--out", accepted="--engine core")
+    candles = candle_files(args.candles)
+    file = portfolio_file(args.portfolio, backtest=True)
     options = Options(intrabar=args.intrabar, fill=args.fill, latency_s=args.latency, engine=args.engine)
     made = backtest(
-        args.portfolio,
+        file,
         args.bot,
-        args.candles,
+        candles,
         options,
         args.from_,
         args.to,
         args.funding,
         other_rules=args.out is not None,
     )
-    data = {**made.figures, "run_id": _keep(made, args.portfolio), "warnings": made.remarks}
+    data = {**made.figures, "run_id": _keep(made, file), "warnings": made.remarks}
     if args.out is not None:
         from tasks.backtest_files import write_files
 

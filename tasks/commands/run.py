@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from tasks.commands.backtest import seconds
+from tasks.environment import portfolio_file
 from tasks.outcome import Outcome, say
 from tasks.progress import Progress
 
@@ -16,7 +17,7 @@ INTERVAL_S = 5.0
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = "example: gridkeeper run --portfolio examples/paper.yaml --interval 5"
-    parser.add_argument("--portfolio", required=True, metavar="F")
+    parser.add_argument("--portfolio", metavar="F", help="without it: an ATR grid from environment variables")
     parser.add_argument(
         "--interval", type=seconds, metavar="S",
         help=f"seconds between ticks (default {INTERVAL_S:g}; none where each tick sees the next candle of a file)",
@@ -34,7 +35,7 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Tick until told to stop; raises `Refused`, `Halted`, `Busy`."""
-    data = asyncio.run(_loop(args.portfolio, args.interval, args.ticks))
+    data = asyncio.run(_loop(portfolio_file(args.portfolio), args.interval, args.ticks))
     return Outcome(data, lambda: _show(data))
 
 

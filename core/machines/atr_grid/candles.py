@@ -12,7 +12,7 @@ from core.machines.atr_grid.draft import Draft
 from core.machines.atr_grid.levels import PENDING, RECOVERY, end_cuts, lay, spacing_of, withdraw
 from core.machines.atr_grid.state import Idle
 from core.market import Candle
-from core.values import ZERO, exact_product, plain, ratio
+from core.values import ONE, ZERO, exact_product, plain, ratio
 
 CALM, WILD = "calm", "wild"
 DOWN, UP, SIDEWAYS = "down", "up", "sideways"
@@ -139,6 +139,7 @@ def _move_grid(draft: Draft, close: Decimal, done: str) -> None:
         return
     if draft.mood.recovery:
         return
+    _rise_again(draft, close)
     cause = _why_recenter(draft, close)
     if cause:
         _recenter_by_trend(draft, close, cause)
@@ -146,6 +147,22 @@ def _move_grid(draft: Draft, close: Decimal, done: str) -> None:
         _recenter(draft, close, "nothing is bought and nothing is offered")
     else:
         _adjust(draft, close)
+
+
+def _rise_again(draft: Draft, close: Decimal) -> None:
+    # A fall is answered once: not anew with every turn of the trend while the price stays where it fell to.
+    layout = draft.layout
+    if (
+        draft.mood.fallen
+        and layout is not None
+        and close >= layout.lines[0]
+        and _filled(draft) <= draft.plan.config.consumed_from
+    ):
+        draft.feel(fallen=False)
+
+
+def _filled(draft: Draft) -> Decimal:
+    return ratio(Decimal(len(draft.held_levels())), Decimal(len(draft.levels)))
 
 
 def _stands_idle(draft: Draft) -> bool:
@@ -157,12 +174,14 @@ def _why_recenter(draft: Draft, close: Decimal) -> str:
     layout, config = draft.layout, draft.plan.config
     assert layout is not None  # noqa: S101  asked for grids that are laid
     way = exact_product(config.drift, layout.spacing)
+    cooled = draft.count >= draft.mood.recentered_at + config.recenter_cooldown_bars
+    full = _filled(draft)
+    if (draft.mood.trend == DOWN and draft.mood.fallen) or (full == ONE and draft.mood.trend != DOWN and not cooled):
+        return ""  # answered already, or nothing to lay
     if close > layout.lines[-1] + way:
         return f"closed at {plain(close)}, {plain(config.drift)} spacings above the highest level"
     if close < layout.lines[0] - way:
         return f"closed at {plain(close)}, {plain(config.drift)} spacings below the lowest level"
-    full = ratio(Decimal(len(draft.held_levels())), Decimal(config.levels))
-    cooled = draft.count >= draft.mood.recentered_at + config.recenter_cooldown_bars
     if full > config.consumed_from and cooled:
         return f"{len(draft.held_levels())} of {config.levels} levels are filled"
     return ""
@@ -174,7 +193,7 @@ def _recenter_by_trend(draft: Draft, close: Decimal, cause: str) -> None:
     hedged = draft.short_qty > ZERO and draft.short.ratio > ZERO and quote is not None
     profit = short.profit_at(draft, quote.ask) if quote is not None and hedged else ZERO
     if draft.mood.trend == DOWN:
-        draft.feel(pending_since=draft.view.now)
+        draft.feel(pending_since=draft.view.now, fallen=True)
         draft.note("recenter", "PENDING", cause)
         withdraw(draft, PENDING)
         if draft.plan.config.down_sale > ZERO:
@@ -271,7 +290,8 @@ def _zone(draft: Draft, close: Decimal) -> None:
         ratio_, zone = ZERO, ""
     if zone != draft.short.zone:
         draft.note("zone", zone.upper() or "NONE", f"closed at {plain(close)}; the lowest level is {plain(lowest)}")
-    draft.hedge(ratio=ratio_, zone=zone)
+    if (ratio_, zone) != (draft.short.ratio, draft.short.zone):
+        draft.hedge(ratio=ratio_, zone=zone)
 
 
 def _money(amount: Decimal) -> str:

@@ -42,7 +42,7 @@ class HedgeRules(Strict):
     enabled: bool = True
     danger_ratio: Share = Decimal("0.3")
     break_ratio: Share = Decimal("0.5")
-    pending_ratio: Share = Decimal(1)
+    pending_ratio: Share = Decimal("0.5")
     break_atr: Annotated[Number, Field(ge=0, le=20)] = Decimal("0.5")
     leave_atr: Annotated[Number, Field(ge=0, le=20)] = Decimal("0.5")
     deadband: Fraction = Decimal("0.05")

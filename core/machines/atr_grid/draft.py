@@ -62,9 +62,9 @@ class Draft:
         self.short = replace(self.short, **changes)
 
     def pay(self, *, cash: Decimal = ZERO, budget: Decimal = ZERO, hedged: Decimal = ZERO) -> None:
-        """Move money; the budget never falls below zero."""
+        """Move money."""
         before = self.money
-        self.money = Money(before.cash + cash, max(before.budget + budget, ZERO), before.hedged + hedged)
+        self.money = Money(before.cash + cash, before.budget + budget, before.hedged + hedged)
 
     @property
     def count(self) -> int:

@@ -49,6 +49,7 @@ def lay(draft: Draft, base: Decimal, spacing: Decimal, why: str, kept: tuple[Dec
     lines = tuple(sorted({*laid, *kept}))
     if lines:
         draft.layout = Layout(base, spacing, lines)
+        draft.feel(fallen=False)
     draft.note(
         "grid", "LAID", f"{why}: {len(laid)} levels {plain(spacing)} apart below {plain(base)}, {_of(size)} each"
     )

@@ -40,8 +40,9 @@ from core.machines.atr_grid.state import (
 from core.market import Candle
 from core.orders import Kind, Leg, Role, leg_id
 from core.recovery import Past
-from core.values import ZERO, Side, plain
+from core.values import ONE, ZERO, Side, plain
 
+_LEVEL, _HEDGE = (ZERO, ZERO, ZERO), (ONE, ZERO, ZERO)
 _PHASES = {Idle: "Waiting", Resting: "Entering", Holding: "Holding"}
 
 
@@ -85,9 +86,13 @@ def wants(plan: AtrGridPlan, state: AtrGridState) -> dict[str, Leg]:
     return legs | short.legs_of(plan, state.short)
 
 
-def prices(plan: AtrGridPlan) -> tuple[tuple[Decimal, Decimal, Decimal], ...]:  # noqa: ARG001  the kind's port
-    """List nothing: levels follow the market, so none of them is planned."""
-    return ()
+def prices(plan: AtrGridPlan) -> tuple[tuple[Decimal, Decimal, Decimal], ...]:
+    """List what a restart holds against the store: levels follow the market, so only what a place is for is planned.
+
+    Zero for a level, one for a side of the hedge: a store that has more places, or others, is of another configuration.
+    """
+    hedge = 2 if plan.futures is not None else 0
+    return (_LEVEL,) * plan.config.levels + (_HEDGE,) * hedge
 
 
 def place(plan: AtrGridPlan, state: AtrGridState, index: int) -> PlaceView:
@@ -106,7 +111,7 @@ def place(plan: AtrGridPlan, state: AtrGridState, index: int) -> PlaceView:
     return PlaceView(
         place=index, phase=_PHASES[type(level)], entry=leg_id(Role.ENTRY, index, level.cycle),
         exit=leg_id(Role.EXIT, index, level.cycle), entry_price=entry, exit_price=exit_, qty=qty, held=held,
-        reason=level.reason if isinstance(level, Idle) else "", data=level_data(level),
+        reason=level.reason if isinstance(level, Idle) else "", data=level_data(level) | _planned(_LEVEL),
     )  # fmt: skip
 
 
@@ -125,6 +130,10 @@ def restore(plan: AtrGridPlan, head: Mapping[str, Any], places: Mapping[int, Map
 def adopt(plan: AtrGridPlan, past: Past) -> AtrGridState:
     """Stand up from what orders and trades tell alone."""
     return adopted(plan, past)
+
+
+def _planned(numbers: tuple[Decimal, ...]) -> dict[str, str]:
+    return {"planned": " ".join(str(one) for one in numbers)}
 
 
 def _fold(draft: Draft, event: MachineEvent) -> Candle | None:
@@ -243,5 +252,5 @@ def _hedge_place(plan: AtrGridPlan, hedge: Short, index: int) -> PlaceView:
     return PlaceView(
         place=index, phase="Short" if sells else "Cover", entry=leg, exit=leg, entry_price=ZERO, exit_price=ZERO,
         qty=hedge.asked_sell if sells else hedge.asked_buy, held=hedge.sold if sells else hedge.bought,
-        reason=reason if sells else "buys the short back", data={},
+        reason=reason if sells else "buys the short back", data=_planned(_HEDGE),
     )  # fmt: skip

@@ -145,8 +145,12 @@ def _end_if_flat(draft: Draft) -> None:
     if short.opened_at is None or draft.short_qty != ZERO:
         return
     net = profit_at(draft, ZERO)
-    draft.pay(budget=max(net, ZERO), hedged=net)
-    draft.note("hedge", "CLOSED", f"net {_money(net)} after fees and funding; {_money(draft.money.budget)} for the bag")
+    draft.pay(budget=net, hedged=net)
+    draft.note(
+        "hedge",
+        "CLOSED",
+        f"net {_money(net)} after fees and funding; {_money(max(draft.money.budget, ZERO))} for the bag",
+    )
     kept = draft.bag > ZERO  # without a bag there is no zone to be in
     draft.short = Short(
         cycle=short.cycle + 1, ratio=short.ratio if kept else ZERO, zone=short.zone if kept else "", off_since=short.off_since,
@@ -177,7 +181,8 @@ def _ask(draft: Draft, quote: Quote, *, again: bool) -> None:
     elif again and move != ZERO:
         _renew(draft, quote)
     if move == ZERO:
-        draft.hedge(off_since=None, asked_at=None)
+        if draft.short.off_since is not None:
+            draft.hedge(off_since=None, asked_at=None)
     elif draft.short.off_since is None:
         draft.hedge(off_since=draft.view.now)
 

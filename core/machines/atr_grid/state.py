@@ -69,13 +69,15 @@ class Layout:
 class Mood:
     """What the closed candles say. `volatility` is calm, wild or nothing yet; `trend` is down, up, sideways or nothing yet.
 
-    `pending_since`: the falling market left the grid behind, and a new one waits. `recovery`: the bag lost too much for new
+    `pending_since`: the falling market left the grid behind, and a new one waits; `fallen`: it did so once since the grid
+    was laid, and does not again before the price is back in it. `recovery`: the bag lost too much for new
     purchases. `adjusted_at` and `recentered_at` count candles.
     """
 
     volatility: str = ""
     trend: str = ""
     pending_since: datetime | None = None
+    fallen: bool = False
     recovery: bool = False
     adjusted_at: int = 0
     recentered_at: int = 0
@@ -83,7 +85,9 @@ class Mood:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """Quote: cash left of the grid's share, profit of hedges not yet spent on the bag, net result of all hedges so far."""
+    """Quote: cash left of the grid's share; what hedges earned, losses taken off, and have not paid yet for losing lots
+    (below zero: what later ones must earn first); net result of all hedges so far.
+    """
 
     cash: Decimal
     budget: Decimal = ZERO

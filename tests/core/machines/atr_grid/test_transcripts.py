@@ -45,13 +45,13 @@ def take_profit_pays_for_the_bag(restarts: bool) -> Story:
 
 def falling_market(restarts: bool) -> Story:
     story = Story(config(), restarts)
-    story.say(
-        "The grid is left behind in a falling market: purchases wait, the whole bag is hedged as far as margin goes"
-    )
+    story.say("The grid is left behind in a falling market: purchases wait, half of the bag is hedged")
     story.go(100, 98.5, 97.5, 96.5, 95.6, 95.2, 94.2, 93.5, 92, 91, 90, 88)
-    story.say("The hedge pays: lots are closed with it; the fall goes on, so a new grid waits again")
+    story.say(
+        "The hedge pays for part of the dearest lot; a fall is answered once, nothing waits again while the price is down"
+    )
     story.go(89, 91)
-    story.say("The trend ends: a new grid; sold out, its levels go on below")
+    story.say("The price comes back into the grid: lots are sold at their targets, and their levels buy again")
     story.go(94, 96, 99)
     return story
 
@@ -180,10 +180,12 @@ def recovery(restarts: bool) -> Story:
 
 
 def grid_alone(restarts: bool) -> Story:
-    told = config(hedge={"enabled": False})
+    told = config(hedge={"enabled": False}, recenter_cooldown_bars=4)
     story = Story(told, restarts)
-    story.say("Without a hedge: a fall, a wait, and a new grid when the trend has ended")
-    story.go(100, 98.5, 97.5, 96.5, 95.6, 95.2, 94.2, 93.5, 92, 91, 92.5, 94, 94.5)
+    story.say(
+        "Without a hedge: four of five levels fill in a fall, the fifth waits, and is laid anew when the trend has ended"
+    )
+    story.go(100, 98.5, 97.5, 96.5, 95.6, 95.5, 95.4, 95.3, 96.3, 96.8, 96.9)
     return story
 
 
