@@ -185,3 +185,40 @@ class BotBase(Strict):
     def direction_at(self, market: tuple[str, str]) -> str:  # noqa: ARG002  a kind with several markets asks which
         """BUY or SELL: on which side of a market's net position it stands; empty where it may take either."""
         return "BUY"
+
+
+class ConnectorPair(Strict):
+    """One market of an executor that trades two: a venue's id and a symbol."""
+
+    aliases: ClassVar[Mapping[str, str]] = {"connector_name": "venue", "trading_pair": "symbol"}
+
+    venue: Annotated[str, Field(min_length=1)]
+    symbol: Annotated[str, Field(min_length=1)]
+
+    @field_validator("symbol", mode="before")
+    @classmethod
+    def _with_a_slash(cls, symbol: Any) -> Any:
+        return symbol.replace("-", "/", 1) if isinstance(symbol, str) and "/" not in symbol else symbol
+
+    @property
+    def market(self) -> tuple[str, str]:
+        """Venue and symbol."""
+        return self.venue, self.symbol
+
+
+def led_by(given: Any, market: Any) -> Any:
+    """Give a configuration of several markets the venue and symbol of the one that leads it, where it names none itself."""
+    if not isinstance(given, dict):
+        return given
+    said = dict(cast("dict[str, Any]", given))
+    for ours, theirs in (("venue", "connector_name"), ("symbol", "trading_pair")):
+        if ours in said or theirs in said:
+            continue
+        if isinstance(market, ConnectorPair):
+            said[ours] = getattr(market, ours)
+        elif isinstance(market, dict):
+            led = cast("dict[str, Any]", market)
+            told = led.get(ours, led.get(theirs))
+            if told is not None:
+                said[ours] = told
+    return said

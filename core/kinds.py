@@ -11,12 +11,16 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field
 
 from core.machine import Machine, Prepared
+from core.machines.arbitrage import config as arbitrage_config
+from core.machines.arbitrage import machine as arbitrage_machine
 from core.machines.atr_grid import config as atr_grid_config
 from core.machines.atr_grid import machine as atr_grid_machine
 from core.machines.grid import config as grid_config
 from core.machines.grid import machine as grid_machine
 from core.machines.ladder import config as ladder_config
 from core.machines.ladder import machine as ladder_machine
+from core.machines.xemm import config as xemm_config
+from core.machines.xemm import machine as xemm_machine
 from core.market import Instrument, Market
 
 
@@ -37,11 +41,18 @@ class Kind:
 
 
 AnyBot = Annotated[
-    atr_grid_config.AtrGridConfig | grid_config.GridConfig | ladder_config.LadderConfig, Field(discriminator="kind")
+    arbitrage_config.ArbitrageConfig
+    | atr_grid_config.AtrGridConfig
+    | grid_config.GridConfig
+    | ladder_config.LadderConfig
+    | xemm_config.XemmConfig,
+    Field(discriminator="kind"),
 ]
 
 KINDS: dict[str, Kind] = {
+    "arbitrage": Kind(arbitrage_machine, arbitrage_config.prepare),
     "atr_grid": Kind(atr_grid_machine, atr_grid_config.prepare),
     "grid": Kind(grid_machine, grid_config.prepare),
     "ladder": Kind(ladder_machine, ladder_config.prepare),
+    "xemm": Kind(xemm_machine, xemm_config.prepare),
 }

@@ -1,0 +1,1 @@
+"""Arbitrage: bought in one market and sold in another at the same moment."""
