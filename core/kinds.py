@@ -15,10 +15,18 @@ from core.machines.arbitrage import config as arbitrage_config
 from core.machines.arbitrage import machine as arbitrage_machine
 from core.machines.atr_grid import config as atr_grid_config
 from core.machines.atr_grid import machine as atr_grid_machine
+from core.machines.dca import config as dca_config
+from core.machines.dca import machine as dca_machine
 from core.machines.grid import config as grid_config
 from core.machines.grid import machine as grid_machine
 from core.machines.ladder import config as ladder_config
 from core.machines.ladder import machine as ladder_machine
+from core.machines.order import config as order_config
+from core.machines.order import machine as order_machine
+from core.machines.position import config as position_config
+from core.machines.position import machine as position_machine
+from core.machines.twap import config as twap_config
+from core.machines.twap import machine as twap_machine
 from core.machines.xemm import config as xemm_config
 from core.machines.xemm import machine as xemm_machine
 from core.market import Instrument, Market
@@ -43,8 +51,12 @@ class Kind:
 AnyBot = Annotated[
     arbitrage_config.ArbitrageConfig
     | atr_grid_config.AtrGridConfig
+    | dca_config.DcaConfig
     | grid_config.GridConfig
     | ladder_config.LadderConfig
+    | order_config.OrderConfig
+    | position_config.PositionConfig
+    | twap_config.TwapConfig
     | xemm_config.XemmConfig,
     Field(discriminator="kind"),
 ]
@@ -52,7 +64,11 @@ AnyBot = Annotated[
 KINDS: dict[str, Kind] = {
     "arbitrage": Kind(arbitrage_machine, arbitrage_config.prepare),
     "atr_grid": Kind(atr_grid_machine, atr_grid_config.prepare),
+    "dca": Kind(dca_machine, dca_config.prepare),
     "grid": Kind(grid_machine, grid_config.prepare),
     "ladder": Kind(ladder_machine, ladder_config.prepare),
+    "order": Kind(order_machine, order_config.prepare),
+    "position": Kind(position_machine, position_config.prepare),
+    "twap": Kind(twap_machine, twap_config.prepare),
     "xemm": Kind(xemm_machine, xemm_config.prepare),
 }

@@ -1,0 +1,1 @@
+"""The DCA executor: entries at several prices, exits on their average."""

@@ -1,0 +1,1 @@
+"""The position executor: one entry, a triple barrier, one exit sized from fills."""

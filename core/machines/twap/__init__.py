@@ -1,0 +1,1 @@
+"""The TWAP executor: an amount in slices of equal distance in time."""
