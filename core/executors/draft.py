@@ -164,15 +164,15 @@ def shut(draft: Draft, *, news: bool) -> None:
                 draft.notes.append(Note("executor", word.name, f"the limit {limit} did not fill; closed at the market"))
                 draft.life, limit = Closing(word, since), None
             draft.unwind = word.name if limit is None else ""
-        case Closed(word=word) if (
-            news
-            and word is not CloseType.POSITION_HOLD
-            and (draft.plan.closes or word is CloseType.EARLY_STOP)
-            and draft.closable
-        ):
-            draft.notes.append(Note("executor", "closing", f"{word.name}: a late trade left {plain(draft.held)} held"))
-            draft.life = Closing(word, draft.view.now)
-            draft.unwind = word.name
+        case Closed(word=word) if news and (draft.plan.closes or word is CloseType.EARLY_STOP):
+            # A trade that was told after all was closed: it is closed as well, or named where no order could.
+            if draft.closable and word is not CloseType.POSITION_HOLD:
+                draft.notes.append(
+                    Note("executor", "closing", f"{word.name}: a late trade left {plain(draft.held)} held")
+                )
+                draft.life, draft.unwind = Closing(word, draft.view.now), word.name
+            else:
+                _say_residue(draft, word)
         case _:
             pass
 
