@@ -149,7 +149,7 @@ def _create_views(con: duckdb.DuckDBPyConnection, folder: Path, today: date) -> 
 
 def create_reports(con: duckdb.DuckDBPyConnection) -> None:
     """Create the report views in a database that has the views of the published copy."""
-    for path in sorted(VIEWS.glob("report_*.sql")):
+    for path in sorted(VIEWS.glob("*.sql")):
         con.execute(path.read_text())
 
 

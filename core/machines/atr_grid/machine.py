@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.facts import BarClosed
-from core.indicators import follow
+from core.indicators import EMA_LENGTHS, Reading, follow
 from core.machine import LegFilled, LegRefused, LotCut, MachineEvent, Outcome, PlaceView, View
 from core.machines.atr_grid import short
 from core.machines.atr_grid.adoption import adopted
@@ -148,10 +148,20 @@ def _fold(draft: Draft, event: MachineEvent) -> Candle | None:
         case BarClosed(candle=candle) if draft.bar_at is None or candle.ts > draft.bar_at:
             draft.bar_at = candle.ts
             draft.gauge = follow(draft.gauge, candle, draft.plan.config.atr_smoothing)
+            draft.note("candle", "CLOSED", _told_candle(candle, draft.gauge.reading))
             return candle
         case _:
             pass  # a candle that was told before; funding rates, which were not asked for
     return None
+
+
+def _told_candle(candle: Candle, reading: Reading) -> str:
+    """Write a candle and its indicators as JSON, exact: the journal is where SQL finds them (sql/views/atr_candles.sql)."""
+    numbers = {name: getattr(candle, name) for name in ("open", "high", "low", "close", "volume")}
+    numbers |= {"tr": reading.tr, "atr_14": reading.atr_14, "atr_28": reading.atr_28}
+    numbers |= {f"ema_{length}": value for length, value in zip(EMA_LENGTHS, reading.emas, strict=True)}
+    parts = [f'"{name}": "{plain(value)}"' for name, value in numbers.items()]
+    return f'{{"ts": "{candle.ts.isoformat(sep=" ")}", {", ".join(parts)}}}'
 
 
 def _fold_spot(draft: Draft, event: LegFilled | LotCut) -> None:

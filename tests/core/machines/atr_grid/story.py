@@ -91,7 +91,7 @@ class Story:
         # What the order layer does about a refusal is paced, and a restart forgets the pace.
         quiet = {"PLACE", "CANCEL", "DECLINED", "REFUSED"}
         for row in step.journal:
-            if row.decision not in quiet and row.subject != "bot":
+            if row.decision not in quiet and row.subject not in {"bot", "candle"}:
                 self.lines.append(f"      {row.subject} {row.decision}: {row.reason}")
         for _, fill in step.fills:
             who = decode(fill.client_id)
