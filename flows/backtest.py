@@ -1,4 +1,4 @@
-"""One backtest of a bot, from the UI or a notebook: the same as the command, with its figures as an artifact."""
+"""A backtest of a bot, or of all together, from the UI or a notebook: as the command, its figures as an artifact."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ def backtest(
     portfolio: Annotated[str, Field(description="The portfolio file; mode and feed are ignored")],
     candles: Annotated[list[str], Field(min_length=1, description="[VENUE=]PATH of candle files")],
     bot: Annotated[
-        str | None, Field(pattern="^[a-z0-9]{1,8}$", description="Which bot, where there are several")
+        str | None, Field(pattern="^[a-z0-9]{1,8}$", description="One bot; all together when left out")
     ] = None,
     from_: Annotated[datetime | None, Field(description="First candle, UTC")] = None,
     to_: Annotated[datetime | None, Field(description="First candle not to use, UTC")] = None,
@@ -24,24 +24,28 @@ def backtest(
     fill: Literal["cross", "touch"] = "cross",
     latency_s: Annotated[float, Field(ge=0, le=86_400, description="From a price to an order on the book")] = 6.0,
     engine: Literal["core", "kernel"] = "core",
+    funding: Annotated[
+        list[str] | None, Field(description="[VENUE[:SYMBOL]=]PATH of funding rates of the swaps")
+    ] = None,
     out: Annotated[str | None, Field(description="Folder for fills, equity, report and pictures (core)")] = None,
 ) -> dict[str, Any]:
-    """Backtest one bot over candle files. Return its figures, money as text.
+    """Backtest over candle files, keep the run and return its figures, money as text.
 
     Args:
         portfolio: the portfolio file.
         candles: candle files, each as PATH or VENUE=PATH.
-        bot: which bot, where the file has several.
+        bot: one bot of the file; without it all together, on the accounts that they share.
         from_: first candle, UTC. to_: first candle not to use, UTC.
         intrabar: the path inside a bar; adaptive takes the extreme nearer to the open first.
         fill: cross needs a trade through the limit, touch a trade at it.
         latency_s: seconds from a price to an order on the book.
         engine: core, or kernel (compiled, the same result, no files).
+        funding: funding files of the swaps, each as PATH, VENUE=PATH or VENUE:SYMBOL=PATH.
         out: folder for fills, equity, report and pictures.
     """
     figures = run_backtest(
         portfolio, candles, bot=bot, from_=from_, to=to_, intrabar=intrabar, fill=fill, latency_s=latency_s,
-        engine=engine, out=out,
+        engine=engine, out=out, funding=funding or (),
     )  # fmt: skip
     create_markdown_artifact(markdown_of(figures), key=key_of("backtest", portfolio, bot), description="Backtest")
     get_run_logger().info("net PnL %s after %s fills", figures["net_pnl"], figures["fills"])

@@ -10,7 +10,8 @@ import pandas as pd
 from core.lots import fee_in_quote
 from core.orders import decode
 from core.values import ZERO, plain
-from tasks.backtesting import Run, closed_profits, curve_of, is_initial
+from tasks.backtest_figures import closed_profits, curve_of, is_initial
+from tasks.backtesting import Run
 from tasks.report_data import BotReport, BotSummary, ReportData
 from tasks.report_html import write_html
 from tasks.report_png import write_pngs

@@ -23,13 +23,13 @@ IN_QUOTE = {
 
 def run_backtest(
     portfolio: str, candles: Sequence[str], *, bot: str | None, from_: datetime | None, to: datetime | None, intrabar: str,
-    fill: str, latency_s: float, engine: str, out: str | None,
+    fill: str, latency_s: float, engine: str, out: str | None, funding: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Run one backtest and return its figures with `warnings` and, with `out`, `files`.
 
     Times with a zone are taken as that instant, without one as UTC. Raises `Refused` where something does not fit.
     """
-    from tasks.backtesting import Options, Run, backtest
+    from tasks.backtesting import Options, backtest
 
     first, end = naive(from_), naive(to)
     if first is not None and end is not None and first >= end:
@@ -37,13 +37,13 @@ def run_backtest(
     if engine == "kernel" and out:
         raise Refused("the kernel keeps no journal to report from", key="out", accepted="engine: core")
     options = Options(intrabar=intrabar, fill=fill, latency_s=latency_s, engine=engine)
-    made = backtest(portfolio, bot, candles, options, first, end)
+    made = backtest(portfolio, bot, candles, options, first, end, funding)
     run_id = _keep(made, portfolio)
     figures = {**made.figures, "run_id": run_id, "warnings": list(made.remarks)}
-    if out and isinstance(made, Run):
-        from tasks.backtest_files import write_files
+    if out:
+        from tasks.portfolio_files import write_any
 
-        figures["files"] = [str(path) for path in write_files(made, out)]
+        figures["files"] = [str(path) for path in write_any(made, out)]
     return figures
 
 
@@ -76,15 +76,29 @@ def key_of(*parts: str | None) -> str:
 
 def markdown_of(figures: Mapping[str, Any]) -> str:
     """Show the figures as a markdown table, with the warnings and the written files below."""
-    quote = str(figures.get("symbol", "")).partition("/")[2].partition(":")[0]
+    quote = figures.get("quote") or str(figures.get("symbol", "")).partition("/")[2].partition(":")[0]
     rows = ["| figure | value |", "|---|---|"]
     plain = [name for name in figures if name not in ORDER and name not in {"warnings", "files"}]
     for name in (*ORDER, *sorted(plain)):
         if name in figures and not isinstance(figures[name], dict | list):
             rows.append(f"| {name.replace('_', ' ')} | {_cell(name, figures[name], quote)} |")
+    rows += bots_of(figures, quote)
     lines = [f"- {safe(text)}" for text in figures.get("warnings", ())]
     files = [f"- `{safe(path)}`" for path in figures.get("files", ())]
     return "\n".join([*rows, *(["", "Warnings:", *lines] if lines else []), *(["", "Files:", *files] if files else [])])
+
+
+def bots_of(figures: Mapping[str, Any], quote: str) -> list[str]:
+    """Return the lines of a table of the bots of a whole portfolio; none where one bot was run."""
+    each: Mapping[str, Mapping[str, Any]] = figures.get("bots", {})
+    if not each:
+        return []
+    names = ("net_pnl", "fills", "round_trips", "fees", "funding", "max_drawdown")
+    head = ["", f"| bot | {' | '.join(name.replace('_', ' ') for name in names)} |", f"|---|{'---|' * len(names)}"]
+    return head + [
+        f"| {safe(bot)} | {' | '.join(_cell(name, one.get(name), quote) for name in names)} |"
+        for bot, one in each.items()
+    ]
 
 
 def safe(text: object) -> str:

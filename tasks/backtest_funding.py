@@ -20,14 +20,18 @@ def read_rates(funding: Sequence[str], spec: BotSpec) -> Rates:
 
     A path without a venue is meant for the only swap.
     """
-    swaps = [one.market for one in spec.instruments if one.swap]
+    return read_rates_of(funding, [one.market for one in spec.instruments if one.swap], spec.bot_id)
+
+
+def read_rates_of(funding: Sequence[str], swaps: Sequence[Market], who: str) -> Rates:
+    """Read funding files for swaps that `who` trades, as `read_rates` does."""
     found: dict[Market, Sequence[tuple[int, Decimal, float]]] = {}
     for text in funding:
         name, is_named, path = text.partition("=")
         wanted = [m for m in swaps if not is_named or name in {m[0], f"{m[0]}:{m[1]}"}]
         known = ", ".join(f"{venue}:{symbol}" for venue, symbol in swaps)
         if not wanted:
-            reason = f"{spec.bot_id} trades no swap at {name}" if is_named else f"{spec.bot_id} trades no swap"
+            reason = f"{who} trades no swap at {name}" if is_named else f"{who} trades no swap"
             raise Refused(reason, key="--funding", accepted=known or "a bot that trades swaps")
         if len(wanted) > 1 or wanted[0] in found:
             raise Refused(f"{text}: which swap is meant is not clear", key="--funding", accepted=known)

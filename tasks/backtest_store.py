@@ -21,6 +21,7 @@ from tasks.errors import GridkeeperError
 from tasks.kernel_run import KernelRun
 from tasks.market_store import open_market
 from tasks.migrations import MigrationRefused
+from tasks.portfolio_backtest import PortfolioRun
 from tasks.runs_publish import publish_runs
 from tasks.sweep_run import FIGURES
 from tasks.sweep_store import MONEY, arrow_schema, instant
@@ -28,13 +29,22 @@ from tasks.sweep_store import MONEY, arrow_schema, instant
 Finished = Run | KernelRun
 
 
-def keep_backtest(made: Finished, place: Path, portfolio_id: str) -> tuple[str | None, str | None]:
-    """Keep a finished backtest in a data folder; returns its run id, or None and why it was not kept."""
+def keep_backtest(made: Finished | PortfolioRun, place: Path, portfolio_id: str) -> tuple[str | None, str | None]:
+    """Keep a finished backtest in a data folder; returns its run id, or None and why it was not kept.
+
+    Of a whole portfolio each bot is a run of its own; its id stands in that bot's figures.
+    """
+    parts = list(made.runs.values()) if isinstance(made, PortfolioRun) else [made]
     try:
         with open_market(place) as con:
-            run_id = write_backtest(con, made, portfolio_id, datetime.now(UTC).replace(tzinfo=None))
+            now = datetime.now(UTC).replace(tzinfo=None)
+            ids = [write_backtest(con, one, portfolio_id, now) for one in parts]
             publish_runs(con, place)
-            return run_id, None
+            if not isinstance(made, PortfolioRun):
+                return ids[0], None
+            for one, run_id in zip(parts, ids, strict=True):
+                one.figures["run_id"] = run_id
+            return None, None
     except (GridkeeperError, MigrationRefused, duckdb.Error, OSError) as fault:
         return None, f"this run is not kept in the market store: {str(fault).splitlines()[0]}"
 

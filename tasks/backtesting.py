@@ -1,4 +1,4 @@
-"""Backtests one bot of a portfolio file over candle files, with the same engine that trades, and counts the result."""
+"""Backtests bots of a portfolio file over candle files, with the same engine that trades, and counts the result."""
 
 import gc
 import time
@@ -14,17 +14,17 @@ from core.backtest import Result, Scene, Track, run
 from core.engine import Bot, BotSpec, Step, World
 from core.facts import BalanceRead, Fill
 from core.kinds import AnyBot
-from core.lots import fee_in_quote, unrealized
 from core.machines.grid.config import GridConfig
 from core.market import TIMEFRAME_S, Intrabar, Market
-from core.orders import decode
 from core.portfolio import Portfolio
 from core.series import CandleSeries
 from core.simbook import FillRules
 from core.simulation import Account
-from core.values import ZERO, Side, plain, total
+from core.values import ZERO
 from tasks import backtest_doubt as doubt
 from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
+from tasks.backtest_candles import read_series
+from tasks.backtest_figures import figures_of, remarks_of
 from tasks.backtest_funding import read_rates
 from tasks.errors import Refused
 from tasks.progress import Progress
@@ -32,6 +32,7 @@ from tasks.settings import load_portfolio
 
 if TYPE_CHECKING:
     from tasks.kernel_run import KernelRun
+    from tasks.portfolio_backtest import PortfolioRun
 
 # RULES 18b: the tick interval (5 s) plus one second.
 LATENCY_S = 6.0
@@ -69,7 +70,7 @@ class Run:
 
 
 def choose_bot(portfolio: Portfolio, bot_id: str | None) -> tuple[int, AnyBot]:
-    """Pick the bot to test; raises `Refused` where the file has several and none was named."""
+    """Pick one bot; raises `Refused` where the file has several and none was named."""
     ids = [bot.id for bot in portfolio.bots]
     if bot_id is None and len(ids) > 1:
         raise Refused("the portfolio has several bots", key="--bot", accepted=", ".join(ids))
@@ -83,13 +84,18 @@ def backtest(
     file: str | Path, bot_id: str | None, candles: Sequence[str], options: Options,
     from_: datetime | None = None, to: datetime | None = None, funding: Sequence[str] = (),
     *, other_rules: bool = False,
-) -> "Run | KernelRun":  # fmt: skip
+) -> "Run | KernelRun | PortfolioRun":  # fmt: skip
     """Run one backtest from a portfolio file; raises `Refused` where file, bot, candles, funding or options do not fit.
 
+    A file with several bots of which none is named is run as a whole, on the accounts that its bots share.
     With `options.engine` "kernel" the same fills and figures come from compiled code, without journal and ledger. With
     `other_rules` the figures say what touch, cross and the worst path would have given, which takes further runs.
     """
     portfolio = load_portfolio(file)
+    if bot_id is None and len(portfolio.bots) > 1:
+        from tasks.portfolio_backtest import backtest_portfolio
+
+        return backtest_portfolio(portfolio, candles, options, from_, to, funding)
     index, bot = choose_bot(portfolio, bot_id)
     series, timeframe, remarks = read_series(candles, bot, from_, to)
     rules = instruments_of(portfolio, {}, {})
@@ -130,7 +136,7 @@ def _run_kernel(
         raise Refused(f"the kernel does not know {bot.kind}", key="--engine", accepted="core")
     opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
     made = backtest_grid(bot, spec, series, timeframe, options, limits_of(portfolio), opening)
-    made.remarks = _remarks(series, spec, traded=bool(len(made.log)))
+    made.remarks = remarks_of(series, spec, traded=bool(len(made.log)))
     return made
 
 
@@ -151,10 +157,10 @@ def run_spec(
     accounts = {name: account_of(spec, name, opening, options, bot.leverage) for name, opening in openings.items()}
     world = World(specs={bot.id: spec}, bots={bot.id: Bot(bot_id=bot.id)}, limits=limits_of(portfolio))
     for name, opening in openings.items():
-        world = _open_wallet(world, name, opening, series[0])
+        world = open_wallet(world, name, opening, series[0])
     steps: list[tuple[datetime, Step]] = []
     began = time.perf_counter()
-    with Progress("bars", len(series[0])) as progress, _without_collector():
+    with Progress("bars", len(series[0])) as progress, without_collector():
 
         def keep(step: Step, now: datetime) -> None:
             steps.append((now, step))
@@ -168,8 +174,8 @@ def run_spec(
         beside=dict(zip((one.market for one in spec.others), series[1:], strict=True)),
     )  # fmt: skip
     made.fills = [fill for _, step in steps for _, fill in step.fills]
-    made.figures = _figures(made, elapsed)
-    made.remarks = _remarks(series[0], spec, traded=bool(made.fills))
+    made.figures = figures_of(made, elapsed)
+    made.remarks = remarks_of(series[0], spec, traded=bool(made.fills))
     if result.incomplete:
         made.remarks.append(f"{result.incomplete} bars are missing in one of the markets: nothing was decided there")
     return made
@@ -216,8 +222,8 @@ def scene_of(
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
-    # A run makes millions of small values and no cycles; the collector would walk all of them again and again.
+def without_collector() -> Iterator[None]:
+    """Stop the collector: a run makes millions of small values and no cycles, and it would walk all of them again."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -227,174 +233,9 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _open_wallet(world: World, venue: str, opening: dict[str, Decimal], series: CandleSeries) -> World:
+def open_wallet(world: World, venue: str, opening: Mapping[str, Decimal], series: CandleSeries) -> World:
+    """Tell the engine what an account opened with, at the first candle's time."""
     from core.engine import advance
 
     now = datetime.fromtimestamp(series.ts_ms(0) / 1000, UTC).replace(tzinfo=None)
     return advance(world, [BalanceRead(venue, asset, amount, now) for asset, amount in opening.items()], now).world
-
-
-def read_series(
-    candles: Sequence[str], bot: AnyBot, from_: datetime | None, to: datetime | None
-) -> tuple[list[CandleSeries], str, list[str]]:
-    """Read the series of every market of a bot, in the order of its markets, their timeframe, and remarks.
-
-    Raises `Refused` where a file is missing or can't be read, or where timeframes differ.
-    """
-    named = dict(one.split("=", 1) for one in candles if "=" in one)
-    unnamed = [one for one in candles if "=" not in one]
-    found: list[CandleSeries] = []
-    timeframes: list[str] = []
-    remarks: list[str] = []
-    for venue, symbol in bot.markets():
-        path = named.get(f"{venue}:{symbol}") or named.get(venue) or (unnamed[0] if unnamed else None)
-        if path is None:
-            raise Refused(f"no candles for {venue}", key="--candles", accepted=f"{venue}=FILE or FILE")
-        if found and path in unnamed:
-            remarks.append(
-                f"{symbol} at {venue} has no candles of its own: those of {bot.symbol} stand in, at zero basis"
-            )
-        series, timeframe, said = _read_one(path, from_, to)
-        found.append(series)
-        timeframes.append(timeframe)
-        remarks += [text for text in said if text not in remarks]
-    if len(set(timeframes)) > 1:
-        raise Refused(f"timeframes differ: {', '.join(timeframes)}", key="--candles", accepted="files of one timeframe")
-    if len(found) == 1:
-        return found, timeframes[0], remarks
-    from tasks.candles_align import align
-
-    together, left_out = align(found)
-    if left_out:
-        remarks.append(f"{left_out} candles of {bot.symbol} are missing in another market: nothing was decided there")
-    return [*together], timeframes[0], remarks
-
-
-def _read_one(path: str, from_: datetime | None, to: datetime | None) -> tuple[CandleSeries, str, list[str]]:
-    from tasks.candles_read import CandleRefused, read_candles
-
-    if not Path(path).is_file():
-        raise Refused(f"no file {path}", key="--candles", accepted="a CSV, Parquet or feather file of candles")
-    try:
-        series, report = read_candles(path, from_=from_, to=to)
-    except CandleRefused as refused:
-        raise Refused(str(refused), key="--candles") from None
-    remarks = [f"repaired: {text}" for text in report.repairs]
-    if report.missing:
-        remarks.append(
-            f"{report.missing} candles are missing in {len(report.gaps)} gaps; nothing was invented for them"
-        )
-    return series, report.timeframe, remarks
-
-
-def _figures(made: Run, elapsed_s: float) -> dict[str, Any]:
-    from tasks.equity import ratios
-
-    bot = made.result.world.bots[made.bot.id]
-    floating = total(unrealized(lot, made.result.accounts[lot.venue].prices[lot.symbol]) for lot in bot.lots.values())
-    net = bot.realized + floating - bot.fees + bot.funding
-    closed = closed_profits(made)
-    shown = ratios(curve_of(made))
-    return {
-        "bars": made.result.bars,
-        "fills": len(made.fills),
-        "fills_initial": sum(1 for fill in made.fills if is_initial(fill)),
-        "round_trips": bot.round_trips,
-        "net_pnl": plain(net),
-        "realized_pnl": plain(bot.realized),
-        "unrealized_pnl": plain(floating),
-        "grid_profit": plain(bot.grid_profit),
-        "fees": plain(bot.fees),
-        "funding": plain(bot.funding),
-        "final_equity": plain(made.spec.capital_quote + net),
-        "max_drawdown": shown.max_drawdown,
-        "sharpe": shown.sharpe,
-        "sortino": shown.sortino,
-        "win_rate": sum(1 for profit in closed if profit > 0) / len(closed) if closed else None,
-        "exposure_max": plain(Decimal(repr(shown.exposure_max)).quantize(Decimal("0.01"))),
-        "elapsed_s": round(elapsed_s, 6),
-        "engine": made.options.engine,
-        "capital_quote": plain(made.spec.capital_quote),
-        "visited_bars": made.result.visited,
-        "symbol": made.bot.symbol,
-        "timeframe": made.timeframe,
-        "intrabar": made.options.intrabar,
-        "fill": made.options.fill,
-        "latency_s": made.options.latency_s,
-    }
-
-
-def is_initial(fill: Fill) -> bool:
-    """Whether an execution belongs to the opening purchase: an entry that took the book."""
-    who = decode(fill.client_id)
-    return who is not None and who.role.value == "e" and not fill.maker
-
-
-def closed_profits(made: Run) -> list[Decimal]:
-    """Net profit of every lot that was closed, after the fees paid on it."""
-    return [lot.realized - lot.fees for _, step in made.steps for lot in step.lots if not lot.open]
-
-
-def curve_of(made: Run) -> Any:
-    """Return the equity curve at bar closes."""
-    import numpy as np
-
-    from tasks.equity import Trade, equity_curve
-
-    trades: list[Trade] = []
-    beside: dict[Market, list[Trade]] = {one.market: [] for one in made.spec.others}
-    for fill in made.fills:
-        instrument = made.spec.rule((fill.venue, fill.symbol))
-        sign = fill.side.sign
-        fee = fee_in_quote(fill, instrument) or ZERO
-        base = float(fill.qty) * sign
-        if fill.fee_asset == instrument.base and fill.side is Side.BUY and not instrument.swap:
-            base -= float(fill.fee)
-            fee = ZERO
-        stamp = int(fill.ts.replace(tzinfo=UTC).timestamp() * 1000)
-        trade = Trade(stamp, base, -float(fill.price) * float(fill.qty) * sign - float(fee))
-        beside.get(instrument.market, trades).append(trade)
-    trades += [Trade(int(at.replace(tzinfo=UTC).timestamp() * 1000), 0.0, float(paid)) for at, paid in funding_of(made)]
-    trades.sort(key=lambda trade: trade.ts_ms)
-    stamps, closes = _closes(made.series)
-    curve = equity_curve(stamps, closes, trades, made.spec.capital_quote)
-    for market, theirs in beside.items():
-        other_stamps, other_closes = _closes(made.beside[market])
-        at = np.minimum(np.searchsorted(other_stamps, stamps, side="right"), len(other_closes)) - 1
-        other = equity_curve(stamps, other_closes[np.maximum(at, 0)], theirs, ZERO)
-        curve = curve.plus(other)
-    return curve
-
-
-def _closes(series: Any) -> tuple[Any, Any]:
-    # Every reader gives an ArraySeries.
-    import numpy as np
-
-    return series.ts, np.asarray(series.close) / 10.0**series.scale
-
-
-def funding_of(made: Run) -> list[tuple[datetime, Decimal]]:
-    """Every funding payment of the run: when, and how much the bot received (> 0) or paid, in quote."""
-    return [
-        (entry.ts, entry.amount)
-        for _, step in made.steps
-        for entry in step.entries
-        if entry.kind == "funding" and entry.account == "wallet"
-    ]
-
-
-def _remarks(series: Any, spec: BotSpec, *, traded: bool) -> list[str]:
-    import numpy as np
-
-    said: list[str] = []
-    if not traded:
-        said.append("no trade happened: the price never reached an order of this bot")
-    high, low = np.asarray(series.high), np.asarray(series.low)
-    mean_range = float((high - low).mean()) / 10.0**series.scale
-    step = float(spec.step_min or 0)
-    if mean_range > 0 and 0 < step / mean_range < 3:
-        said.append(
-            f"the smallest step ({step:g}) is only {step / mean_range:.1f} times the mean bar range ({mean_range:.2f}): "
-            "fills inside a bar are guesses; finer candles are needed to prove this result"
-        )
-    return said

@@ -22,7 +22,9 @@ from core.machines.grid.config import GridConfig
 from core.portfolio import Portfolio
 from core.values import ZERO, plain
 from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
-from tasks.backtesting import Options, curve_of, read_series, run_spec
+from tasks.backtest_candles import read_series
+from tasks.backtest_figures import curve_of
+from tasks.backtesting import Options, run_spec
 from tasks.equity import DAY_MS, DAYS_A_YEAR
 from tasks.errors import Refused
 from tasks.kernel_tables import CORE_DOES_IT, Columns, columns_of, units_of

@@ -1,4 +1,4 @@
-"""`gridkeeper backtest`: one backtest of a bot as the portfolio file has it (mode and feed are ignored)."""
+"""`gridkeeper backtest`: a backtest of a bot, or of all together, as the portfolio file has them (mode and feed are ignored)."""
 
 import argparse
 from datetime import UTC, datetime
@@ -16,7 +16,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = EXAMPLE
     parser.add_argument("--portfolio", metavar="F", help="without it: an ATR grid from environment variables")
-    parser.add_argument("--bot", metavar="ID", help="which bot, where the file has several")
+    parser.add_argument(
+        "--bot", metavar="ID", help="one bot; without it all bots of the file together, on shared accounts"
+    )
     parser.add_argument("--candles", action="append", metavar="[VENUE=]PATH")
     parser.add_argument(
         "--funding", action="append", default=[], metavar="[VENUE=]PATH", help="funding rates of the swaps traded"
@@ -72,9 +74,9 @@ def run(args: argparse.Namespace) -> Outcome:
     )
     data = {**made.figures, "run_id": _keep(made, file), "warnings": made.remarks}
     if args.out is not None:
-        from tasks.backtest_files import write_files
+        from tasks.portfolio_files import write_any
 
-        data["files"] = [str(path) for path in write_files(made, args.out)]
+        data["files"] = [str(path) for path in write_any(made, args.out)]
     return Outcome(data, lambda: _show(data), top_level=True)
 
 
@@ -93,7 +95,7 @@ def _keep(made: Any, file: str) -> str | None:
 
 
 def _show(data: dict) -> None:
-    quote = str(data["symbol"]).partition("/")[2].partition(":")[0]
+    quote = data.get("quote") or str(data["symbol"]).partition("/")[2].partition(":")[0]
     rows = [
         ("bars", f"{data['bars']:,} of {data['timeframe']} ({data['visited_bars']:,} looked at)"),
         ("fills", f"{data['fills']:,} ({data['fills_initial']} of them the opening purchase)"),
@@ -110,6 +112,8 @@ def _show(data: dict) -> None:
     ]
     for name, value in rows:
         print(f"{name:<16} {value}")
+    for name, one in data.get("bots", {}).items():
+        print(f"  {name:<14} net {one['net_pnl']} {quote}, {one['fills']:,} fills, {one['round_trips']:,} round trips")
     for remark in data["warnings"]:
         print(f"! {remark}")
     for path in data.get("files", []):

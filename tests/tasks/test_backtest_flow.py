@@ -90,6 +90,21 @@ def test_times_with_a_zone_are_that_instant(folder: Path) -> None:
     assert run(folder, from_=first, to=datetime(2026, 3, 1, 7))["bars"] == 60
 
 
+def test_a_whole_portfolio_is_a_table_of_its_bots(folder: Path, tmp_path: Path) -> None:
+    """Without a bot all run together; the table shows each, and funding is taken as from the command."""
+    text = (folder / "lab.yaml").read_text().replace("data_dir: data", "data_dir: none")
+    file = tmp_path / "two.yaml"
+    file.write_text(text + text[text.index("  - {id: btc1") :].replace("btc1", "btc2"))
+    form = {"bot": None, "from_": None, "to": None, "intrabar": "adaptive", "fill": "cross", "latency_s": 6.0}
+    figures = run_backtest(str(file), [str(folder / "btc.csv")], engine="core", out=None, **form)  # type: ignore[arg-type]
+    assert figures["fills"] == 2 * run(folder)["fills"]  # type: ignore[operator]
+    shown = markdown_of(figures)
+    assert "| btc1 |" in shown
+    assert "| btc2 |" in shown
+    with pytest.raises(Refused, match="trades no swap"):
+        run_backtest(str(file), [str(folder / "btc.csv")], engine="core", out=None, funding=["f.csv"], **form)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.backtest_figures import funding_of
 from tasks.backtest_funding import with_intervals
-from tasks.backtesting import Options, Run, backtest, funding_of
+from tasks.backtesting import Options, Run, backtest
 from tasks.errors import Refused
 from tests.tasks.played import START, write_candles
 

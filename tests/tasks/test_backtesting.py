@@ -8,7 +8,6 @@ import pytest
 
 from tasks.backtesting import Options, Run, backtest
 from tasks.cli import main
-from tasks.errors import Refused
 from tests.tasks.played import play, stored, write_candles, write_portfolio
 
 CANDLES = 600
@@ -117,13 +116,3 @@ def test_wrong_arguments_exit_2(
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is False
     assert document["error"]["key"] == key
-
-
-def test_several_bots_need_a_name(tmp_path: Path) -> None:
-    """Which bot to test is never guessed."""
-    candles = write_candles(tmp_path / "candles.csv", 20)
-    file = write_portfolio(tmp_path, candles)
-    text = file.read_text()
-    file.write_text(text + text[text.index("  - {id: g1") :].replace("g1", "g2"))
-    with pytest.raises(Refused, match="several bots"):
-        backtest(file, None, [str(candles)], Options())
