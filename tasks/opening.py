@@ -118,7 +118,9 @@ async def open_venues(portfolio: Portfolio, path: Path, folder: Path, undo: Asyn
     kinds = await _choose_feeds(portfolio, folder)
     rules = instruments_of(portfolio, {v: kind.rules for v, kind in kinds.items()}, stored_rules(folder))
     specs = specs_of(portfolio, rules, paper_token(portfolio.id))
-    feeds = {v.id: _feeds(portfolio, path, v, kinds[v.id], rules, _epoch(folder)) for v in portfolio.venues}
+    epoch = _epoch(folder)
+    played = candle_feeds(portfolio, path, epoch) if any(k.kind == "candles" for k in kinds.values()) else {}
+    feeds = {v.id: _feeds(portfolio, played, v, kinds[v.id], rules, epoch) for v in portfolio.venues}
     papers: dict[str, Venue] = {}
     for venue in portfolio.venues:
         if feeds[venue.id]:
