@@ -25,6 +25,8 @@ from core.machines.order import config as order_config
 from core.machines.order import machine as order_machine
 from core.machines.position import config as position_config
 from core.machines.position import machine as position_machine
+from core.machines.rolling_grid import config as rolling_grid_config
+from core.machines.rolling_grid import machine as rolling_grid_machine
 from core.machines.twap import config as twap_config
 from core.machines.twap import machine as twap_machine
 from core.machines.xemm import config as xemm_config
@@ -56,6 +58,7 @@ AnyBot = Annotated[
     | ladder_config.LadderConfig
     | order_config.OrderConfig
     | position_config.PositionConfig
+    | rolling_grid_config.RollingGridConfig
     | twap_config.TwapConfig
     | xemm_config.XemmConfig,
     Field(discriminator="kind"),
@@ -69,6 +72,7 @@ KINDS: dict[str, Kind] = {
     "ladder": Kind(ladder_machine, ladder_config.prepare),
     "order": Kind(order_machine, order_config.prepare),
     "position": Kind(position_machine, position_config.prepare),
+    "rolling_grid": Kind(rolling_grid_machine, rolling_grid_config.prepare),
     "twap": Kind(twap_machine, twap_config.prepare),
     "xemm": Kind(xemm_machine, xemm_config.prepare),
 }
