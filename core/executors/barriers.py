@@ -82,12 +82,15 @@ def price_at(stake: Stake, profit: Decimal) -> Decimal:
     return ratio(stake.cost * (ONE - profit) - stake.fees, stake.qty)
 
 
-def peak_of(peak: Decimal | None, stake: Stake | None, seen: Seen) -> Decimal | None:
-    """Return the best profit so far; None while nothing is held, so that a new position starts anew."""
-    if stake is None:
+def peak_of(barriers: TripleBarrier, peak: Decimal | None, stake: Stake | None, seen: Seen) -> Decimal | None:
+    """Return the best profit since the trailing stop was armed; None where it is not, or nothing is held."""
+    trailing = barriers.trailing_stop
+    if trailing is None or stake is None:
         return None
     best = profit_fraction(stake, seen.best)
-    return best if peak is None else max(peak, best)
+    if peak is None:
+        return best if best >= trailing.activation else None
+    return max(peak, best)
 
 
 def barrier_hit(
@@ -104,7 +107,7 @@ def barrier_hit(
         if barriers.stop_loss is not None and worst <= -barriers.stop_loss:
             return Hit(CloseType.STOP_LOSS, f"lost {_percent(-worst)} of its cost at {plain(seen.worst)}")
         trailing = barriers.trailing_stop
-        if trailing is not None and peak is not None and peak >= trailing.activation and worst <= peak - trailing.delta:
+        if trailing is not None and peak is not None and worst <= peak - trailing.delta:
             return Hit(CloseType.TRAILING_STOP, f"profit fell from {_percent(peak)} to {_percent(worst)} of cost")
         if takes_at_market(barriers) and barriers.take_profit is not None and best >= barriers.take_profit:
             return Hit(CloseType.TAKE_PROFIT, f"won {_percent(best)} of its cost at {plain(seen.best)}")
@@ -146,8 +149,8 @@ def barrier_wake(
         gains.append(barriers.take_profit)
     trailing = barriers.trailing_stop
     if trailing is not None:
-        gains.append(trailing.activation if peak is None else max(peak, trailing.activation))
-        if peak is not None and peak >= trailing.activation:
+        gains.append(trailing.activation if peak is None else peak)
+        if peak is not None:
             losses.append(peak - trailing.delta)
     if (losses or gains) and source_of(barriers, instrument, view) in {"mark", "last"}:
         return Wake(deadline=view.now)  # no band over the touch bounds these prices

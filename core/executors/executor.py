@@ -96,7 +96,7 @@ def _test_barriers(draft: Draft) -> None:
     assert isinstance(life, Running)  # noqa: S101  asked by `_judge` alone
     stake = draft.stake
     seen = seen_by(plan.barriers, plan.instrument, view, long=plan.side is Side.BUY)
-    peak = peak_of(life.peak, stake, seen) if plan.barriers.trailing_stop is not None else None
+    peak = peak_of(plan.barriers, life.peak, stake, seen)
     hit = barrier_hit(plan.barriers, stake, seen, peak, view.now, plan.ends_at(view.started_at))
     if hit is not None:
         end(draft, hit.word, hit.reason)

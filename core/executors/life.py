@@ -40,7 +40,7 @@ class CloseType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """It trades. `peak` is the best profit fraction of what it holds, for the trailing stop; None: nothing is held."""
+    """It trades. `peak` is the best profit fraction since the trailing stop was armed; None: it is not."""
 
     since: datetime
     peak: Decimal | None = None

@@ -11,6 +11,8 @@ from core.values import ZERO, Side, exact_product, plain
 
 # Binance and others stamp in Unix time; ours is naive UTC.
 _EPOCH = datetime(1970, 1, 1)
+# A post-only order that would cross is sent one tick behind the touch: rounding down from a hair below makes it that.
+ONE_TICK = Decimal("1E-9")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from core.config import (
     WideFraction,
 )
 from core.executors.config import ExecutorConfig
-from core.executors.plan import Plan, check_amount, needs_swap_to_short, objection_to_barriers
+from core.executors.plan import ONE_TICK, Plan, check_amount, needs_swap_to_short, objection_to_barriers
 from core.machine import Prepared
 from core.market import Instrument, Market
 from core.values import ONE, ZERO, Side, exact_product, plain, ratio
@@ -100,7 +100,12 @@ def prepare(config: DcaConfig, instruments: Mapping[Market, Instrument]) -> Prep
     )  # fmt: skip
     capital = config.capital_quote or sum((exact_product(price, qty) for price, qty in entries), ZERO)
     return Prepared(
-        plan=plan, capital_quote=capital, places=plan.places, long=config.side == "BUY", hears_refusals=True
+        plan=plan,
+        capital_quote=capital,
+        places=plan.places,
+        long=config.side == "BUY",
+        hears_refusals=True,
+        safe_spread=ONE_TICK,
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from core.config import Fraction, PlanRefused, Positive, Strict, TripleBarrier
 from core.executors.config import CAPITAL_DEFAULT, ExecutorConfig
-from core.executors.plan import Plan, check_amount, check_lot
+from core.executors.plan import ONE_TICK, Plan, check_amount, check_lot
 from core.machine import Prepared
 from core.market import Instrument, Market
 from core.values import ZERO, Side, exact_product, plain
@@ -84,5 +84,10 @@ def prepare(config: OrderConfig, instruments: Mapping[Market, Instrument]) -> Pr
         Decimal(CAPITAL_DEFAULT) if price is None else exact_product(price, config.amount)
     )
     return Prepared(
-        plan=plan, capital_quote=capital, places=plan.places, long=config.side == "BUY", hears_refusals=True
+        plan=plan,
+        capital_quote=capital,
+        places=plan.places,
+        long=config.side == "BUY",
+        hears_refusals=True,
+        safe_spread=ONE_TICK,
     )

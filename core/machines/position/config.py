@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from core.config import Fraction, PlanRefused, Positive, TripleBarrier
 from core.executors.config import CAPITAL_DEFAULT, ExecutorConfig
-from core.executors.plan import Plan, check_amount, check_lot, needs_swap_to_short, objection_to_barriers
+from core.executors.plan import ONE_TICK, Plan, check_amount, check_lot, needs_swap_to_short, objection_to_barriers
 from core.machine import Prepared
 from core.market import Instrument, Market
 from core.values import ZERO, Side, exact_product, plain
@@ -67,5 +67,10 @@ def prepare(config: PositionConfig, instruments: Mapping[Market, Instrument]) ->
         Decimal(CAPITAL_DEFAULT) if price is None else exact_product(price, config.amount)
     )
     return Prepared(
-        plan=plan, capital_quote=capital, places=plan.places, long=config.side == "BUY", hears_refusals=True
+        plan=plan,
+        capital_quote=capital,
+        places=plan.places,
+        long=config.side == "BUY",
+        hears_refusals=True,
+        safe_spread=ONE_TICK,
     )

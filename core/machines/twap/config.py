@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from core.config import Fraction, PlanRefused, Positive, TripleBarrier
 from core.executors.config import ExecutorConfig
-from core.executors.plan import Plan
+from core.executors.plan import ONE_TICK, Plan
 from core.machine import Prepared
 from core.market import Instrument, Market
 from core.values import ZERO, Side, plain
@@ -72,5 +72,5 @@ def prepare(config: TwapConfig, instruments: Mapping[Market, Instrument]) -> Pre
     )  # fmt: skip
     return Prepared(
         plan=plan, capital_quote=config.capital_quote or config.total_amount_quote, places=plan.places,
-        long=config.side == "BUY", hears_refusals=True,
+        long=config.side == "BUY", hears_refusals=True, safe_spread=ONE_TICK,
     )  # fmt: skip
