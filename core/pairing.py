@@ -17,10 +17,14 @@ from core.market import Instrument, Quote
 from core.orders import Kind, Leg, Role, leg_id
 from core.values import ONE, ZERO, Side, exact_product, plain, ratio
 
-# An order capped at half the price is as good as one without a cap.
+# A cap doubles with every try, up to sixteen times what it began with: an empty book must not fill at any price.
+TRIES_MAX = 4
 SLIP_MAX = Decimal("0.5")
 # A venue that says one of these will say it again: there is no hedge to be had there.
 HOPELESS = frozenset({Refusal.FUNDS, Refusal.FILTER, Refusal.CLOSED})
+# After one of these the order layer waits for many seconds: so long at least after the first, doubled by each that follows.
+STALLING = frozenset({Refusal.RATE, Refusal.OTHER, Refusal.REDUCE_ONLY})
+STALL_S, STALL_MAX_S = 10.0, 300.0
 _ROLES = {"entry": Role.ENTRY, "hedge": Role.HEDGE, "undo": Role.EXIT, "cover": Role.EXIT}
 _PLACES = {"entry": 0, "undo": 0, "hedge": 1, "cover": 1}
 
@@ -50,7 +54,11 @@ class Off:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The four target legs of one cycle. `back`: what is open is undone, not hedged; `refusal` says why, if it was refused."""
+    """The four target legs of one cycle. `back`: what is open is undone, not hedged.
+
+    `refusal` says why the venue will take no more orders of this cycle; until `stalled_until` the order layer waits after
+    another refusal of a hedge, longer than a quantity may stand open.
+    """
 
     cycle: int = 0
     entry: Target = field(default_factory=Target)
@@ -60,6 +68,7 @@ class Pair:
     off: Off | None = None
     back: bool = False
     refusal: str = ""
+    stalled_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +115,12 @@ def taking(ways: Ways, name: str, pair: Pair, *, group: str = "") -> dict[str, L
     return {made: leg}
 
 
-def counted(pair: Pair, events: tuple[MachineEvent, ...]) -> Pair:
-    """Take fills and refusals of this cycle's legs in; those of older cycles show in the lots alone."""
+def counted(pair: Pair, events: tuple[MachineEvent, ...], stalling: tuple[str, ...] = ("hedge",)) -> Pair:
+    """Take fills and refusals of this cycle's legs in; those of older cycles show in the lots alone.
+
+    `stalling` names the legs whose refusal makes the pair go back rather than wait.
+    """
+    names = {name_of(name, pair.cycle) for name in stalling}
     for event in events:
         match event:
             case LegFilled():
@@ -117,9 +130,17 @@ def counted(pair: Pair, events: tuple[MachineEvent, ...]) -> Pair:
                         pair = replace(pair, **{name: replace(target, done=target.done + event.qty)})
             case LegRefused() if event.leg_id in names_of(pair.cycle) and event.kind in HOPELESS:
                 pair = replace(pair, refusal=f"{event.leg_id} refused ({event.kind.value}): {event.reason}")
+            case LegRefused() if event.leg_id in names and event.kind in STALLING:
+                wait_s = min(STALL_S * 2 ** (min(max(event.times, 1), 10) - 1), STALL_MAX_S)
+                pair = replace(pair, stalled_until=event.ts + timedelta(seconds=wait_s))
             case _:
                 pass
     return pair
+
+
+def stalled(pair: Pair, now: datetime) -> bool:
+    """Whether the hedge's venue asked for a pause that is not over."""
+    return pair.stalled_until is not None and now < pair.stalled_until
 
 
 def held_beside(ways: Ways, view: View) -> Held:
@@ -160,13 +181,17 @@ def _wanted(ways: Ways, pair: Pair, view: View, *, forward: bool) -> tuple[str, 
     return "cover", min(-net, abs(held_beside(ways, view).inventory))
 
 
-def cap_at(ways: Ways, name: str, quote: Quote, tries: int) -> Decimal:
-    """Return the worst price to accept: the touch and `slip` beyond it, doubled with every try."""
-    slip = min(ways.slip * 2 ** min(tries, 10), SLIP_MAX)
+def cap_at(ways: Ways, name: str, quote: Quote, tries: int, qty: Decimal) -> Decimal:
+    """Return the worst price to accept: the touch and `slip` beyond it, doubled with every try up to `TRIES_MAX`.
+
+    The cap of a sale stays where `qty` reaches the exchange's least notional: below, the order would be refused.
+    """
+    slip = min(ways.slip * 2 ** min(tries, TRIES_MAX), SLIP_MAX)
     rule = ways.rule(name)
     if ways.side_of(name) is Side.BUY:
         return rule.ceil_price(quote.ask * (ONE + slip))
-    return rule.floor_price(quote.bid * (ONE - slip))
+    least = rule.ceil_price(ratio(rule.min_notional, exact_product(qty, rule.contract_size)))
+    return max(rule.floor_price(quote.bid * (ONE - slip)), least)
 
 
 def balanced(ways: Ways, pair: Pair, view: View, *, forward: bool = False) -> Pair:
@@ -186,7 +211,7 @@ def balanced(ways: Ways, pair: Pair, view: View, *, forward: bool = False) -> Pa
     if late:
         off = Off(off.since, view.now, off.tries + 1)
     if late or not target.open or asked != target.qty or passed(ways, name, quote, target.cap):
-        cap = cap_at(ways, name, quote, off.tries)
+        cap = cap_at(ways, name, quote, off.tries, qty)
         pair = replace(pair, **{name: Target(asked, target.done, cap)})
     return replace(pair, off=off)
 

@@ -35,7 +35,7 @@ def begin(plan: ArbitragePlan, view: View) -> Outcome:
 
 def step(plan: ArbitragePlan, state: ArbitrageState, events: tuple[MachineEvent, ...], view: View) -> Outcome:
     """Answer fills, refusals, prices and time. Total: every event has an answer in every state."""
-    after = _advance(plan, replace(state, pair=pairing.counted(state.pair, events)), view)
+    after = _advance(plan, replace(state, pair=pairing.counted(state.pair, events, ("entry", "hedge"))), view)
     after = replace(after, residue=ZERO if after.pair.off is not None else pairing.net_of(plan.ways, view))
     retired = names_of(state.pair.cycle) if state.pair.cycle != after.pair.cycle else []
     alarms, calm = _incidents(plan, state, after, view)
@@ -106,7 +106,11 @@ def _advance(plan: ArbitragePlan, state: ArbitrageState, view: View) -> Arbitrag
         case Sent(since=since):
             if pair.entry.done >= plan.config.order_amount and pair.hedge.done >= plan.to_sell:
                 return _complete(plan, state, view)
-            if pair.refusal or view.now >= since + timedelta(seconds=plan.config.timeout_s):
+            if (
+                pair.refusal
+                or pairing.stalled(pair, view.now)
+                or view.now >= since + timedelta(seconds=plan.config.timeout_s)
+            ):
                 return _mend(plan, state, view)
             return state
         case Mending():
@@ -120,10 +124,12 @@ def _send(plan: ArbitragePlan, state: ArbitrageState, view: View) -> ArbitrageSt
     buying, selling = _quotes(plan, view)
     if buying is None or selling is None or plan.slack(buying.ask, selling.bid) <= ZERO:
         return state
+    if pairing.stalled(state.pair, view.now):
+        return state
     dearest, cheapest = plan.limits(buying.ask, selling.bid)
     pair = state.pair
     if pair.entry.done or pair.hedge.done:
-        pair = Pair(cycle=pair.cycle + 1)
+        pair = Pair(cycle=pair.cycle + 1, stalled_until=pair.stalled_until)
     entry = Target(plan.config.order_amount, cap=plan.ways.first.floor_price(dearest))
     hedge = Target(plan.to_sell, cap=plan.ways.second.ceil_price(cheapest))
     return replace(state, phase=Sent(view.now), pair=replace(pair, entry=entry, hedge=hedge))
@@ -136,7 +142,7 @@ def _mend(plan: ArbitragePlan, state: ArbitrageState, view: View) -> ArbitrageSt
     still = replace(
         pair, entry=Target(pair.entry.done, pair.entry.done), hedge=Target(pair.hedge.done, pair.hedge.done)
     )
-    still = replace(still, back=bool(pair.refusal) or _cheaper_back(plan, view))
+    still = replace(still, back=bool(pair.refusal) or pairing.stalled(pair, view.now) or _cheaper_back(plan, view))
     return _mended(plan, replace(state, phase=Mending(view.now, told), pair=still), view)
 
 
@@ -155,7 +161,7 @@ def _mended(plan: ArbitragePlan, state: ArbitrageState, view: View) -> Arbitrage
     pair = pairing.balanced(plan.ways, state.pair, view, forward=True)
     if pair.off is not None and not pair.back:
         late = view.now >= pair.off.since + timedelta(seconds=plan.config.unwind_after_s)
-        if late or pair.refusal:
+        if late or pair.refusal or pairing.stalled(pair, view.now):
             pair = pairing.balanced(plan.ways, replace(pair, back=True), view, forward=True)
     state = replace(state, pair=pair)
     if pair.off is not None or not isinstance(state.phase, Mending):
@@ -170,7 +176,8 @@ def _complete(plan: ArbitragePlan, state: ArbitrageState, view: View) -> Arbitra
     rounds = state.rounds + 1
     if rounds >= plan.config.rounds:
         return replace(state, phase=Ended("COMPLETED", view.now), rounds=rounds)
-    return replace(state, phase=Watching(view.now), pair=Pair(cycle=state.pair.cycle + 1), rounds=rounds)
+    pair = Pair(cycle=state.pair.cycle + 1, stalled_until=state.pair.stalled_until)
+    return replace(state, phase=Watching(view.now), pair=pair, rounds=rounds)
 
 
 def _quotes(plan: ArbitragePlan, view: View) -> tuple[Quote | None, Quote | None]:
@@ -189,6 +196,8 @@ def _wakes(plan: ArbitragePlan, state: ArbitrageState, view: View) -> tuple[Wake
             buying, selling = _quotes(plan, view)
             if buying is None or selling is None:
                 return first.meet(Wake(deadline=view.now)), second
+            if pairing.stalled(state.pair, view.now):
+                first = first.meet(Wake(deadline=state.pair.stalled_until))
             # Neither price alone can make it pay before it has come half of the way.
             dearest, cheapest = plan.limits(buying.ask, selling.bid)
             low = Wake(low=plan.ways.first.ceil_price(dearest))
@@ -232,7 +241,8 @@ def _notes(before: ArbitrageState, after: ArbitrageState) -> tuple[Note, ...]:
         said.append(Note("round", "SENT", f"buy up to {plain(pair.entry.cap)}, sell down to {plain(pair.hedge.cap)}"))
     if isinstance(after.phase, Mending) and not isinstance(before.phase, Mending):
         way = "undo" if pair.back else "complete"
-        said.append(Note("round", "MEND", pair.refusal or f"time is up: {way} what stands alone"))
+        why = "an order was refused for now" if pair.stalled_until is not None else "time is up"
+        said.append(Note("round", "MEND", pair.refusal or f"{why}: {way} what stands alone"))
     if after.rounds != before.rounds:
         said.append(Note("round", "COMPLETED", f"round {after.rounds}"))
     if isinstance(after.phase, Ended) and not isinstance(before.phase, Ended):

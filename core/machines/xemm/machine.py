@@ -101,19 +101,27 @@ def adopt(plan: XemmPlan, past: Past) -> XemmState:  # noqa: ARG001  the kind's 
 
 
 def _balance(plan: XemmPlan, state: XemmState, view: View) -> XemmState:
-    pair = pairing.balanced(plan.ways, state.pair, view)
-    if pair.off is not None and not pair.back:
-        late = view.now >= pair.off.since + timedelta(seconds=plan.config.unwind_after_s)
-        if late or pair.refusal:
-            pair = pairing.balanced(plan.ways, replace(pair, back=True), view)
+    pair = state.pair
+    waits = pairing.stalled(pair, view.now)
+    if pair.off is None and not pair.refusal and not waits and isinstance(state.phase, Quoting):
+        # It was undone because the venue asked for a pause; now hedges are to be had again.
+        pair = replace(pair, back=False, stalled_until=None)
+    pair = pairing.balanced(plan.ways, pair, view)
+    if pair.off is not None and not pair.back and (pair.refusal or waits or _late(plan, pair, view)):
+        pair = pairing.balanced(plan.ways, replace(pair, back=True), view)
     return replace(state, pair=pair, residue=ZERO if pair.off is not None else pairing.net_of(plan.ways, view))
+
+
+def _late(plan: XemmPlan, pair: Pair, view: View) -> bool:
+    # Whether it has been out of balance for so long that nothing else is to be tried.
+    return pair.off is not None and view.now >= pair.off.since + timedelta(seconds=plan.config.unwind_after_s)
 
 
 def _advance(plan: XemmPlan, state: XemmState, view: View) -> XemmState:
     """Move the phase on: a round that is complete, a refusal, an end."""
     pair = state.pair
     match state.phase:
-        case Quoting() if pair.refusal or pair.back:
+        case Quoting() if pair.refusal or _late(plan, pair, view):
             told = "INSUFFICIENT_BALANCE" if "(funds)" in pair.refusal else "FAILED"
             closing = replace(state, phase=Closing(told, view.now))
             return _advance(plan, closing, view) if pair.off is None else closing
@@ -123,7 +131,9 @@ def _advance(plan: XemmPlan, state: XemmState, view: View) -> XemmState:
             rounds = state.rounds + 1
             if rounds >= plan.config.rounds:
                 return replace(state, phase=Ended("COMPLETED", view.now), rounds=rounds)
-            return replace(state, phase=Quoting(), pair=Pair(cycle=pair.cycle + 1), rounds=rounds)
+            return replace(
+                state, phase=Quoting(), pair=Pair(cycle=pair.cycle + 1, stalled_until=pair.stalled_until), rounds=rounds
+            )
         case Closing(close_type=told) if pair.off is None:
             return replace(state, phase=Ended(told, view.now))
         case _:
@@ -145,7 +155,7 @@ def _quote(plan: XemmPlan, state: XemmState, view: View) -> XemmState:
         pair = replace(pair, entry=Target(plan.config.order_amount, pair.entry.done))
     quote, before = _taker_quote(plan, view), state.phase.price
     price = before
-    if quote is None or _overdue(plan, pair, view):
+    if quote is None or _overdue(plan, pair, view) or pairing.stalled(pair, view.now):
         price = ZERO
     else:
         at = quote.bid if plan.buys else quote.ask
@@ -182,6 +192,8 @@ def _wakes(plan: XemmPlan, state: XemmState, view: View) -> tuple[Wake, Wake]:
     if not isinstance(state.phase, Quoting):
         return first, second
     quote, price = _taker_quote(plan, view), state.phase.price
+    if pair.stalled_until is not None:
+        first = first.meet(Wake(deadline=pair.stalled_until))
     if quote is None or price == ZERO:
         return first, second.meet(Wake(deadline=view.now))
     edges = sorted(plan.taker_at(one, price) for one in (config.min_profitability, config.max_profitability))
@@ -214,7 +226,8 @@ def _incidents(
 def _notes(before: XemmState, after: XemmState) -> tuple[Note, ...]:
     said: list[Note] = []
     if after.pair.back and not before.pair.back:
-        said.append(Note("hedge", "UNDO", after.pair.refusal or "could not be hedged in time"))
+        why = "the venue refuses hedges for now" if after.pair.stalled_until else "could not be hedged in time"
+        said.append(Note("hedge", "UNDO", after.pair.refusal or why))
     if after.rounds != before.rounds:
         said.append(Note("round", "COMPLETED", f"round {after.rounds}"))
     if type(after.phase) is not type(before.phase):
