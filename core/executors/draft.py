@@ -21,12 +21,13 @@ _KINDS = {CloseType.STOP_LOSS: "stop_loss_order_type", CloseType.TIME_LIMIT: "ti
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What events change. `own_exit`: the exit traded in this step; `refused` are this step's refusals of entries."""
+    """What events change. `own_exit`, `by_others`: the exit, or somebody else, closed some of it in this step; `refused` are this step's refusals of entries."""
 
     slots: list[Slot]
     sold: Decimal = ZERO
     cut: Decimal = ZERO
     own_exit: bool = False
+    by_others: bool = False
     refused: list[LegRefused] = field(default_factory=list[LegRefused])
 
     @property
@@ -90,6 +91,7 @@ def fold(draft: Tally, event: MachineEvent) -> None:
             draft.own_exit = True
         case LotCut(qty=qty):
             draft.cut += qty
+            draft.by_others = True
         case LegRefused(leg_id=name) if name.startswith(Role.ENTRY.value):
             draft.refused.append(event)
         case _:

@@ -70,25 +70,17 @@ def _judge(draft: Draft) -> None:
     if refusal is not None and refusal.times > draft.plan.max_retries:
         end(draft, CloseType.FAILED, f"an entry was refused {refusal.times} times: {refusal.reason}")
         return
-    if draft.plan.closes and draft.sold + draft.cut > ZERO and _nothing_open(draft):
-        word = CloseType.TAKE_PROFIT if draft.own_exit else CloseType.EARLY_STOP
-        end(
-            draft,
-            word,
-            "the exit has sold all that was held" if draft.own_exit else "what it held was closed by others",
-        )
+    if draft.plan.closes and draft.own_exit and draft.plan.instrument.floor_qty(draft.held) <= ZERO:
+        end(draft, CloseType.TAKE_PROFIT, "the exit has sold all that was held")
+        return
+    # What is left of a resting exit may still trade, however little it is; what others left may not.
+    if draft.plan.closes and draft.by_others and not draft.own_exit and not draft.closable:
+        end(draft, CloseType.EARLY_STOP, "what it held was closed by others")
         return
     if draft.done <= ZERO and all(isinstance(slot, Over) for slot in draft.slots):
         end(draft, CloseType.EARLY_STOP, "its entries are over and none of them executed")
         return
     _test_barriers(draft)
-
-
-def _nothing_open(draft: Draft) -> bool:
-    # What is left of a resting exit may still trade, however little it is; what others left may not.
-    if draft.own_exit:
-        return draft.plan.instrument.floor_qty(draft.held) <= ZERO
-    return not draft.closable
 
 
 def _test_barriers(draft: Draft) -> None:
