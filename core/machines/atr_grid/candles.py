@@ -25,14 +25,15 @@ def decide(draft: Draft, candle: Candle) -> None:
     """Answer the newest closed candle; the indicators have taken it in and are ready."""
     end_cuts(draft)
     _feel(draft, candle.close)
+    done = hedge_exit(draft)
+    recovered = recover(draft, done)
     if draft.layout is None:
-        _first_grid(draft, candle.close)
+        if not draft.mood.recovery:
+            _first_grid(draft, candle.close)
+    elif recovered:
+        _recenter(draft, candle.close, "recovery is over")
     else:
-        done = hedge_exit(draft)
-        if recover(draft, done):
-            _recenter(draft, candle.close, "recovery is over")
-        else:
-            _move_grid(draft, candle.close, done)
+        _move_grid(draft, candle.close, done)
     _zone(draft, candle.close)
     sell_with_budget(draft)
 

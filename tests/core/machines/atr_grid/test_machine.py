@@ -225,6 +225,15 @@ def test_it_stands_up_from_trades_alone() -> None:
     assert "e1-2" not in machine.wants(PLAN, made)
 
 
+@pytest.mark.parametrize(("bag", "lays"), [("300", False), ("100", True)])
+def test_after_a_rebuild_a_deep_loss_lays_no_grid(bag: str, lays: bool) -> None:
+    """In recovery, as after a rebuild, the first grid waits until the bag's loss is at most 5 % of the capital."""
+    made = state(holding(bag), layout=None, mood=Mood(recovery=True))
+    bar = BarClosed(SPOT, BAR_S, Candle(after(60), D(98), D(98), D(98), D(98), ZERO))
+    levels = machine.step(PLAN, made, (bar,), view(bag=bag)).state.levels
+    assert any(isinstance(level, Resting) for level in levels) is lays
+
+
 def test_an_unknown_state_is_refused() -> None:
     """A newer version's level is not guessed at."""
     with pytest.raises(ValueError, match="unknown level state 'Frozen'"):
