@@ -21,7 +21,9 @@ _KINDS = {CloseType.STOP_LOSS: "stop_loss_order_type", CloseType.TIME_LIMIT: "ti
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What events change. `own_exit`, `by_others`: the exit, or somebody else, closed some of it in this step; `refused` are this step's refusals of entries."""
+    """What events change. `own_exit`, `by_others`: the exit, or somebody else, closed some of it in this step; `refused` are
+    this step's refusals of entries.
+    """
 
     slots: list[Slot]
     sold: Decimal = ZERO

@@ -165,7 +165,8 @@ def _changes(plan: Plan, before: ExecutorState, after: ExecutorState) -> dict[st
     if not isinstance(after.life, Running):
         # Said again at every step of an end: a state that was ended from outside has no step that took them back.
         names = [leg_id(Role.ENTRY, index, 0) for index in range(len(plan.entries))]
-        return dict.fromkeys([*names, *old]) | new
+        leave = [] if plan.exit_place is None else [leg_id(Role.EXIT, plan.exit_place, 0)]
+        return dict.fromkeys([*names, *leave, *old]) | new
     gone: dict[str, Leg | None] = {name: None for name in old if name not in new}
     return gone | {name: leg for name, leg in new.items() if old.get(name) != leg}
 

@@ -14,13 +14,14 @@ from core.engine import BotSpec, Limits, Place, Step, World, advance
 from core.engine.world import holding_of, live_of
 from core.executors.life import Closed, CloseType
 from core.executors.state import ExecutorState
-from core.facts import Fact, Fill, NotFound, Refusal, Refused, SeenAs, Unanswered
+from core.facts import Fact, NotFound, Refusal, Refused, SeenAs, Unanswered
 from core.kinds import KINDS, AnyBot
-from core.market import Instrument, Quote
-from core.orders import Kind, Role, decode
+from core.machine import Wake
+from core.market import Instrument
+from core.orders import ClientId, Kind, Role, decode
 from core.simbook import FillRules
 from core.simulation import Account
-from core.values import ZERO, Side, total
+from core.values import ZERO, total
 from tests.core.worlds import SWAP, SYMBOL, T0, D, instrument, swap, world
 from tests.simulation.memory import Memory
 
@@ -63,6 +64,10 @@ class Rough(Account):
             qty = self.instruments[symbol].lot_step * rng.randrange(1, lots)
             Account._fill(self, order, None, now, maker=True, most=qty)
 
+    def some(self, client_id: str, qty: str, now: datetime) -> None:
+        """Fill so much of one resting order at its own price."""
+        Account._fill(self, self.orders[ClientId(client_id)], None, now, maker=True, most=D(qty))
+
     def by_hand(self, rng: Random) -> None:
         """Somebody cancels one of our orders."""
         resting = [o for o in self.orders.values() if o.status is SeenAs.OPEN]
@@ -89,6 +94,8 @@ class Stage:
     notes: list[str] = field(default_factory=list[str])
     sent: list[Any] = field(default_factory=list[Any])
     carried: list[Fact] = field(default_factory=list[Fact])
+    place: Any = None
+    cancel: Any = None
 
     def __post_init__(self) -> None:
         """Open the store and the world."""
@@ -170,7 +177,7 @@ class Stage:
                 order = replace(order, qty=part)  # the book had no more; the rest of it expires
                 if part * (order.price or ZERO) < self.spec.instrument.min_notional:
                     order = intent.order
-            answer = self.account.place(order, self.now)
+            answer = (self.place or self.account.place)(order, self.now)
             found = self.account.orders.get(order.client_id)
             if found is not None and order.qty != intent.order.qty and found.status is SeenAs.FILLED:
                 found.qty, found.status = intent.order.qty, SeenAs.EXPIRED
@@ -180,7 +187,7 @@ class Stage:
             return [answer]
         if self.rough and rng.random() < 0.06:
             return [Unanswered(order.client_id, "cut short", self.now)]
-        done = self.account.cancel(order.client_id, self.now)
+        done = (self.cancel or self.account.cancel)(order.client_id, self.now)
         return [] if done is None else [done]
 
     def _asked(self) -> list[Fact]:
@@ -227,6 +234,22 @@ class Stage:
         rows = {i: machine.place(plan, bot.state, i).data for i in range(self.spec.places)}
         assert machine.restore(plan, machine.head(bot.state), rows) == bot.state
 
+    def part(self, client_id: str, qty: str, price: str | int) -> None:
+        """Fill a part of a resting order, and tick at a price."""
+        self.account.some(client_id, qty, self.now)
+        self.tick(D(price))
+
+    def order(self, leg: str) -> Any:
+        """The order that works a leg now."""
+        work = self.bot.works.get(leg)
+        return None if work is None else work.order
+
+    def put(self, state: ExecutorState) -> None:
+        """Put a state in place of the machine's, and wake it."""
+        at_once = Wake(deadline=T0)
+        bot = replace(self.bot, state=state, wake=at_once, machine_wake=at_once)
+        self.state = replace(self.state, bots={bot.bot_id: bot})
+
     def calm(self, price: Decimal, count: int, later_s: float = TICK_S) -> None:
         """Let the weather end, and time go on."""
         self.rough = False
@@ -248,18 +271,3 @@ def settle(run: Stage, *prices: str | int) -> None:
     """Tick once at each price."""
     for price in prices:
         run.tick(D(price))
-
-
-def fill_of(run: Stage, client_id: str, qty: str, price: str, side: Side = Side.BUY) -> Fill:
-    """An execution that is told by hand."""
-    about = run.spec.instrument
-    return Fill(
-        venue=about.venue, symbol=about.symbol, trade_id=f"hand{len(run.notes)}", client_id=client_id, side=side,  # type: ignore[arg-type]
-        price=D(price), qty=D(qty), fee=ZERO, fee_asset=about.quote, ts=run.now, maker=True,
-    )  # fmt: skip
-
-
-def told(run: Stage, price: str) -> Quote:
-    """A quote at a price."""
-    about = run.spec.instrument
-    return Quote(venue=about.venue, symbol=about.symbol, bid=D(price), ask=D(price), last=D(price), ts=run.now)
