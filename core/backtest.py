@@ -205,10 +205,14 @@ def settle(
     `told` are facts beside those of the venues: candles that ended, funding that was paid.
     """
     facts: list[Fact] = [*told, *_news(accounts, now)]
-    quotes = [quote for venue, symbol in markets if (quote := accounts[venue].quote(symbol, now)) is not None]
+    quotes: list[Quote] = []
+    for venue, symbol in markets:
+        quote = accounts[venue].quote(symbol, now)
+        if quote is not None:
+            quotes.append(quote)
     if not facts and quotes and all(asleep(world, quote) for quote in quotes):
         return world
-    facts = [*facts, *quotes]
+    facts += quotes
     for _ in range(ROUNDS_MAX):
         step = advance(world, facts, now)
         world = step.world
@@ -221,7 +225,11 @@ def settle(
 
 
 def _news(accounts: Accounts, now: datetime) -> list[Fact]:
-    return [fact for account in accounts.values() for fact in account.news(now)]
+    facts: list[Fact] = []
+    for account in accounts.values():
+        if account.touched or account.trades:
+            facts += account.news(now)
+    return facts
 
 
 def _carry_out(accounts: Accounts, step: Step, now: datetime) -> Iterable[Fact]:

@@ -9,7 +9,8 @@ The price moves along straight segments between path points. Rules, each of them
   `slippage` (fraction) where it is a market order, never beyond its cap; what the cap cuts off expires.
 * Spot needs the money or the coins free; a swap needs margin (notional / leverage) in the wallet.
 * A stop-market fills at the worse of its trigger and the price there, plus `slippage`, and never more than is open.
-* A swap settles profit against the average entry price of the position, as exchanges do.
+* A swap settles profit against the average entry price of the position, as exchanges do; reduce-only orders reduce it, and
+  it is liquidated where its margin is used up (`core.simpurse`).
 """
 
 from bisect import insort
@@ -17,30 +18,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from core.facts import Accepted, CancelRefused, Fill, FundingPaid, Refusal, Refused, Seen, SeenAs
-from core.market import Instrument, Quote
+from core.facts import Accepted, CancelRefused, Fill, Refusal, Refused, Seen, SeenAs
+from core.market import Quote
 from core.orders import ClientId, Kind, Order
-from core.simbook import Book, FillRules, SimOrder, Stops, Swap
-from core.values import ONE, ZERO, Side, exact_product, floor_to, ratio, round_fee, share_of_cost
-
-# Funding is booked to eight decimals; what the payer owes is never rounded in his favour.
-FUNDING_PLACES = Decimal("1E-8")
+from core.simbook import Book, SimOrder, Stops, Swap
+from core.simpurse import Purse
+from core.values import ONE, ZERO, Side, ratio
 
 
 @dataclass(slots=True)
-class Account:
+class Account(Purse):
     """One simulated account. Mutable inside, a plain value outside: copied, compared and written down as data."""
 
-    venue: str
-    instruments: dict[str, Instrument]
-    rules: FillRules
-    balances: dict[str, Decimal]
-    leverage: int = 1
     orders: dict[ClientId, SimOrder] = field(default_factory=dict[ClientId, SimOrder])
     books: dict[str, Book] = field(default_factory=dict[str, Book])
-    swaps: dict[str, Swap] = field(default_factory=dict[str, Swap])
-    locked: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
-    prices: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     touches: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict[str, tuple[Decimal, Decimal]])
     times: dict[str, datetime] = field(default_factory=dict[str, datetime])
     due: list[tuple[datetime, int, str, ClientId]] = field(default_factory=list[tuple[datetime, int, str, ClientId]])
@@ -83,7 +74,7 @@ class Account:
             status=SeenAs.OPEN, created_at=now, active_at=now + timedelta(seconds=self.rules.latency_s),
             stop_price=order.stop_price,
         )  # fmt: skip
-        if not self._lock(made, last):
+        if not self.lock(made, last):
             return Refused(
                 order.client_id, Refusal.FUNDS, f"not enough free balance for {order.qty} {order.symbol}", now
             )
@@ -159,23 +150,13 @@ class Account:
                         self._end(order, SeenAs.EXPIRED, refusal)
         self._sweep(symbol, price, now)
 
-    def fund(self, symbol: str, rate: Decimal, now: datetime) -> FundingPaid | None:
-        """Pay funding on the position held: notional at the last price times `rate`, from longs to shorts where > 0.
-
-        None where nothing is held. Binance pays on position times mark price (its document "Introduction to Binance
-        Futures Funding Rates"); the simulated venue's mark is its last price.
-        """
-        swap, last = self.swaps.get(symbol), self.prices.get(symbol)
-        if swap is None or last is None or swap.qty == ZERO:
-            return None
-        amount = floor_to(-exact_product(swap.qty, last, rate), FUNDING_PLACES)
-        asset = self.instruments[symbol].quote
-        self.balances[asset] = self.balances.get(asset, ZERO) + amount
-        return FundingPaid(self.venue, symbol, amount, asset, rate, f"{symbol} {now.isoformat()}", now)
-
     def edges(self, symbol: str) -> tuple[Decimal | None, Decimal | None]:
         """Return the prices at or beyond which the next resting order fills: (below, above)."""
         low, high = self.stops.edges(symbol) if symbol in self.stops.waiting else (None, None)
+        if symbol in self.swaps:
+            worst_low, worst_high = self.liquidation(symbol)
+            low = worst_low if low is None else max(low, worst_low or low)
+            high = worst_high if high is None else min(high, worst_high or high)
         book = self.books.get(symbol)
         if book is None:
             return low, high
@@ -231,6 +212,38 @@ class Account:
         return tick.floor_price(exact) if end > start else tick.ceil_price(exact)
 
     def _sweep(self, symbol: str, to: Decimal, now: datetime) -> None:
+        while symbol in self.swaps and (edge := self._liquidated_at(symbol, to)) is not None:
+            self._sweep_orders(symbol, edge, now)
+            if self._liquidated_at(symbol, edge) == edge:
+                self._liquidate(symbol, now)
+        if symbol in self.stops.waiting:
+            self._sweep_orders(symbol, to, now)
+        else:
+            self._sweep_book(symbol, to, now)
+
+    def _liquidated_at(self, symbol: str, to: Decimal) -> Decimal | None:
+        # The price on the way to `to` at which the position is gone; where it is gone already, the price that is.
+        low, high = self.liquidation(symbol)
+        here = self.prices.get(symbol, to)
+        if low is not None and to <= low:
+            return min(low, here)
+        return max(high, here) if high is not None and to >= high else None
+
+    def _liquidate(self, symbol: str, now: datetime) -> None:
+        # The exchange cancels what rests in the symbol, takes the position over and keeps the margin.
+        for order in [one for one in self.orders.values() if one.symbol == symbol and one.status is SeenAs.OPEN]:
+            self._end(order, SeenAs.CANCELED, "canceled by liquidation")
+        swap, price = self.swaps[symbol], self.bankruptcy(symbol)
+        side, qty = (Side.SELL if swap.qty > ZERO else Side.BUY), abs(swap.qty)
+        quote = self.instruments[symbol].quote
+        settled = self.settle(self.instruments[symbol], side, price, qty)
+        self.trades.append(Fill(
+            venue=self.venue, symbol=symbol, trade_id=str(self.next_id), client_id=ClientId(f"autoclose-{self.next_id}"),
+            side=side, price=price, qty=qty, fee=ZERO, fee_asset=quote, ts=now, maker=False, settled=settled,
+        ))  # fmt: skip
+        self.next_id += 1
+
+    def _sweep_orders(self, symbol: str, to: Decimal, now: datetime) -> None:
         start = self.prices.get(symbol, to)
         for order in self.stops.reached(symbol, to) if symbol in self.stops.waiting else ():
             trigger = order.stop_price or to
@@ -269,7 +282,7 @@ class Account:
         if order.kind is Kind.STOP_MARKET:
             refusal = self.stops.arm(order, last)
             if refusal is not None:
-                self._unlock(order)
+                self.unlock(order)
             return refusal
         quote = self.quote(order.symbol, now)
         touch = last if quote is None else (quote.ask if order.side is Side.BUY else quote.bid)
@@ -283,7 +296,7 @@ class Account:
                 self._end(order, SeenAs.EXPIRED, f"the book at {paid} is beyond the cap {order.price}")
             return None
         if crosses and order.post_only:
-            self._unlock(order)
+            self.unlock(order)
             return f"would cross the touch at {touch}"
         if crosses:
             self._fill(order, touch, now, maker=False)
@@ -298,91 +311,25 @@ class Account:
         instrument = self.instruments[order.symbol]
         at = price if price is not None else (order.price or ZERO)
         qty = order.qty - order.filled if most is None else most
-        self._unlock(order)
-        settled = self._settle(instrument, order.side, at, qty)
-        fee, fee_asset = self._fee(instrument, order.side, at, qty, maker=maker)
+        if order.reduce_only:
+            qty = min(qty, max(self.swaps.get(order.symbol, Swap()).qty * -order.side.sign, ZERO))
+            if qty == ZERO:
+                self._end(order, SeenAs.EXPIRED, "nothing is left to reduce")
+                return
+        self.unlock(order)
+        settled = self.settle(instrument, order.side, at, qty)
+        fee, fee_asset = self.fee(instrument, order.side, at, qty, maker=maker)
         self.balances[fee_asset] = self.balances.get(fee_asset, ZERO) - fee
         order.filled += qty
         order.status = SeenAs.FILLED if order.filled >= order.qty else SeenAs.OPEN
+        if order.reduce_only and order.status is SeenAs.OPEN and most is None:
+            self._end(order, SeenAs.EXPIRED, "nothing is left to reduce")
         self.touched[order.client_id] = order
         self.trades.append(Fill(
             venue=self.venue, symbol=order.symbol, trade_id=str(self.next_id), client_id=order.client_id, side=order.side,
             price=at, qty=qty, fee=fee, fee_asset=fee_asset, ts=now, maker=maker, settled=settled,
         ))  # fmt: skip
         self.next_id += 1
-
-    def _fee(
-        self, instrument: Instrument, side: Side, price: Decimal, qty: Decimal, *, maker: bool
-    ) -> tuple[Decimal, str]:
-        rate = instrument.maker if maker else instrument.taker
-        if instrument.fee_in_base and side is Side.BUY and not instrument.swap:
-            return round_fee(exact_product(qty, rate)), instrument.base
-        return round_fee(exact_product(price, qty, rate)), instrument.quote
-
-    def _settle(self, instrument: Instrument, side: Side, price: Decimal, qty: Decimal) -> Decimal:
-        notional = exact_product(price, qty)
-        balances = self.balances
-        if not instrument.swap:
-            balances[instrument.base] = balances.get(instrument.base, ZERO) + qty * side.sign
-            balances[instrument.quote] = balances.get(instrument.quote, ZERO) - notional * side.sign
-            return ZERO
-        swap = self.swaps.setdefault(instrument.symbol, Swap())
-        signed = qty * side.sign
-        if swap.qty * signed >= 0:
-            swap.qty += signed
-            swap.cost += notional
-            return ZERO
-        closing = min(qty, abs(swap.qty))
-        cost = share_of_cost(swap.cost, closing, abs(swap.qty))
-        value = exact_product(price, closing)
-        settled = value - cost if swap.qty > 0 else cost - value
-        swap.cost -= cost
-        swap.qty += closing * side.sign
-        if qty > closing:
-            swap.qty = (qty - closing) * side.sign
-            swap.cost = exact_product(price, qty - closing)
-        balances[instrument.quote] = balances.get(instrument.quote, ZERO) + settled
-        return settled
-
-    def _lock(self, order: SimOrder, last: Decimal) -> bool:
-        instrument = self.instruments[order.symbol]
-        price = order.price if order.price is not None else last
-        fee = max(instrument.maker, instrument.taker, ZERO)
-        if instrument.swap:
-            held = self.swaps.get(order.symbol, Swap()).qty
-            opening = order.qty if held * order.side.sign >= 0 else max(order.qty - abs(held), ZERO)
-            need, asset = ratio(exact_product(price, opening), Decimal(self.leverage)), instrument.quote
-            free = self.balances.get(asset, ZERO) - self.locked.get(asset, ZERO) - self._margin(asset)
-        elif order.side is Side.BUY:
-            need, asset = (
-                exact_product(price, order.qty, ONE if instrument.fee_in_base else ONE + fee),
-                instrument.quote,
-            )
-            free = self.balances.get(asset, ZERO) - self.locked.get(asset, ZERO)
-        else:
-            need, asset = order.qty, instrument.base
-            free = self.balances.get(asset, ZERO) - self.locked.get(asset, ZERO)
-        if need > free:
-            return False
-        order.locked = need
-        self.locked[asset] = self.locked.get(asset, ZERO) + need
-        return True
-
-    def _margin(self, asset: str) -> Decimal:
-        return sum(
-            (
-                ratio(s.cost, Decimal(self.leverage))
-                for n, s in self.swaps.items()
-                if self.instruments[n].quote == asset
-            ),
-            ZERO,
-        )
-
-    def _unlock(self, order: SimOrder) -> None:
-        instrument = self.instruments[order.symbol]
-        asset = instrument.quote if instrument.swap or order.side is Side.BUY else instrument.base
-        self.locked[asset] = self.locked.get(asset, ZERO) - order.locked
-        order.locked = ZERO
 
     def _end(self, order: SimOrder, status: SeenAs, reason: str) -> None:
         self.stops.forget(order)
@@ -394,7 +341,7 @@ class Account:
             entry = (order.price, arrival, order.client_id)
             if entry in side:
                 side.remove(entry)
-        self._unlock(order)
+        self.unlock(order)
         order.status = status
         order.reason = reason
         self.touched[order.client_id] = order

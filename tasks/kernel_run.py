@@ -15,6 +15,7 @@ from core.engine import BotSpec, Limits
 from core.facts import Fill
 from core.machines.grid.config import GridConfig
 from core.orders import Role, client_id, leg_id
+from core.simbook import FillRules
 from core.values import ONE, ZERO, Side, exact_product, plain, ratio, share_of_cost
 from tasks import kernel_native
 from tasks.equity import Curve, ratios
@@ -100,7 +101,26 @@ def run_grid(
         raise refuse(_STATUS[status])
     made = KernelRun(bot, spec, options, columns, units, room.log[: s[gt.S_FILLS]], s, g)
     _check_money(made, opening_quote)
+    if spec.instrument.swap and len(made.log):
+        _check_liquidation(made)
     return made
+
+
+def _check_liquidation(made: KernelRun) -> None:
+    # The kernel liquidates nothing: refused where the worst average price that these fills could have, and the extreme
+    # of the candles, do not rule it out. Up to a liquidation both engines do the same, so the fills tell.
+    prices, share = made.log[:, gt.FILL_PRICE], ratio(ONE, Decimal(made.bot.leverage))
+    maintenance = FillRules().maintenance
+    if made.bot.side == "BUY":
+        dearest = Decimal(int(prices.max())).scaleb(-made.units.price_scale)
+        edge = ratio(dearest * (ONE - share), ONE - maintenance)
+        reached = Decimal(int(made.columns.low_1.min())).scaleb(-made.columns.scale) <= edge
+    else:
+        cheapest = Decimal(int(prices.min())).scaleb(-made.units.price_scale)
+        edge = ratio(cheapest * (ONE + share), ONE + maintenance)
+        reached = Decimal(made.columns.highest).scaleb(-made.columns.scale) >= edge
+    if reached:
+        raise refuse(f"the position may be liquidated at about {plain(edge.quantize(Decimal('0.01')))}")
 
 
 def _check_money(made: KernelRun, opening: Decimal) -> None:

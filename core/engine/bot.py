@@ -28,17 +28,17 @@ def advance_bot(draft: Draft, bot: BotDraft) -> None:
         tend_unwind(draft, bot)
         wake, wakes = bot.machine_wake, dict(bot.machine_wakes)
         _meet(wakes, wake_of_drawdown(draft, bot))
-        wake = wake.meet(wakes.pop(bot.spec.instrument.market, Wake()))
     _meet(wakes, tend_stops(draft, bot))
     _meet(wakes, _work(draft, bot))
-    wake = wake.meet(wakes.pop(bot.spec.instrument.market, Wake()))
+    first = wakes.pop(bot.spec.instrument.market, None) if wakes else None
     _show(draft, bot)
-    bot.wake, bot.wakes = wake, wakes
+    bot.wake, bot.wakes = wake if first is None else wake.meet(first), wakes
 
 
 def _meet(wakes: dict[Market, Wake], others: Mapping[Market, Wake]) -> None:
     for market, other in others.items():
-        wakes[market] = wakes.get(market, Wake()).meet(other)
+        known = wakes.get(market)
+        wakes[market] = other if known is None else known.meet(other)
 
 
 def _may_begin(draft: Draft, bot: BotDraft) -> bool:
@@ -142,7 +142,8 @@ def _work(draft: Draft, bot: BotDraft) -> dict[Market, Wake]:
         bot.touched.add(_place_index(name))
         if settled is not None:
             bot.restless.add(name)
-            wakes[market] = wakes.get(market, Wake()).meet(settled)
+            known = wakes.get(market)
+            wakes[market] = settled if known is None else known.meet(settled)
     bot.dirty.clear()
     return wakes
 

@@ -40,8 +40,8 @@ class Till(Account):
         self, instrument: Instrument, client_id: str, side: Side, price: Decimal, qty: Decimal, now: datetime
     ) -> None:
         """Make one execution that no book of ours made: money, position and fee move, and a trade is written down."""
-        settled = self._settle(instrument, side, price, qty)
-        fee, fee_asset = self._fee(instrument, side, price, qty, maker=True)
+        settled = self.settle(instrument, side, price, qty)
+        fee, fee_asset = self.fee(instrument, side, price, qty, maker=True)
         self.balances[fee_asset] = self.balances.get(fee_asset, ZERO) - fee
         made = Fill(
             venue=self.venue, symbol=instrument.symbol, trade_id=str(self.next_id), client_id=ClientId(client_id),
@@ -54,11 +54,11 @@ class Till(Account):
         """End an order that has just been accepted, as self-trade prevention does (EXPIRED_IN_MATCH)."""
         self._end(order, SeenAs.EXPIRED, "self-trade prevention")
 
-    def _fee(
+    def fee(
         self, instrument: Instrument, side: Side, price: Decimal, qty: Decimal, *, maker: bool
     ) -> tuple[Decimal, str]:
         # By name, for a dataclass with slots is made anew and plain `super()` would look into the first make.
-        fee, asset = Account._fee(self, instrument, side, price, qty, maker=maker)
+        fee, asset = Account.fee(self, instrument, side, price, qty, maker=maker)
         if self.odd_fee <= 0 or self.rng.random() >= self.odd_fee:
             return fee, asset
         self.odd_fees += 1

@@ -136,7 +136,7 @@ def committing_after_sending(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("change", "limits", "invariant"),
     [
-        (no_change, {"unknown_quarantine_s": 0.0}, "I-0"),
+        (no_change, {"unknown_quarantine_s": 0.0}, "I-"),
         (without_overlap, {}, "I-0"),
         (without_asking, {}, "I-0"),
         (forgetting_the_past, {}, "I-"),
