@@ -133,7 +133,7 @@ def _gates(draft: Draft) -> tuple[str, Wake]:
         return f"max_orders {config.max_orders} is reached", Wake()
     if config.max_position_size is not None and abs(draft.view.inventory) + config.quantity > config.max_position_size:
         return f"max_position_size {plain(config.max_position_size)} would be passed", Wake()
-    reason, margin_wake = _margin(draft)
+    reason, margin_wake = _worth(draft)
     if reason:
         return reason, margin_wake
     if draft.opened_at is not None and not draft.freed:
@@ -144,19 +144,23 @@ def _gates(draft: Draft) -> tuple[str, Wake]:
     return reason, margin_wake.meet(step_wake)
 
 
-def _margin(draft: Draft) -> tuple[str, Wake]:
-    # One more entry fits below the price at which lots at cost and this order together are worth the bound.
-    plan = draft.plan
+def _worth(draft: Draft) -> tuple[str, Wake]:
+    """Say whether one more entry would be worth too little for the exchange, or too much for `max_margin`."""
+    plan, rules, quantity = draft.plan, draft.plan.instrument, draft.plan.config.quantity
     room = plan.bound_quote - draft.view.cost
-    edge = ratio(room, plan.config.quantity)
-    fits = entry_price(plan, draft.view.quote) <= edge
-    # The entry's price is not the touch: the band is narrower by what lies between them.
-    slack = (plan.config.post_only_ticks + 1) * plan.instrument.tick_size
-    low, high = plan.instrument.ceil_price(edge) + slack, plan.instrument.floor_price(edge) - slack
-    if fits:
-        return "", Wake(high=high)
-    reason = f"max_margin {plain(plan.config.max_margin)} x {plan.config.leverage} would be passed"
-    return reason, Wake(low=low) if room > ZERO else Wake()
+    least, most = ratio(rules.min_notional, quantity), ratio(room, quantity)
+    price = entry_price(plan, draft.view.quote)
+    # An entry's price is not the touch: bands are narrower by what lies between them.
+    slack = (plan.config.post_only_ticks + 1) * rules.tick_size
+    if price < least:
+        reason = (
+            f"quantity {plain(quantity)} is below the exchange's minimum of {plain(rules.min_notional)} {rules.quote}"
+        )
+        return reason, Wake(high=rules.floor_price(least) - slack)
+    if price > most:
+        reason = f"max_margin {plain(plan.config.max_margin)} x {plan.config.leverage} would be passed"
+        return reason, Wake(low=rules.ceil_price(most) + slack) if room > ZERO else Wake()
+    return "", Wake(low=rules.ceil_price(least) + slack, high=rules.floor_price(most) - slack)
 
 
 def _step(draft: Draft) -> tuple[str, Wake]:

@@ -12,7 +12,7 @@ and only then, behind its gates, the one entry (`entries`). What protects never 
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -236,15 +236,40 @@ def _wake(draft: Draft) -> Wake:
         return Wake(deadline=draft.now)
     if isinstance(draft.phase, Stopped):
         return wake
+    wake = wake.meet(_aging_wake(draft))
     for slot in draft.slots:
-        lot = lot_of(slot)
-        if lot is not None and lot.stop is not None:
-            wake = wake.meet(Wake(low=lot.stop) if draft.side is Side.BUY else Wake(high=lot.stop))
-        if isinstance(slot, Holding):
+        if isinstance(slot, Holding) and (slot.episode is not None or slot.hedge is not None or _closes(slot)):
             wake = wake.meet(_lot_wake(draft, slot))
     if (wake.low is not None or wake.high is not None) and not draft.prices.bounded:
         return wake.meet(Wake(deadline=draft.now))  # no band over the touch bounds the mark
     return wake
+
+
+def _closes(slot: Holding) -> bool:
+    return isinstance(slot.leaving, Closing)
+
+
+def _aging_wake(draft: Draft) -> Wake:
+    """Return what would stop a lot or make it stuck: one pass, for most of the time most places are asked nothing else."""
+    timeout = timedelta(minutes=draft.plan.config.position_timeout_minutes)
+    edges: list[Decimal] = []
+    due: datetime | None = None
+    for slot in draft.slots:
+        lot = lot_of(slot)
+        if lot is None:
+            continue
+        if lot.stop is not None:
+            edges.append(lot.stop)
+        if not isinstance(slot, Holding) or (slot.episode is not None and not slot.episode.outcome):
+            continue
+        old = lot.since + timeout
+        if draft.now >= old:
+            edges.append(lot.stuck)
+        elif due is None or old < due:
+            due = old
+    if not edges:
+        return Wake(deadline=due)
+    return Wake(low=max(edges), deadline=due) if draft.side is Side.BUY else Wake(high=min(edges), deadline=due)
 
 
 def _stop_wake(draft: Draft) -> Wake:
@@ -264,10 +289,7 @@ def _lot_wake(draft: Draft, slot: Holding) -> Wake:
         return Wake(deadline=draft.now)
     episode = slot.episode
     if episode is None or episode.outcome:
-        old = lot.since + timedelta(minutes=config.position_timeout_minutes)
-        if draft.now < old:
-            return Wake(deadline=old)
-        return Wake(low=lot.stuck) if long else Wake(high=lot.stuck)
+        return Wake()
     wake = Wake(deadline=episode.anchored_at + timedelta(minutes=config.recovery_patience_minutes))
     if not episode.escalated:
         wake = wake.meet(Wake(deadline=episode.began_at + timedelta(minutes=config.recovery_escalation_minutes)))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from core.stuck import Episode
@@ -250,8 +251,12 @@ def cycle_of(slot: Slot) -> int:
             return lot.cycle
 
 
-def slot_data(slot: Slot) -> dict[str, str]:
-    """Write a place down; an episode of recovery stands beside it, for the store keeps those for ever."""
+@lru_cache(maxsize=4096)
+def slot_data(slot: Slot) -> Mapping[str, str]:
+    """Write a place down; an episode of recovery stands beside it, for the store keeps those for ever.
+
+    Kept, for a place is shown far more often than it changes.
+    """
     data = {
         "is": type(slot).__name__, "cycle": str(cycle_of(slot)), "planned": "0 0 0", "slot": json.dumps(write(slot)),
     }  # fmt: skip
