@@ -116,6 +116,7 @@ async def answer_reads(session: Session, answers: Iterable[Fact], now: datetime)
 async def _read_venue(session: Session, venue: Venue, now: datetime, read: _Readings) -> None:
     symbols = session.symbols[venue.id]
     read.quotes += await venue.quotes(symbols, now)
+    session.note_quotes(venue, read.quotes, now)
     read.news += await read_news(session, venue, now)
     listed = await venue.open_orders(symbols, now)
     known = ours(session.world, venue.id)

@@ -2,21 +2,24 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import yaml
 
 from core.engine import Bot, BotSpec, Cancel, Limits, Place, Step, World
 from core.facts import Action, Command, Fact, Trouble
+from core.market import Quote
 from core.portfolio import Portfolio
 from tasks import heartbeat, inbox, publish
 from tasks.alerts import Teller
 from tasks.feeds import Moment
 from tasks.market_news import Told
 from tasks.paper import PaperVenue
+from tasks.quote_log import QuoteLog
 from tasks.roster import Roster
 from tasks.store import Store, TickRow
+from tasks.twin_keep import put_aside
 from tasks.venue import Venue
 
 # RULES 19: the published copy is replaced every 30 s and at stop.
@@ -58,6 +61,8 @@ class Session:
         self._flushed_at = 0.0
         played = any(isinstance(venue, PaperVenue) and venue.in_candle_time for venue in venues.values())
         self._equity_every = timedelta(seconds=EQUITY_EVERY_PLAYED_S if played else EQUITY_EVERY_S)
+        self.quotes = QuoteLog(data_dir)
+        self._aside: tuple[date, Portfolio] | None = None
         self.ended_at_close = False
         self.teller: Teller | None = None
         self.roster: Roster | None = None
@@ -74,14 +79,16 @@ class Session:
         return bool(papers) and all(venue.ended for venue in papers)
 
     def describe(self) -> str:
-        """Say in one line what is about to tick, and on what prices."""
+        """Say what is about to tick, on what prices, and what of it is configured in vain."""
         papers = [venue for venue in self.venues.values() if isinstance(venue, PaperVenue)]
         prices = "; ".join(venue.label for venue in papers)
         warning = "SYNTHETIC PRICES. " if any(venue.synthetic for venue in papers) else ""
         bots = ", ".join(self.world.specs)
-        return (
+        lines = [
             f"{warning}{self.portfolio.mode} portfolio {self.portfolio.id!r}: {bots}; {prices}; data in {self.data_dir}"
-        )
+        ]
+        lines += [f"warning: bot {spec.bot_id}: {said}" for spec in self.world.specs.values() for said in spec.warnings]
+        return "\n".join(lines)
 
     def words(self) -> dict[str, str]:
         """Return what every published copy says of this portfolio; secrets stay out of it."""
@@ -90,6 +97,9 @@ class Session:
         for venue in shown["venues"]:
             for secret in ("api_key", "secret", "password"):
                 venue.pop(secret, None)
+        shown["bots"] = [
+            {"kind": bot.kind, **said} for bot, said in zip(self.portfolio.bots, shown["bots"], strict=True)
+        ]
         return {
             "portfolio": self.portfolio.id,
             "mode": self.portfolio.mode,
@@ -107,9 +117,11 @@ class Session:
 
     def begin_tick(self, clock: datetime) -> int:
         """Number the next tick."""
-        self.tick_id += 1
         self._started_at = clock
         self._now = clock
+        if self._aside is None and self._seen_only_once:
+            self.publish()  # the state that the twin of this session starts from
+        self.tick_id += 1
         return self.tick_id
 
     async def moments(self, clock: datetime) -> list[Moment]:
@@ -129,8 +141,20 @@ class Session:
             venue = self.venues[moment.venue]
             if isinstance(venue, PaperVenue):
                 venue.take(moment)
+                if not venue.in_candle_time:
+                    self.quotes.keep_moment(moment, self.tick_id)
         self._now = moments[0].at
         return self._now
+
+    def note_quotes(self, venue: Venue, quotes: Sequence[Quote], now: datetime) -> None:
+        """Keep what was read of a real venue; a paper venue's prices were kept as it took them."""
+        if not isinstance(venue, PaperVenue):
+            self.quotes.keep_quotes(quotes, now, self.tick_id)
+
+    @property
+    def _seen_only_once(self) -> bool:
+        # Prices that nobody could look up again, unlike those of a candle file.
+        return any(not isinstance(venue, PaperVenue) or not venue.in_candle_time for venue in self.venues.values())
 
     def _now_without_moment(self, clock: datetime) -> datetime:
         # Candle time stands still between candles: the wall clock has nothing to say to a played file (RULES 16).
@@ -203,6 +227,7 @@ class Session:
         )
         if ended.timestamp() - self._flushed_at >= FLUSH_EVERY_S:
             self.store.flush()
+            self.quotes.flush()
             self._flushed_at = ended.timestamp()
             heartbeat.beat(self.data_dir, self.tick_id, ended)
         if ended.timestamp() - self._published_at >= PUBLISH_EVERY_S:
@@ -212,8 +237,12 @@ class Session:
         """Replace the published copy."""
         self.store.flush()
         self.store.mark(self.world, self._now)
-        publish.publish(self.store, self.data_dir)
+        copy = publish.publish(self.store, self.data_dir)
         self._published_at = self.clock().timestamp()
+        where = (self._now.date(), self.portfolio)
+        if self._seen_only_once and (self._aside is None or self._aside != where):
+            put_aside(copy, self.data_dir, self.tick_id)
+            self._aside = where
 
     async def close(self) -> None:
         """Publish a last time, leave orders resting, release everything."""
@@ -222,6 +251,7 @@ class Session:
             self.publish()
         for venue in self.venues.values():
             await venue.close()
+        self.quotes.close()
         self.store.close()
         if self.teller is not None:
             self.teller.close()
