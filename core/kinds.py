@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
+from core.editing import Editing
 from core.machine import Machine, Prepared
 from core.machines.arbitrage import config as arbitrage_config
 from core.machines.arbitrage import machine as arbitrage_machine
@@ -17,7 +18,10 @@ from core.machines.atr_grid import config as atr_grid_config
 from core.machines.atr_grid import machine as atr_grid_machine
 from core.machines.dca import config as dca_config
 from core.machines.dca import machine as dca_machine
+from core.machines.funding_arb import config as funding_arb_config
+from core.machines.funding_arb import machine as funding_arb_machine
 from core.machines.grid import config as grid_config
+from core.machines.grid import editing as grid_editing
 from core.machines.grid import machine as grid_machine
 from core.machines.ladder import config as ladder_config
 from core.machines.ladder import machine as ladder_machine
@@ -44,16 +48,18 @@ class Prepare(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One strategy: its machine and how a configuration is made ready for it."""
+    """One strategy: its machine, how a configuration is made ready for it, and how a running bot takes another one."""
 
     machine: Machine
     prepare: Prepare
+    edit: Editing | None = None
 
 
 AnyBot = Annotated[
     arbitrage_config.ArbitrageConfig
     | atr_grid_config.AtrGridConfig
     | dca_config.DcaConfig
+    | funding_arb_config.FundingArbConfig
     | grid_config.GridConfig
     | ladder_config.LadderConfig
     | order_config.OrderConfig
@@ -68,7 +74,10 @@ KINDS: dict[str, Kind] = {
     "arbitrage": Kind(arbitrage_machine, arbitrage_config.prepare),
     "atr_grid": Kind(atr_grid_machine, atr_grid_config.prepare),
     "dca": Kind(dca_machine, dca_config.prepare),
-    "grid": Kind(grid_machine, grid_config.prepare),
+    "funding_arb": Kind(funding_arb_machine, funding_arb_config.prepare),
+    "grid": Kind(
+        grid_machine, grid_config.prepare, Editing(grid_editing.EDITABLE, grid_editing.edited, grid_editing.changes)
+    ),
     "ladder": Kind(ladder_machine, ladder_config.prepare),
     "order": Kind(order_machine, order_config.prepare),
     "position": Kind(position_machine, position_config.prepare),
