@@ -59,9 +59,7 @@ class Row:
         )
 
 
-HEADER = (
-    "| | net result | deepest fall | executions | fees USDT | funding USDT | CPU seconds |\n|---|---|---|---|---|---|---|"
-)
+HEADER = "| | net result | deepest fall | executions | fees USDT | funding USDT | CPU seconds |\n|---|---|---|---|---|---|---|"
 
 
 def candles(name: str, begin: str | None = None, end: str | None = None) -> tuple[ArraySeries, str]:
