@@ -168,6 +168,9 @@ class Draft:
     resolved: list[str] = field(default_factory=list[str])
     held: list[OrderFact | BarClosed | RateSeen] = field(default_factory=list[OrderFact | BarClosed | RateSeen])
     room_freed: bool = False
+    # Sums over all bots, made when first asked for and kept up bot by bot: else each order would walk all bots.
+    _exposure: Decimal | None = None
+    _promised: dict[Market, Decimal] = field(default_factory=dict[Market, Decimal])
 
     def note(self, bot_id: str, subject: str, decision: str, reason: str) -> None:
         """Write one line of the journal."""
@@ -211,11 +214,34 @@ class Draft:
         """Quote at stake over all bots: open lots at cost and live entry orders at their prices."""
         return total(bot.exposure for bot in self.bots.values())
 
+    def exposure_beside(self, bot_id: str) -> Decimal:
+        """Quote at stake over all bots but this one."""
+        if self._exposure is None:
+            self._exposure = self.account_exposure()
+        return self._exposure - self.bots[bot_id].exposure
+
+    def promised_beside(self, bot_id: str, market: Market) -> Decimal:
+        """Base that live orders of all bots but this one may still take off a market's position."""
+        if market not in self._promised:
+            self._promised[market] = total(self._leaving(bot, market) for bot in self.bots.values())
+        return self._promised[market] - self._leaving(self.bots[bot_id], market)
+
+    def _leaving(self, bot: Bot, market: Market) -> Decimal:
+        first = self.world.specs[bot.bot_id].instrument
+        if (first.venue, first.symbol) == market:
+            return bot.live.exit_qty
+        held = bot.beside.get(market)
+        return ZERO if held is None else held.live.exit_qty
+
     def keep(self, draft: BotDraft) -> None:
         """Put an advanced bot back into the world to come."""
         bot = draft.frozen()
         before = self.bots[bot.bot_id]
         self.bots[bot.bot_id] = bot
+        if self._exposure is not None:
+            self._exposure += bot.exposure - before.exposure
+        for market in self._promised:
+            self._promised[market] += self._leaving(bot, market) - self._leaving(before, market)
         if _remembered(before) != _remembered(bot):
             self.changed[bot.bot_id] = bot
 

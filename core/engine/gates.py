@@ -5,7 +5,6 @@ from decimal import Decimal
 from core.engine.control import may_keep, may_place
 from core.engine.draft import BotDraft, Draft
 from core.engine.protect import beyond_stop
-from core.engine.world import Holding
 from core.market import Market
 from core.orders import Kind, Leg
 from core.risk import Approved, Caps, Declined, Exposure, check
@@ -101,16 +100,8 @@ def only_reduces(draft: Draft, bot: BotDraft, leg: Leg, qty: Decimal) -> bool:
     position = draft.positions.get(market)
     if position is None or leg.kind is Kind.STOP_MARKET:  # a stop may never open anything, whatever else is so
         return True
-    others = [draft.bots[i] for i in draft.bots if i != bot.spec.bot_id and _trades(draft, i, market)]
-    promised = bot.live_at(market).exit_qty
-    for other in others:
-        first = draft.world.specs[other.bot_id].instrument.market == market
-        promised += (other.live if first else other.beside.get(market, Holding()).live).exit_qty
+    promised = bot.live_at(market).exit_qty + draft.promised_beside(bot.spec.bot_id, market)
     return -position * leg.side.sign - promised >= qty
-
-
-def _trades(draft: Draft, bot_id: str, market: Market) -> bool:
-    return any(one.market == market for one in draft.world.specs[bot_id].instruments)
 
 
 def _caps(draft: Draft, bot: BotDraft) -> Caps:
@@ -126,8 +117,7 @@ def _caps(draft: Draft, bot: BotDraft) -> Caps:
 def _at_stake(draft: Draft, bot: BotDraft, leg: Leg, beside_quote: Decimal, beside_entries: int) -> Exposure:
     account = ZERO
     if not leg.role.reduces and draft.limits.max_exposure_quote is not None:
-        others = sum((b.exposure for b in draft.bots.values() if b.bot_id != bot.spec.bot_id), ZERO)
-        account = others + bot.exposure + beside_quote
+        account = draft.exposure_beside(bot.spec.bot_id) + bot.exposure + beside_quote
     market = (leg.venue, leg.symbol)
     live = bot.live_at(market)
     entries = live.entries if not bot.beside else bot.live.entries + sum(h.live.entries for h in bot.beside.values())
