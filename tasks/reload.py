@@ -14,8 +14,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from core.config import PlanRefused
+from core.editing import edit_bot
 from core.engine import Bot, BotSpec, Incident, Mode, Step, World
-from core.engine.world import JournalRow, Unwind
+from core.engine.world import JournalRow, LevelRow, Unwind
+from core.kinds import KINDS
 from core.machine import Wake
 from core.market import Instrument
 from core.portfolio import Portfolio
@@ -56,7 +59,7 @@ async def _settle(session: Session, roster: Roster, clock: datetime) -> None:
     # The first tick after a start: stop what left the file while nothing ran, name what nobody knows any more.
     roster.settled = True
     roster.seen = roster.fingerprint()
-    now = session.take(None, clock)
+    now = session.take((), clock)
     bots = dict(session.world.bots)
     stopped = {
         name: _stopped(session.portfolio, bots[name], now) for name in roster.stopping if not _is_over(bots[name])
@@ -73,19 +76,19 @@ async def _settle(session: Session, roster: Roster, clock: datetime) -> None:
 
 
 async def _take_over(session: Session, roster: Roster, clock: datetime) -> None:
-    now = session.take(None, clock)
+    now = session.take((), clock)
     standing = [key for key in session.world.incidents if key.startswith(f"{REFUSED}/")]
     try:
         file = load_portfolio(roster.file)
         alerts.check(file.alerts)
-        mine = tuple(bot for bot in session.portfolio.bots if bot.id not in roster.stopping)
+        mine = tuple(bot for bot in session.portfolio.bots if bot.id not in roster.stopping | roster.created)
         change = compare(session.portfolio.model_copy(update={"bots": mine}), file)
         if not change.words:
             await _commit(session, session.world, now, [], (), [], standing)
             return
         leaving = (roster.stopping | change.removed) - {bot.id for bot in file.bots}
-        portfolio = with_bots(file, [bot for bot in session.portfolio.bots if bot.id in leaving])
-        world, touched = _changed_world(session, portfolio, change, now)
+        portfolio = with_bots(file, [bot for bot in session.portfolio.bots if bot.id in leaving | roster.created])
+        world, touched, levels = _changed_world(session, portfolio, change, now)
     except (GridkeeperError, StoreError) as fault:
         text = f"the edited portfolio file is not taken over: {fault}"
         row = JournalRow("", "portfolio", "REFUSED", text)
@@ -98,7 +101,7 @@ async def _take_over(session: Session, roster: Roster, clock: datetime) -> None:
     # Before the commit: should it be the last thing that happens, the bot that leaves is known to the next start.
     roster.stopping = leaving
     roster.write(portfolio)
-    await _commit(session, world, now, [row], touched, [], standing)
+    await _commit(session, world, now, [row], touched, [], standing, levels)
     session.portfolio = portfolio
     session.store.remember(session.words())
     if change.alerts:
@@ -107,13 +110,20 @@ async def _take_over(session: Session, roster: Roster, clock: datetime) -> None:
 
 def _changed_world(
     session: Session, portfolio: Portfolio, change: Change, now: datetime
-) -> tuple[World, tuple[Bot, ...]]:
-    # The world to come, and the bots whose rows change with it. Raises `Refused` and changes nothing.
+) -> tuple[World, tuple[Bot, ...], tuple[LevelRow, ...]]:
+    # The world to come, and the bots and levels whose rows change with it. Raises `Refused` and changes nothing.
     world, limits = session.world, limits_of(portfolio)
     specs = _specs(session, portfolio, change)
     bots = dict(world.bots)
     stored = session.store.load_world(specs, limits) if change.added else None
-    peak, touched = world.peak, list[str]()
+    peak, touched, levels = world.peak, list[str](), list[LevelRow]()
+    for name in change.changed & bots.keys():
+        old, new = world.specs[name], specs[name]
+        if old.plan != new.plan:
+            bots[name], rows = _edited(portfolio, bots[name], old, new)
+            levels += rows
+            touched.append(name)
+            peak = None if peak is None else peak + new.capital_quote - old.capital_quote
     for name in change.added:
         if name not in bots:
             bots[name] = stored.bots[name] if stored is not None else Bot(bot_id=name)
@@ -129,7 +139,23 @@ def _changed_world(
         bots[name] = replace(bots[name], restless=tuple(sorted(bots[name].works)), wake=_AT_ONCE, machine_wake=_AT_ONCE)
     looks = dict.fromkeys(world.quotes, _AT_ONCE)  # the account's limits are held against the next price
     after = replace(world, specs=specs, bots=bots, limits=limits, peak=peak, account_wake=looks)
-    return after, tuple(bots[name] for name in touched)
+    return after, tuple(bots[name] for name in touched), tuple(levels)
+
+
+def _edited(portfolio: Portfolio, bot: Bot, old: BotSpec, new: BotSpec) -> tuple[Bot, tuple[LevelRow, ...]]:
+    index = next(i for i, one in enumerate(portfolio.bots) if one.id == bot.bot_id)
+    edit = KINDS[new.kind].edit
+    if edit is None:
+        raise Refused("would change the plan of a bot at work", key=f"bots[{index}]", accepted="another id")
+    if new.places < old.places:
+        raise Refused(
+            f"{new.places} levels would drop some of {old.places} that are on record", key=f"bots[{index}].levels",
+            accepted=f"{old.places} or more, or another id",
+        )  # fmt: skip
+    try:
+        return edit_bot(bot, old, new, edit)
+    except PlanRefused as refused:
+        raise Refused(refused.reason, key=f"bots[{index}].{refused.key}") from None
 
 
 def _specs(session: Session, portfolio: Portfolio, change: Change) -> dict[str, BotSpec]:
@@ -152,10 +178,7 @@ def _specs(session: Session, portfolio: Portfolio, change: Change) -> dict[str, 
                 f"{unknown[0][1]} is not traded at {unknown[0][0]} yet", key=f"bots[{index}].symbol",
                 accepted="a restart, or a symbol that another bot trades there",
             )  # fmt: skip
-        new = spec_of(bot, rules, token, key=f"bots[{index}]")
-        if old is not None and old.machine.prices(old.plan) != new.machine.prices(new.plan):
-            raise Refused("would move the levels of a bot at work", key=f"bots[{index}]", accepted="another id")
-        specs[bot.id] = new
+        specs[bot.id] = spec_of(bot, rules, token, key=f"bots[{index}]")
     return specs
 
 
@@ -179,12 +202,12 @@ async def _let_go(session: Session, roster: Roster, clock: datetime) -> None:
     idle = [bots[name] for name in roster.stopping if bots[name].mode is Mode.HALTED and bots[name].unwind is None]
     if idle:
         latched = {one.bot_id: replace(one, mode=Mode.STOPPED) for one in idle}
-        world, now = replace(session.world, bots={**bots, **latched}), session.take(None, clock)
+        world, now = replace(session.world, bots={**bots, **latched}), session.take((), clock)
         await _commit(session, world, now, [], tuple(latched.values()), [], [])
     ended = [name for name in sorted(roster.stopping) if _is_over(session.world.bots[name])]
     if not ended:
         return
-    now = session.take(None, clock)
+    now = session.take((), clock)
     world, peak = session.world, session.world.peak
     if peak is not None:
         # The common peak goes on without what was the bot's, or its leaving would look like a loss.
@@ -223,12 +246,13 @@ async def _commit(
     bots: tuple[Bot, ...],
     raised: Sequence[Incident],
     resolved: Sequence[str],
+    levels: tuple[LevelRow, ...] = (),
 ) -> None:
     incidents = {key: one for key, one in world.incidents.items() if key not in resolved}
     new = [one for one in raised if one.key not in incidents]
     world = replace(world, incidents={**incidents, **{one.key: one for one in new}})
     step = Step(
-        world=world, intents=(), journal=tuple(rows), orders=(), fills=(), entries=(), lots=(), levels=(), bots=bots,
+        world=world, intents=(), journal=tuple(rows), orders=(), fills=(), entries=(), lots=(), levels=levels, bots=bots,
         raised=tuple(new), resolved=tuple(resolved),
     )  # fmt: skip
     if step.quiet:

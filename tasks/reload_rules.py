@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from core.kinds import KINDS
 from core.portfolio import Portfolio
 from tasks.errors import Refused
 
 # Limits that are asked for at every order, so that a new value counts from the next decision on.
 RISK_FIELDS = frozenset({"max_exposure_quote", "max_drawdown", "max_price_age_s", "unknown_quarantine_s"})
 BOT_FIELDS = frozenset({"max_position_size", "max_drawdown", "max_slippage_bps", "on_stop"})
-KIND_FIELDS = {"grid": frozenset({"max_open_orders"})}
+# `id`, `kind` and the markets make another bot; what else of a kind may change is the kind's own word.
+KIND_FIELDS = {name: kind.edit.fields for name, kind in KINDS.items() if kind.edit is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_limits_change_between_two_ticks(portfolio: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "word"),
     [
-        ("end_price: 110", "end_price: 112", "bots[0].end_price"),
+        ("initial_inventory: market", "initial_inventory: none", "bots[0].initial_inventory"),
         ("data_dir: data", "data_dir: other", "data_dir"),
         ("levels: 20", "levels: many", "levels"),
         ("id: g1", "id: g1, id: g2", "stands twice"),
@@ -98,12 +99,9 @@ def test_a_refused_edit_that_is_taken_back_resolves_its_incident(portfolio: Path
     """Putting the old value back ends it; trading went on all the time."""
 
     def watch(number: int, session: Session) -> None:
-        acting(20, lambda: edit(portfolio, lambda text: text.replace("end_price: 110", "end_price: 112")))(
-            number, session
-        )
-        acting(40, lambda: edit(portfolio, lambda text: text.replace("end_price: 112", "end_price: 110")))(
-            number, session
-        )
+        market, resting = "initial_inventory: market", "initial_inventory: resting"
+        acting(20, lambda: edit(portfolio, lambda text: text.replace(market, resting)))(number, session)
+        acting(40, lambda: edit(portfolio, lambda text: text.replace(resting, market)))(number, session)
 
     done = play(portfolio, 100, watch)
     assert stored(portfolio, "SELECT count(*) FROM incidents WHERE resolved_at IS NULL") == [(0,)]
@@ -176,13 +174,52 @@ def test_a_bot_that_nobody_knows_any_more_is_an_incident(portfolio: Path) -> Non
     assert stored(portfolio, "SELECT kind, bot_id, severity FROM incidents") == [("bot_forgotten", "g2", "critical")]
 
 
+def test_range_and_money_of_a_running_grid_change(portfolio: Path) -> None:
+    """Entries move to the new lines, what is held leaves where it was planned to, books balance, a restart goes on."""
+    change = acting(
+        60,
+        lambda: edit(
+            portfolio,
+            lambda text: text.replace("start_price: 90, end_price: 110", "start_price: 92, end_price: 108").replace(
+                "total_amount_quote: 2000", "total_amount_quote: 3000"
+            ),
+        ),
+    )
+    prices: dict[str, set[Decimal]] = {}
+
+    def watch(number: int, session: Session) -> None:
+        change(number, session)
+        if number in {60, 64}:
+            works = session.world.bots["g1"].works
+            for word, letter in (("entries", "e"), ("exits", "x")):
+                legs = [work.leg for leg, work in works.items() if leg[0] == letter and work.leg is not None]
+                prices[f"{word} {number}"] = {leg.price for leg in legs if leg.price is not None}
+
+    play(portfolio, 150, watch)
+    assert "total_amount_quote 2000 -> 3000" in reasons(portfolio, "CONFIG")[0]
+    lines = {Decimal(92) + Decimal(16) * i / 20 for i in range(20)}
+    assert prices["entries 64"] <= lines
+    assert prices["exits 64"] & prices["exits 60"]
+    done = play(portfolio, 150)
+    assert sum(one.fills for one in done) > 0
+    assert stored(portfolio, "SELECT count(*) FROM incidents WHERE resolved_at IS NULL") == [(0,)]
+    assert {price for (price,) in stored(portfolio, "SELECT DISTINCT entry_price FROM levels")} == lines
+
+
+def test_an_edit_that_would_drop_levels_is_refused(portfolio: Path) -> None:
+    """Fewer levels than are on record need another bot; nothing else of the edit is taken."""
+    change = acting(20, lambda: edit(portfolio, lambda text: text.replace("levels: 20", "levels: 10")))
+    play(portfolio, 40, change)
+    assert "bots[0].levels" in reasons(portfolio, "REFUSED")[0]
+
+
 def test_only_declared_fields_change(portfolio: Path) -> None:
     """The comparison names the first field that asks for a restart."""
     old = load_portfolio(portfolio)
     edit(portfolio, lambda text: text.replace("levels: 20", "levels: 20, max_open_orders: 5"))
     assert compare(old, load_portfolio(portfolio)).words == ("bot g1: max_open_orders None -> 5",)
-    edit(portfolio, lambda text: text.replace("levels: 20", "levels: 20, max_drawdown: 0.1, keep_position: true"))
-    with pytest.raises(Refused, match=r"bots\[0\]\.keep_position.*restart"):
+    edit(portfolio, lambda text: text.replace("levels: 20", "levels: 20, max_drawdown: 0.1, trigger_price: 95"))
+    with pytest.raises(Refused, match=r"bots\[0\].trigger_price.*restart"):
         compare(old, load_portfolio(portfolio))
 
 
