@@ -247,7 +247,7 @@ def test_a_real_process_takes_an_edit_over(tmp_path: Path) -> None:
     known = tmp_path / "data" / "bots.json"
     try:
         wait_until(known.exists, "the first tick")
-        file.write_text(REAL.replace("levels: 10", "levels: 12"))
+        file.write_text(REAL.replace("levels: 10", "levels: 10, trigger_price: 100000"))
         time.sleep(2.5)
         file.write_text(REAL + REAL[REAL.index("  - {id: btc1") :].replace("btc1", "btc2"))
         wait_until(lambda: "btc2" in known.read_text(), "the second bot is taken over")
@@ -255,6 +255,6 @@ def test_a_real_process_takes_an_edit_over(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.wait(15)
     assert process.returncode == 0
-    assert "bots[0].levels" in reasons(file, "REFUSED")[0]
+    assert "bots[0].trigger_price" in reasons(file, "REFUSED")[0]
     assert reasons(file, "CONFIG") == ["bot btc2 added"]
     assert stored(file, "SELECT count(*) FROM incidents WHERE resolved_at IS NULL") == [(0,)]
