@@ -13,6 +13,8 @@ from core.market import Market
 from core.values import ONE, ZERO, exact_product, ratio
 
 HOUR_S = Decimal(3600)
+# One rate against a pair may be a slip; the next one is none.
+SEEN = 2
 
 
 def per_hour(rate: Decimal, interval_s: float) -> Decimal:
@@ -180,7 +182,7 @@ def scan(rates: Mapping[Market, Sequence[tuple[datetime, Decimal, float]]], rule
     known: dict[Market, Decimal] = {}
     stays: list[Stay] = []
     now: Stay | None = None
-    flips, index = 0, 0
+    flips, fades, index = 0, 0, 0
     while index < len(told):
         at = told[index][0]
         while index < len(told) and told[index][0] == at:
@@ -193,11 +195,12 @@ def scan(rates: Mapping[Market, Sequence[tuple[datetime, Decimal, float]]], rule
             choice = best_pair(rules.terms, [Candidate(m, known.get(m), rules.taker, ONE) for m in markets])
             if choice is not None and pays(rules.terms, choice):
                 now = Stay(at, None, markets[choice.long], markets[choice.short], choice.edge_h, "", ZERO)
-                flips = 0
+                flips = fades = 0
             continue
         edge = known[now.short] - known[now.long]
         flips = flips + 1 if edge < -rules.flip_margin else 0
-        reason = _left(now, rules, edge, flips, at)
+        fades = fades + 1 if rules.erosion_ratio > ZERO and edge < now.edge_h * rules.erosion_ratio else 0
+        reason = _left(now, rules, flips, fades, at)
         if reason:
             stays.append(Stay(now.entered, at, now.long, now.short, now.edge_h, reason, now.funding))
             now = None
@@ -208,10 +211,10 @@ def _earned(stay: Stay, rate: Decimal) -> Stay:
     return Stay(stay.entered, stay.left, stay.long, stay.short, stay.edge_h, stay.reason, stay.funding + rate)
 
 
-def _left(stay: Stay, rules: ScanRules, edge: Decimal, flips: int, at: datetime) -> str:
-    if flips >= 2:
+def _left(stay: Stay, rules: ScanRules, flips: int, fades: int, at: datetime) -> str:
+    if flips >= SEEN:
         return "FLIP"
-    if edge < stay.edge_h * rules.erosion_ratio:
+    if fades >= SEEN:
         return "EROSION"
     hours = Decimal(str((at - stay.entered).total_seconds())) / HOUR_S
     return "TIME_LIMIT" if hours >= rules.max_age_h else ""

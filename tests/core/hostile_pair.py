@@ -191,6 +191,7 @@ class Played:
     oldest_s: float = 0.0
     alarmed: bool = False
     to_hedge_s: list[float] = field(default_factory=list[float])
+    told: list[Fact] = field(default_factory=list[Fact])
 
     @property
     def bot(self) -> Bot:
@@ -213,7 +214,8 @@ class Played:
     def tick(self, seconds: float = 1.0) -> None:
         """One tick of up to five rounds of deciding and acting."""
         self.now += timedelta(seconds=seconds)
-        facts: list[Fact] = [one.quote(self.now) for one in self.venues.values()]
+        facts: list[Fact] = [*(one.quote(self.now) for one in self.venues.values()), *self.told]
+        self.told.clear()
         for work in self.bot.works.values():
             order = work.order
             if order is not None and order.status in {Status.PENDING, Status.UNKNOWN, Status.CANCELING, Status.OPEN}:

@@ -4,7 +4,7 @@
 2. LEG_MISSING: one leg is gone, seen twice; ALL_LEGS_CLOSED: both are
 3. IMBALANCE: the legs differ by more than `imbalance_exit`; below it the larger one is reduced
 4. FLIP: the rates turned against the pair, seen twice
-5. EROSION: the difference fell below `erosion_ratio` of the entry's
+5. EROSION: the difference fell below `erosion_ratio` of the entry's, seen twice
 6. TAKE_PROFIT: funding and price profit, all fees counted, reach `profit_target`
 7. TIME_LIMIT: `max_age_hours` are over
 8. STOP_LOSS: the same sum has lost `max_loss`
@@ -23,6 +23,8 @@ from core.market import Market
 from core.pairing import Target
 from core.values import ONE, ZERO, exact_product, floor_to, plain, ratio
 
+# One rate may be a slip; the next one, of another time, is none.
+SEEN = 2
 UNBALANCED, UNCLOSED, RESIDUE = "funding_imbalance", "funding_unclosed", "funding_residue"
 
 
@@ -32,7 +34,7 @@ def watch(draft: Draft, observed: datetime | None) -> None:
     assert isinstance(phase, Open)  # noqa: S101  asked of open pairs alone
     phase = _observe(draft, phase, observed)
     draft.feel(phase)
-    reason = _reason(draft, phase, observed)
+    reason = _reason(draft, phase)
     if reason:
         for index in range(len(draft.plan.rules)):
             still(draft, index)
@@ -45,13 +47,15 @@ def _observe(draft: Draft, phase: Open, observed: datetime | None) -> Open:
     if observed is not None and (phase.seen_at is None or observed > phase.seen_at):
         edge = draft.edge_h
         flipped = edge is not None and edge < -draft.plan.config.flip_margin
-        phase = replace(phase, flips=phase.flips + 1 if flipped else 0, seen_at=observed)
+        eroded = edge is not None and edge < phase.edge_h * draft.plan.config.erosion_ratio
+        fades = phase.fades + 1 if eroded and draft.plan.config.erosion_ratio > ZERO else 0
+        phase = replace(phase, flips=phase.flips + 1 if flipped else 0, fades=fades, seen_at=observed)
     long, short = draft.sizes
     missing = min(long, short) < draft.plan.step
     return replace(phase, gone_since=(phase.gone_since or draft.now) if missing else None)
 
 
-def _reason(draft: Draft, phase: Open, observed: datetime | None) -> str:
+def _reason(draft: Draft, phase: Open) -> str:
     config = draft.plan.config
     long, short = draft.sizes
     if any(_near_liquidation(draft, index) for index in (draft.state.long, draft.state.short)):
@@ -62,10 +66,9 @@ def _reason(draft: Draft, phase: Open, observed: datetime | None) -> str:
         return ("ALL_LEGS_CLOSED" if both else "LEG_MISSING") if confirmed else ""
     if imbalance(draft) > config.imbalance_exit:
         return "IMBALANCE"
-    if phase.flips >= 2:
+    if phase.flips >= SEEN:
         return "FLIP"
-    edge = draft.edge_h
-    if observed is not None and edge is not None and edge < exact_product(phase.edge_h, config.erosion_ratio):
+    if phase.fades >= SEEN:
         return "EROSION"
     profit = draft.profit(phase.before)
     if profit is not None and config.profit_target is not None and profit >= config.profit_target * config.size_quote:
@@ -95,7 +98,7 @@ def liquidation_price(draft: Draft, index: int) -> Decimal | None:
         return None
     entry = ratio(draft.net_cost(index), qty)
     reach = ratio(ONE, Decimal(draft.plan.config.leverage)) - MAINTENANCE
-    return exact_product(entry, ONE - reach if qty > ZERO else ONE + reach)
+    return entry * (ONE - reach if qty > ZERO else ONE + reach)
 
 
 def _near_liquidation(draft: Draft, index: int) -> bool:

@@ -42,14 +42,15 @@ class Opening:
 class Open:
     """In. `edge_h` is the entry's; `before` what the bot had won when it was flat (realised - fees + funding, quote).
 
-    `flips` counts observations of a difference that turned against it, the last at `seen_at`; `gone_since` when a leg was
-    first seen missing.
+    `flips` counts observations in a row of a difference that turned against it, `fades` of one that has eroded, the last
+    at `seen_at`; `gone_since` when a leg was first seen missing.
     """
 
     since: datetime
     edge_h: Decimal
     before: Decimal
     flips: int = 0
+    fades: int = 0
     seen_at: datetime | None = None
     gone_since: datetime | None = None
     asked_at: datetime | None = None
