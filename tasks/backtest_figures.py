@@ -116,7 +116,7 @@ def remarks_of(series: Any, spec: BotSpec, *, traded: bool) -> list[str]:
     """Say what a reader should know of a run: that nothing traded, that bars are too coarse for the smallest step."""
     import numpy as np
 
-    said: list[str] = []
+    said: list[str] = list(spec.warnings)
     if not traded:
         said.append("no trade happened: the price never reached an order of this bot")
     high, low = np.asarray(series.high), np.asarray(series.low)

@@ -51,6 +51,7 @@ def look_at_bots(portfolio: Portfolio, rules: dict[str, dict[str, Instrument]], 
             f"tick {rule.tick_size}, lot {rule.lot_step}, minimum {rule.min_notional} {rule.quote} ({rule.source})"
         )
         findings.append(Finding(f"bot {spec.bot_id}", "ok", text))
+        findings += [Finding(f"bot {spec.bot_id}", "warning", said) for said in spec.warnings]
     return findings
 
 

@@ -198,7 +198,6 @@ class Store:
             )
             for one in changes
         ]
-        levels = [rows_of.level_row(row, now) for row in step.levels]
         bots = [rows_of.bot_row(bot, step.world.specs[bot.bot_id], now) for bot in step.bots]
         first = self._decisions_of(tick_id)
         with self._transaction():
@@ -208,7 +207,8 @@ class Store:
             write.insert(self._con, write.LEDGER, [rows_of.entry_row(entry, at) for entry in step.entries])
             write.update(self._con, write.LOTS, [row for row, new in lots if not new])
             write.insert(self._con, write.LOTS, [row for row, new in lots if new])
-            self._change(write.LEVELS, [(row, row[:2] not in known.levels) for row in levels])
+            self._change(write.LEVELS, [(r, r[:2] not in known.levels) for r in rows_of.level_rows(step.levels, now)])
+            write.upsert(self._con, write.RECOVERY, rows_of.recovery_rows(step.levels, now))
             self._change(write.BOT_STATE, [(row, row[0] not in known.bots) for row in bots])
             write.insert(self._con, write.JOURNAL, rows_of.journal_rows(step.journal, tick_id, first, now, at))
             self._write_incidents(step, now)

@@ -5,7 +5,7 @@ may be too narrow (both measured on 1.5); a cast from text is exact.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
 from typing import Any
@@ -126,6 +126,29 @@ def level_row(row: LevelRow, now: datetime) -> Row:
         amount(view.exit_price), amount(view.qty), amount(view.held), row.reason, view.entry, view.exit,
         json.dumps(dict(view.data)), now,
     )  # fmt: skip
+
+
+def level_rows(levels: Sequence[LevelRow], now: datetime) -> list[Row]:
+    """The rows of `levels`."""
+    return [level_row(row, now) for row in levels]
+
+
+def recovery_rows(levels: Sequence[LevelRow], now: datetime) -> list[Row]:
+    """The rows of `recovery` for places that tell of an episode (`core.stuck.Episode`) in their data."""
+    rows: list[Row] = []
+    for row in levels:
+        text = row.view.data.get("recovery")
+        if text is None:
+            continue
+        told = json.loads(text)
+        ended = told["ended_at"]
+        rows.append((
+            row.bot_id, told["lot_id"], datetime.fromisoformat(told["began_at"]), row.view.place, told["mode"],
+            amount(Decimal(told["price"])), amount(Decimal(told["entry"])), amount(Decimal(told["left"])),
+            json.dumps(told["rungs"]), told["fills"], amount(Decimal(told["closed"])), amount(Decimal(told["cost"])),
+            told["escalated"], told["outcome"], None if ended is None else datetime.fromisoformat(ended), now,
+        ))  # fmt: skip
+    return rows
 
 
 def bot_row(bot: Bot, spec: BotSpec, now: datetime) -> Row:

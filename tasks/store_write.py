@@ -106,6 +106,15 @@ LEVELS = Table(
     _names("bot_id level cycle state phase entry_price exit_price qty held reason entry_leg exit_leg data updated_at"),
     key=("bot_id", "level"),
 )
+RECOVERY = Table(
+    "recovery",
+    _names(
+        "bot_id lot_id began_at level mode price entry qty rungs fills closed_qty cost escalated outcome ended_at "
+        "updated_at"
+    ),
+    key=("bot_id", "lot_id", "began_at"),
+    fixed=("level", "price", "entry", "qty"),
+)
 BOT_STATE = Table(
     "bot_state",
     _names(

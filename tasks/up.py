@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks import dashboard_child, server, settings
+from tasks.doctor import look_at_bots
 from tasks.one_instance import lock_or_none
 
 INTERVAL_MIN_S, INTERVAL_MAX_S = 1.0, 3_600.0
@@ -88,6 +89,9 @@ def up(portfolio: str | None, port: int, interval_s: float, health_port: int | N
     file = Path(portfolio) if portfolio is not None else settings.BUILT_IN
     loaded = settings.load_portfolio(file)
     plan = Plan(file.resolve(), loaded.id, settings.data_dir(loaded, file), port, interval_s, health_port)
+    for one in look_at_bots(loaded, {}, plan.data_dir):
+        if one.state == "warning":
+            _say(f"warning: {one.what}: {one.found}")
     stopping = threading.Event()
     previous = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
