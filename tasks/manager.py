@@ -3,5 +3,25 @@
 from tasks.manager_grid import GridExecutor, GridExecutorConfig
 from tasks.manager_paper import PaperClient
 from tasks.manager_trades import TradeManager, Trader
+from tasks.orchestrator import (
+    execute_action,
+    generate_performance_report,
+    get_executors_report,
+    get_positions_report,
+)
+from tasks.orchestrator_queue import CreateExecutorAction, StopExecutorAction, StoreExecutorAction
 
-__all__ = ["GridExecutor", "GridExecutorConfig", "PaperClient", "TradeManager", "Trader"]
+__all__ = [
+    "CreateExecutorAction",
+    "GridExecutor",
+    "GridExecutorConfig",
+    "PaperClient",
+    "StopExecutorAction",
+    "StoreExecutorAction",
+    "TradeManager",
+    "Trader",
+    "execute_action",
+    "generate_performance_report",
+    "get_executors_report",
+    "get_positions_report",
+]

@@ -69,7 +69,9 @@ async def open_session(file: str | Path) -> Session:
     opening = _open_paper if portfolio.mode == "paper" else _open_real
     joined, gone = roster.join(portfolio, folder)
     session = await opening(joined, path, folder)
-    session.roster = roster.Roster(path, folder, gone)
+    session.roster = roster.Roster(
+        path, folder, gone, created=roster.created_in(folder) - {bot.id for bot in portfolio.bots}
+    )
     if portfolio.alerts.urls:
         session.teller = alerts.Teller(folder, portfolio.id, portfolio.alerts, session.world.incidents)
     return session

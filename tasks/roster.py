@@ -6,7 +6,7 @@ start, bots that the portfolio file does not name any more are opened beside the
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ _BOT: TypeAdapter[Any] = TypeAdapter(AnyBot)
 class Roster:
     """What a session knows of its portfolio file: the version that was read last, and the bots on their way out.
 
-    `stopping` are ids of bots that the file does not name any more; `seen` is the file as the disk described it.
+    `stopping` are ids of bots that the file does not name any more; `seen` is the file as the disk described it. `created`
+    are those that an action created: they run without standing in the file. `standings`: how each bot stood last.
     """
 
     file: Path
@@ -33,6 +34,8 @@ class Roster:
     seen: tuple[int, int, int] | None = None
     refused: str = ""
     settled: bool = False
+    created: frozenset[str] = frozenset()
+    standings: dict[str, str] = field(default_factory=dict[str, str])
 
     def fingerprint(self) -> tuple[int, int, int] | None:
         """Describe the file by time, size and inode; None where it is not there."""
@@ -48,6 +51,7 @@ class Roster:
         words = {
             "running": {name: dump for name, dump in dumps.items() if name not in self.stopping},
             "stopping": {name: dump for name, dump in dumps.items() if name in self.stopping},
+            "created": sorted(self.created - self.stopping),
         }
         path = self.folder / FILE_NAME
         beside = path.with_suffix(".new")
@@ -56,7 +60,7 @@ class Roster:
 
 
 def join(portfolio: Portfolio, folder: Path) -> tuple[Portfolio, frozenset[str]]:
-    """Add the bots that ran here before and are not in the file any more; returns the portfolio and their ids.
+    """Add the bots that ran here before and are not in the file; returns the portfolio and the ids of those on their way out.
 
     Those whose venue is gone too cannot be opened; the store names them if anything of them is left. Raises `Refused`
     where they stand in the way of the file's own bots.
@@ -67,7 +71,15 @@ def join(portfolio: Portfolio, folder: Path) -> tuple[Portfolio, frozenset[str]]
     if not gone:
         return portfolio, frozenset()
     joined = with_bots(portfolio, gone)
-    return joined, frozenset(bot.id for bot in gone)
+    return joined, frozenset(bot.id for bot in gone) - created_in(folder)
+
+
+def created_in(folder: Path) -> frozenset[str]:
+    """Return the ids of the bots that actions created here and that still run; empty where nothing is kept."""
+    try:
+        return frozenset(json.loads((folder / FILE_NAME).read_text(encoding="utf-8")).get("created", ()))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return frozenset()
 
 
 def with_bots(portfolio: Portfolio, more: Iterable[Any]) -> Portfolio:

@@ -19,6 +19,7 @@ from core.engine import Step, advance
 from core.facts import Fact
 from tasks.feeds import Moment
 from tasks.gather import answer_reads, gather
+from tasks.orchestrator import take_up
 from tasks.reload import keep_up
 from tasks.session import Session
 
@@ -74,6 +75,7 @@ async def tick(session: Session, stage: Stage = run_plainly) -> TickSummary:
     tally = _Tally()
     tick_id = session.begin_tick(clock)
     await keep_up(session, clock)
+    await take_up(session, clock)
     pending = _by_time(await session.moments(clock)) or [()]
     while pending:
         now = session.take(pending.pop(0), clock)

@@ -198,19 +198,26 @@ def _touched(plan: Plan, before: ExecutorState, after: ExecutorState) -> tuple[i
 
 
 def prices(plan: Plan) -> tuple[tuple[Decimal, Decimal, Decimal], ...]:
-    """List entry price, exit price and quantity of the entries whose configuration says them."""
-    rate = plan.barriers.take_profit or ZERO
-    return tuple((price, price * (1 + rate * plan.side.sign), qty) for price, qty in plan.entries if price > ZERO)
+    """List entry price, exit price and quantity of every place as configured; zero is what the configuration leaves open."""
+    return tuple(_planned(plan, index) for index in range(plan.places))
+
+
+def _planned(plan: Plan, index: int) -> tuple[Decimal, Decimal, Decimal]:
+    if index >= len(plan.entries):
+        return ZERO, ZERO, ZERO
+    price, qty = plan.entries[index]
+    return price, price * (1 + (plan.barriers.take_profit or ZERO) * plan.side.sign), qty
 
 
 def place(plan: Plan, state: ExecutorState, index: int) -> PlaceView:
     """Show one entry, or the exit."""
     leave = state.exit
     out = leg_id(Role.EXIT, index if plan.exit_place is None else plan.exit_place, 0)
+    planned = {"planned": " ".join(str(number) for number in _planned(plan, index))}
     if index >= len(state.slots):
         return PlaceView(
             place=index, phase="Holding" if leave.left > ZERO else "Waiting", entry=out, exit=out, entry_price=ZERO,
-            exit_price=leave.price, qty=leave.sold + leave.left, held=leave.left, reason="nothing is offered", data={},
+            exit_price=leave.price, qty=leave.sold + leave.left, held=leave.left, reason="nothing is offered", data=planned,
         )  # fmt: skip
     slot = state.slots[index]
     price, qty = plan.entries[index]
@@ -224,7 +231,7 @@ def place(plan: Plan, state: ExecutorState, index: int) -> PlaceView:
             reason = ""
     return PlaceView(
         place=index, phase=phase, entry=leg_id(Role.ENTRY, index, 0), exit=out, entry_price=price,
-        exit_price=leave.price, qty=qty, held=held, reason=reason, data=slot_data(slot),
+        exit_price=leave.price, qty=qty, held=held, reason=reason, data=slot_data(slot) | planned,
     )  # fmt: skip
 
 

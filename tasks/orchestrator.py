@@ -1,0 +1,270 @@
+"""Creates, stops and stores executors while a portfolio runs, between two ticks, and reports what they are doing.
+
+    action ──> queue (a file each) ──> next tick: checked, applied, committed ──> journal says done or refused, and why
+
+What was created is kept in `bots.json` beside the store, so a start after any crash goes on with it. Reports come from the
+same world that trades; positions are what the ledger holds, which the engine reconciles with the exchange.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.engine import Bot, Mode, Step, World
+from core.engine.world import JournalRow, Unwind, value_of
+from core.executors.executor import stopped
+from core.executors.life import CloseType, Status
+from core.executors.state import ExecutorState
+from core.facts import Fill
+from core.machine import Wake
+from core.values import ZERO, plain
+from tasks.assemble import spec_of
+from tasks.errors import GridkeeperError, Refused
+from tasks.orchestrator_info import (
+    ExecutorInfo,
+    PerformanceReport,
+    PositionSummary,
+    info_of,
+    performance_of,
+    positions_of,
+    standing,
+)
+from tasks.orchestrator_queue import (
+    CreateExecutorAction,
+    ExecutorAction,
+    StopExecutorAction,
+    StoreExecutorAction,
+    config_of,
+    done,
+    pending,
+)
+from tasks.orchestrator_store import fills_of, snapshot_rows
+from tasks.roster import Roster, with_bots
+from tasks.session import Session
+from tasks.store_open import StoreError
+from tasks.venue_stops import guarded
+
+_AT_ONCE = Wake(deadline=datetime(1970, 1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    """What an action changes: the world, the portfolio and the roster's created ids; `said` goes to the journal."""
+
+    world: World
+    portfolio: Any
+    created: frozenset[str]
+    said: str
+    touched: tuple[Bot, ...] = ()
+
+
+async def take_up(session: Session, clock: datetime) -> None:
+    """Obey what waits in the queue, and note every executor whose standing changed; called at the beginning of a tick."""
+    if session.roster is None:
+        return
+    for name, action in pending(session.data_dir):
+        await _obey(session, session.roster, action, session.take((), clock))
+        done(session.data_dir, name)
+    rows = snapshot_rows(session, lambda ids: executors(session, ids))
+    if rows:
+        await _commit(session, session.world, rows, (), session.take((), clock))
+
+
+async def execute_action(session: Session, action: ExecutorAction) -> str:
+    """Apply an action to an open session at once, between two ticks; returns what was done.
+
+    Raises `Refused` for one that cannot be obeyed; nothing is changed then.
+    """
+    if session.roster is None:
+        raise Refused("this session has no roster", key="session", accepted="a session of tasks.opening.open_session")
+    applied = _apply(session, session.roster, action, session.take((), session.clock()))
+    await _keep(session, session.roster, action, applied, session.take((), session.clock()))
+    return applied.said
+
+
+async def _obey(session: Session, roster: Roster, action: ExecutorAction | str, now: datetime) -> None:
+    subject = ""
+    try:
+        if isinstance(action, str):
+            raise Refused(action, key="action")
+        subject = _subject(action)
+        applied = _apply(session, roster, action, now)
+    except (GridkeeperError, StoreError) as fault:
+        await _commit(session, session.world, [JournalRow(subject, "action", "NOT_OBEYED", str(fault))], (), now)
+        return
+    await _keep(session, roster, action, applied, now)
+
+
+async def _keep(session: Session, roster: Roster, action: ExecutorAction, applied: _Applied, now: datetime) -> None:
+    # The roster before the commit: should the commit be the last thing that happens, the next start knows the executor.
+    changed = applied.portfolio is not session.portfolio
+    roster.created = applied.created
+    if changed:
+        roster.write(applied.portfolio)
+    word = type(action).__name__.removesuffix("ExecutorAction").upper()
+    await _commit(
+        session, applied.world, [JournalRow(_subject(action), "action", word, applied.said)], applied.touched, now
+    )
+    if changed:
+        session.portfolio = applied.portfolio
+        session.store.remember(session.words())
+
+
+def _apply(session: Session, roster: Roster, action: ExecutorAction, now: datetime) -> _Applied:
+    match action:
+        case CreateExecutorAction():
+            return _create(session, roster, action)
+        case StopExecutorAction():
+            return _stop(session, roster, action, now)
+        case StoreExecutorAction():
+            return _store(session, roster, action)
+
+
+def _create(session: Session, roster: Roster, action: CreateExecutorAction) -> _Applied:
+    config, world = _with_capital(config_of(action), session.world), session.world
+    if config.id in world.specs:
+        known = next(bot for bot in session.portfolio.bots if bot.id == config.id)
+        if known.model_dump(exclude={"capital_quote"}) == config.model_dump(exclude={"capital_quote"}):
+            return _Applied(world, session.portfolio, roster.created, "it runs already")
+        raise Refused(f"another executor is called {config.id!r}", key="id", accepted="an id of its own")
+    rules = {(one.venue, one.symbol): one for spec in world.specs.values() for one in spec.instruments}
+    unknown = [market for market in config.markets() if market not in rules]
+    if unknown:
+        known_ones = ", ".join(f"{symbol} at {venue}" for venue, symbol in sorted(rules))
+        raise Refused(f"{unknown[0][1]} is not traded at {unknown[0][0]}", key="symbol", accepted=known_ones)
+    portfolio = with_bots(session.portfolio, [config])
+    token = next(iter(world.specs.values())).token
+    spec = guarded(portfolio.mode, config, spec_of(config, rules, token, key="executor_config"), key="executor_config")
+    specs = {**world.specs, config.id: spec}
+    stored = session.store.load_world(specs, world.limits)
+    if stored is not None and stored.bots[config.id].state is not None:
+        # Its client ids would begin anew and mean two things.
+        raise Refused(f"the id {config.id!r} was used before", key="id", accepted="an id that was never used here")
+    peak = None if world.peak is None else world.peak + spec.capital_quote
+    after = replace(world, specs=specs, bots={**world.bots, config.id: Bot(bot_id=config.id)}, peak=peak)
+    return _Applied(after, portfolio, roster.created | {config.id}, f"{config.kind} on {config.symbol}, {config.venue}")
+
+
+def _with_capital(config: Any, world: World) -> Any:
+    # Without a price in its configuration, an executor's capital is its amount at the price of this moment.
+    amount, quote = getattr(config, "amount", None), world.quotes.get((config.venue, config.symbol))
+    if quote is None or amount is None or getattr(config, "capital_quote", ZERO) is not None or config.about_price():
+        return config
+    return config.model_copy(update={"capital_quote": amount * quote.mid})
+
+
+def _stop(session: Session, roster: Roster, action: StopExecutorAction, now: datetime) -> _Applied:
+    bot = _known(session.world, action.executor_id)
+    status, word = standing(bot)
+    if status in {Status.TERMINATED, Status.SHUTTING_DOWN}:
+        said = f"it is {status.name} already ({word.name if word else 'no reason'}); nothing is changed"
+        return _Applied(session.world, session.portfolio, roster.created, said)
+    kept = replace(_ended(bot, now, keep=action.keep_position), wake=_AT_ONCE, machine_wake=_AT_ONCE)
+    said = "keeps its position" if action.keep_position else "closes its position"
+    world = replace(session.world, bots={**session.world.bots, bot.bot_id: kept})
+    return _Applied(world, session.portfolio, roster.created, said, (kept,))
+
+
+def _ended(bot: Bot, now: datetime, *, keep: bool) -> Bot:
+    restless = tuple(sorted(bot.works))
+    if isinstance(bot.state, ExecutorState):
+        return replace(bot, state=stopped(bot.state, now, keep_position=keep), restless=restless)
+    reason = f"stopped by an action, {'position kept' if keep else 'position closed'}"
+    if keep or bot.state is None:
+        return replace(bot, mode=Mode.STOPPED, mode_reason=reason, restless=restless)
+    unwind = Unwind(CloseType.EARLY_STOP.name, now, bot.episodes)
+    return replace(
+        bot, mode=Mode.FLATTENING, mode_reason=f"flattened: {reason}", unwind=unwind, episodes=bot.episodes + 1,
+        restless=restless,
+    )  # fmt: skip
+
+
+def _store(session: Session, roster: Roster, action: StoreExecutorAction) -> _Applied:
+    world, name = session.world, action.executor_id
+    if name not in world.bots and name not in {bot.id for bot in session.portfolio.bots}:
+        return _Applied(world, session.portfolio, roster.created, "it is stored already, or was never here")
+    bot = world.bots[name]
+    status, _ = standing(bot)
+    if status is not Status.TERMINATED:
+        raise Refused(
+            f"it is {status.name}", key="executor_id", accepted="an executor that is TERMINATED; stop it first"
+        )
+    if name not in roster.created:
+        raise Refused("it stands in the portfolio file", key="executor_id", accepted="the bot taken out of the file")
+    if bot.lots or any(work.order is not None for work in bot.works.values()):
+        raise Refused(
+            f"it holds {plain(bot.inventory)}, which has to stay in the books", key="executor_id",
+            accepted="`control BOT flatten` or close-lot first",
+        )  # fmt: skip
+    worth = world.specs[name].capital_quote + bot.realized - bot.fees + bot.funding
+    after = replace(
+        world, peak=None if world.peak is None else world.peak - worth,
+        specs={key: spec for key, spec in world.specs.items() if key != name},
+        bots={key: one for key, one in world.bots.items() if key != name},
+    )  # fmt: skip
+    left = tuple(one for one in session.portfolio.bots if one.id != name)
+    portfolio = session.portfolio.model_copy(update={"bots": left})
+    return _Applied(after, portfolio, roster.created - {name}, "its rows stay in the store")
+
+
+def _known(world: World, name: str) -> Bot:
+    if name not in world.bots:
+        raise Refused(f"there is no executor {name!r}", key="executor_id", accepted=", ".join(sorted(world.bots)))
+    return world.bots[name]
+
+
+def _subject(action: ExecutorAction) -> str:
+    match action:
+        case CreateExecutorAction():
+            return str(config_of(action).id)
+        case StopExecutorAction(executor_id=name) | StoreExecutorAction(executor_id=name):
+            return name
+
+
+async def _commit(session: Session, world: World, rows: list[JournalRow], bots: tuple[Bot, ...], now: datetime) -> None:
+    step = Step(
+        world=world, intents=(), journal=tuple(rows), orders=(), fills=(), entries=(), lots=(), levels=(), bots=bots,
+        raised=(), resolved=(),
+    )  # fmt: skip
+    await session.commit(step, (), now)
+
+
+def executors(session: Session, ids: Iterable[str] | None = None) -> list[ExecutorInfo]:
+    """Take a snapshot of every executor of a session, or of those named."""
+    world, configs = session.world, {bot.id: bot for bot in session.portfolio.bots}
+    names = [name for name in (world.specs if ids is None else ids) if name in configs]
+    traded = fills_of(session.store, names)
+    return [
+        info_of(configs[name], world.specs[name], world.bots[name], world.quotes, traded.get(name, ()))
+        for name in names
+    ]
+
+
+def get_executors_report(session: Session) -> dict[str, list[ExecutorInfo]]:
+    """List the executors of every controller."""
+    found: dict[str, list[ExecutorInfo]] = {}
+    for info in executors(session):
+        found.setdefault(info.controller_id, []).append(info)
+    return found
+
+
+def get_positions_report(session: Session) -> dict[str, list[PositionSummary]]:
+    """List what ended executors still hold, per controller: netted by market, per side where a venue is in hedge mode."""
+    infos = executors(session)
+    hedge = [venue.id for venue in session.portfolio.venues if venue.position_mode == "hedge"]
+    traded: dict[str, list[Fill]] = fills_of(session.store, [info.id for info in infos])
+    return positions_of(infos, session.world, traded, hedge=hedge)
+
+
+def generate_performance_report(session: Session, controller_id: str = "main") -> PerformanceReport:
+    """Sum up one controller: its executors and what they left behind."""
+    infos = [info for info in executors(session) if info.controller_id == controller_id]
+    return performance_of(infos, session.world, get_positions_report(session).get(controller_id, []))
+
+
+def profit_of(world: World, names: Iterable[str]) -> Decimal:
+    """Sum what bots have won in quote, held positions included, at the last prices."""
+    values = [value_of(world.bots[name], world.specs[name], world.quotes) for name in names]
+    return sum((value[0] for value in values if value is not None), ZERO)
