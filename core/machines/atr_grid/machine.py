@@ -66,13 +66,14 @@ def step(plan: AtrGridPlan, state: AtrGridState, events: tuple[MachineEvent, ...
         decide(draft, newest)
     short.tend(draft, news=bool(events) or stopped)
     after = draft.frozen()
+    spot, futures = short.stop_wakes(draft)
     return Outcome(
         state=after,
         wants=_changes(plan, state, after),
         notes=tuple(draft.notes),
         touched=_touched(plan, state, after),
-        wake=short.wake_of(draft),
-        wakes={plan.futures.market: short.stop_wake(draft)} if plan.futures is not None else {},
+        wake=short.wake_of(draft).meet(spot),
+        wakes={plan.futures.market: futures} if plan.futures is not None else {},
         alarms=tuple(draft.alarms),
         calm=tuple(draft.calm),
     )

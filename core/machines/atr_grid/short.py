@@ -120,14 +120,24 @@ def wake_of(draft: Draft) -> Wake:
     return wake
 
 
-def stop_wake(draft: Draft) -> Wake:
-    """Return the futures' price below which the short's loss cannot have reached its limit, whatever the bag does."""
+def stop_wakes(draft: Draft) -> tuple[Wake, Wake]:
+    """Return the bands of spot and futures inside which the short's hard stop cannot be reached.
+
+    It is reached with a loss above the bag's. Between the two losses lies `level`: while the short has lost less than that
+    and the bag more, neither price alone can reach it.
+    """
     quote, futures = draft.futures_quote, draft.plan.futures
     if quote is None or futures is None or draft.short_qty <= ZERO or draft.short.ratio == ZERO:
-        return Wake()
-    slack = profit_at(draft, quote.ask) + min(loss_limits(draft))
-    price = quote.ask + ratio(slack, draft.short_qty * (ONE + max(futures.taker, ZERO)))
-    return Wake(high=futures.floor_price(price))
+        return Wake(), Wake()
+    profit, bag_loss = profit_at(draft, quote.ask), max(-draft.spot_profit, ZERO)
+    by_capital, by_price = loss_limits(draft)
+    level = max((bag_loss - profit) / 2, by_capital)
+    slack = profit + min(level, by_price)
+    high = quote.ask + ratio(slack, draft.short_qty * (ONE + max(futures.taker, ZERO)))
+    spot = Wake()
+    if level > by_capital and draft.bag > ZERO:
+        spot = Wake(high=draft.plan.spot.floor_price(ratio(draft.view.net_cost - level, draft.bag)))
+    return spot, Wake(high=futures.floor_price(high))
 
 
 def loss_limits(draft: Draft) -> tuple[Decimal, Decimal]:
