@@ -61,6 +61,7 @@ class Client:
         testnet: bool = False,
     ) -> None:
         """Check the words; raises `ConfigRefused` for an exchange ccxt does not have or an unusable address."""
+        self.knows_marks = True
         if exchange not in ccxt.async_support.exchanges:
             raise ConfigRefused("exchange", f"ccxt {ccxt.__version__} has no exchange {exchange!r}")
         if api_url is not None and urlsplit(api_url).scheme not in {"http", "https"}:

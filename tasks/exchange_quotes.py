@@ -4,7 +4,7 @@ A quote is left out where it cannot be trusted: not a number, not positive, a cr
 time is the exchange's where it gives one, else the moment of the answer, and is told in the local clock.
 
     Binance spot    ticker/24hr for the symbols (weight 2 up to 20 of them)
-    Binance USD-M   ticker/bookTicker and ticker/price for all (weights 5 and 2)
+    Binance USD-M   ticker/bookTicker, ticker/price and premiumIndex for all (weights 5, 2 and 10), the last for marks
     others          fetch_tickers, or fetch_ticker one by one; the order book where a ticker has no bid and ask
 """
 
@@ -36,6 +36,9 @@ async def read_quotes(client: Client, venue: str, symbols: Sequence[str], now: d
     try:
         if client.binance:
             rows = await (_futures_rows(client, symbols) if client.market == "swap" else _spot_rows(client, symbols))
+            if client.market == "swap" and client.knows_marks:
+                marks = await _marks(client, symbols)
+                rows = {symbol: {**row, "mark": marks.get(symbol)} for symbol, row in rows.items()}
         else:
             rows = await _unified_rows(client, symbols)
     except (CallFailed, BadAnswer) as fault:
@@ -59,7 +62,10 @@ def _quote(client: Client, venue: str, symbol: str, row: Mapping[str, Any], now:
         ts = from_ms(time_ms(row, "ts") - offset_ms)
     if ts > now + timedelta(seconds=AHEAD_S_MAX):
         raise BadAnswer(f"{symbol}: a price of {ts}, which is ahead of {now}")
-    return Quote(venue=venue, symbol=symbol, bid=bid, ask=ask, last=last, ts=ts)
+    mark = number(row, "mark") if row.get("mark") is not None else None
+    if mark is not None and mark <= ZERO:
+        raise BadAnswer(f"{symbol}: a mark price of {mark} is none")
+    return Quote(venue=venue, symbol=symbol, bid=bid, ask=ask, last=last, ts=ts, mark=mark)
 
 
 async def _spot_rows(client: Client, symbols: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -95,6 +101,18 @@ async def _futures_rows(client: Client, symbols: Sequence[str]) -> dict[str, dic
         if fault.call.status != 404:
             raise
         return await _rows_of_all(client, symbols, api.fapiPublicGetTickerBookTicker, api.fapiPublicGetTickerPrice)
+
+
+async def _marks(client: Client, symbols: Sequence[str]) -> dict[str, Any]:
+    # The mark price is what liquidates, and what barriers on swaps look at (RULES 9e). A gateway without it is asked once.
+    try:
+        told = await client.ask(Call(units=10.0), client.api.fapiPublicGetPremiumIndex)
+    except CallFailed as fault:
+        if fault.call.status != 404:
+            raise
+        client.knows_marks = False
+        return {}
+    return {symbol: row.get("markPrice") for symbol, row in _by_symbol(client, symbols, told).items()}
 
 
 async def _rows_of_all(

@@ -12,6 +12,7 @@ from core.values import Side
 from tasks.exchange import CcxtVenue
 from tasks.exchange_clock import utc_now
 from tests.wire.accounts import SPOT, SWAP, MarketKind, order, play
+from tests.wire.exchange_faults import answer
 from tests.wire.exchange_server import ExchangeServer
 
 D = Decimal
@@ -57,6 +58,30 @@ def test_a_quote_has_the_touch_the_last_price_and_the_exchanges_time(server: Exc
     play(server, kind, scene)
 
 
+def test_a_quote_of_a_swap_carries_the_mark(server: ExchangeServer) -> None:
+    """What liquidates and what barriers look at is the mark price, beside the last one."""
+    server.swap.markets["BTCUSDT"].mark = D("59990.5")
+
+    async def scene(venue: CcxtVenue) -> None:
+        [quote] = await venue.quotes([SWAP.symbol], utc_now())
+        assert (quote.mark, quote.last) == (D("59990.5"), D(60000))
+
+    play(server, SWAP, scene)
+
+
+def test_a_gateway_without_marks_is_asked_for_them_once(server: ExchangeServer) -> None:
+    """The quotes come all the same, without a mark, and no request is wasted on it again."""
+    server.plant(answer("GET", "premiumIndex", "<html>no such page</html>", status=404, content_type="text/html"))
+
+    async def scene(venue: CcxtVenue) -> None:
+        for _ in range(2):
+            [quote] = await venue.quotes([SWAP.symbol], utc_now())
+            assert quote.mark is None
+        assert server.count("GET", "premiumIndex") == 1
+
+    play(server, SWAP, scene)
+
+
 @BOTH
 def test_an_order_rests_is_seen_fills_in_parts_and_is_cancelled(server: ExchangeServer, kind: MarketKind) -> None:
     """The life of a post-only order, as the port tells it."""
@@ -99,6 +124,7 @@ def test_what_is_sent_is_what_was_decided(server: ExchangeServer, kind: MarketKi
         assert resting["type"] == ("LIMIT_MAKER" if kind is SPOT else "LIMIT")
         assert resting.get("timeInForce") == (None if kind is SPOT else "GTX")
         assert (taking["type"], taking["timeInForce"], taking["price"]) == ("LIMIT", "IOC", "60100")
+        assert taking["recvWindow"] == "2000"
 
     play(server, kind, scene)
 

@@ -42,6 +42,7 @@ class Market:
     taker: Decimal = D("0.001")
     fee_asset: str | None = None
     status: str = "TRADING"
+    mark: Decimal | None = None
 
 
 @dataclass

@@ -53,6 +53,9 @@ class ExchangeServer:
         self.terms: dict[str, Any] = {"leverage": 20, "marginType": "CROSSED"}
         self.incomes: list[dict[str, Any]] = []
         self.rates: list[dict[str, Any]] = []
+        self.deposits: list[dict[str, Any]] = []
+        self.withdrawals: list[dict[str, Any]] = []
+        self.moves: list[dict[str, Any]] = []
         self.may_withdraw = False
         self.url = ""
         self._loop = asyncio.new_event_loop()
@@ -169,6 +172,7 @@ class ExchangeServer:
             "GET ticker/24hr": lambda p: self._tickers(books, p, _day),
             "GET ticker/bookTicker": lambda p: self._tickers(books, p, _touch),
             "GET ticker/price": lambda p: self._tickers(books, p, _price),
+            "GET premiumIndex": lambda p: self._tickers(books, p, _mark),
             "GET fundingRate": lambda p: [r for r in self.rates if r["fundingTime"] >= int(p["startTime"])],
             "GET depth": lambda p: _depth(books.market(p["symbol"])),
         }
@@ -197,6 +201,12 @@ class ExchangeServer:
             "POST leverage": lambda p: self._set(leverage=int(p["leverage"])),
             "POST marginType": lambda p: self._set(marginType=p["marginType"]),
             "GET income": self._income,
+            "GET capital/deposit/hisrec": lambda p: _between(self.deposits, p, "insertTime"),
+            "GET capital/withdraw/history": lambda p: self.withdrawals,
+            "GET asset/transfer": lambda p: {
+                "total": len(self.moves),
+                "rows": [m for m in _between(self.moves, p, "timestamp") if m["type"] == p["type"]],
+            },
             "GET account/apiRestrictions": lambda p: {"enableWithdrawals": self.may_withdraw, "enableReading": True},
         }
         if name in public:
@@ -255,6 +265,10 @@ class ExchangeServer:
             {"symbol": name, "positionSide": "BOTH", "positionAmt": str(p.qty), "entryPrice": str(p.entry)}
             for name, p in books.positions.items() if p.qty != 0
         ]  # fmt: skip
+
+
+def _between(rows: list[dict[str, Any]], p: dict[str, str], name: str) -> list[dict[str, Any]]:
+    return [row for row in rows if int(p["startTime"]) <= row[name] <= int(p["endTime"])]
 
 
 def _page(orders: list[Resting], p: dict[str, str], name: str, row: Callable[[Resting], Any]) -> list[Any]:
@@ -335,6 +349,11 @@ def _touch(m: Market, now: int) -> dict[str, Any]:
 
 def _price(m: Market, now: int) -> dict[str, Any]:
     return {"symbol": m.id, "price": str(m.last), "time": now}
+
+
+def _mark(m: Market, now: int) -> dict[str, Any]:
+    rate = {"lastFundingRate": "0.0001", "nextFundingTime": now}
+    return {"symbol": m.id, "markPrice": str(m.mark or m.last), "time": now} | rate
 
 
 def _day(m: Market, now: int) -> dict[str, Any]:
