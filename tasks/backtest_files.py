@@ -1,5 +1,6 @@
 """What `backtest --out` leaves behind: fills and equity as Parquet, the report, its pictures."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ import pandas as pd
 
 from core.lots import fee_in_quote
 from core.orders import decode
-from core.values import ZERO, plain
+from core.values import ZERO, plain, total
+from tasks.backtest_beside import Booked, beside_of, booked_of, floating_in
+from tasks.backtest_doubt import SHARE_MOST
 from tasks.backtest_figures import closed_profits, curve_of, is_initial
 from tasks.backtesting import Run
-from tasks.report_data import BotReport, BotSummary, ReportData
+from tasks.report_data import Beside, BotReport, BotSummary, Proof, ReportData
+from tasks.report_format import moment
 from tasks.report_html import write_html
 from tasks.report_png import write_pngs
 from tasks.version import code_version
@@ -45,6 +49,7 @@ def report_of(made: Run) -> ReportData:
         code_version=code_version(),
         config_yaml=_config(made),
         fill_rules={
+            "candles": f"{len(made.series):,} of {made.timeframe}, {moment(first)} to {moment(last)} UTC",
             "path inside a bar": options.intrabar,
             "a limit fills when the path": "reaches it" if options.fill == "touch" else "trades through it by one tick",
             "latency": f"{options.latency_s:g} s",
@@ -53,16 +58,32 @@ def report_of(made: Run) -> ReportData:
             "maker and taker fee": f"{made.spec.instrument.maker:f} and {made.spec.instrument.taker:f} of notional",
         },
         bots=(_bot(made, first),),
-        notes=tuple(made.remarks),
+        # What other fill rules would have given has a table of its own.
+        notes=tuple(remark for remark in made.remarks if not remark.startswith("net PnL at touch")),
     )
 
 
 def _bot(made: Run, first: datetime) -> BotReport:
     bot, spec = made.bot, made.spec
+    booked = booked_of(made)
+    beside = beside_of(made, booked)
     return BotReport(
-        bot_id=bot.id, kind=bot.kind, venue=bot.venue, symbol=bot.symbol, side="BUY" if spec.long else "SELL", quote_asset=spec.instrument.quote,
-        base_asset=spec.instrument.base, capital_quote=spec.capital_quote, candles=_candles(made), levels=_levels(made),
-        fills=_fills(made), equity=_equity(made), summary=_summary(made, first),
+        bot_id=bot.id, kind=bot.kind, venue=bot.venue, symbol=bot.symbol, side="BUY" if spec.long else "SELL",
+        quote_asset=spec.instrument.quote, base_asset=spec.instrument.base, capital_quote=spec.capital_quote,
+        candles=_candles(made), levels=_levels(made), fills=_fills(made, booked), equity=_equity(made),
+        summary=_summary(made, first, booked, beside),
+        beside=beside, leverage=bot.leverage, proof=_proof(made.figures),
+    )  # fmt: skip
+
+
+def _proof(figures: Mapping[str, Any]) -> Proof | None:
+    if "round_trips_inside_bar" not in figures:
+        return None
+    nets = {rule: figures.get(f"net_pnl_{rule}") for rule in ("touch", "cross", "worst")}
+    return Proof(
+        **{f"net_{rule}": None if net is None else _decimal(net) for rule, net in nets.items()},
+        inside_trips=figures["round_trips_inside_bar"], inside_share=figures["inside_bar_share"],
+        ambiguous_bars=figures["ambiguous_bars"], share_most=float(SHARE_MOST),
     )  # fmt: skip
 
 
@@ -88,26 +109,23 @@ def _levels(made: Run) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _fills(made: Run) -> pd.DataFrame:
+def _fills(made: Run, booked: Booked) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
-    realized: dict[str, Any] = {}
-    for _, step in made.steps:
-        after = {lot.lot_id: lot.realized for lot in step.lots}
-        for _, fill in step.fills:
-            who = decode(fill.client_id)
-            leg = who.leg_id if who is not None else ""
-            opens = who is not None and who.role.value == "e"
-            lot = leg[1:]
-            gained = None if opens or lot not in after else after[lot] - realized.get(lot, ZERO)
-            rows.append(
-                {
-                    "ts": fill.ts, "side": fill.side.value, "role": who.role.name.lower() if who is not None else "",
-                    "price": float(fill.price), "qty": float(fill.qty),
-                    "fee_quote": float(fee_in_quote(fill, made.spec.rule((fill.venue, fill.symbol))) or ZERO),
-                    "realized_pnl": None if gained is None else float(gained), "leg_id": leg,
-                }
-            )  # fmt: skip
-        realized |= after
+    # The fills of other markets have prices of their own and stand in `Beside`.
+    own = made.spec.instrument.market
+    for fill, gained in booked.fills:
+        if (fill.venue, fill.symbol) != own:
+            continue
+        who = decode(fill.client_id)
+        rows.append(
+            {
+                "ts": fill.ts, "side": fill.side.value, "role": who.role.name.lower() if who is not None else "",
+                "price": float(fill.price), "qty": float(fill.qty),
+                "fee_quote": float(fee_in_quote(fill, made.spec.rule((fill.venue, fill.symbol))) or ZERO),
+                "realized_pnl": None if gained is None else float(gained),
+                "leg_id": who.leg_id if who is not None else "",
+            }
+        )  # fmt: skip
     columns = ["ts", "side", "role", "price", "qty", "fee_quote", "realized_pnl", "leg_id"]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.assign(ts=pd.to_datetime(frame["ts"]))
@@ -123,15 +141,19 @@ def _equity(made: Run) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _summary(made: Run, first: datetime) -> BotSummary:
+def _summary(made: Run, first: datetime, booked: Booked, beside: Sequence[Beside]) -> BotSummary:
     bot = made.result.world.bots[made.bot.id]
     figures = made.figures
     closed = closed_profits(made)
     floating = _decimal(figures["unrealized_pnl"])
+    own = made.spec.instrument.market
     return BotSummary(
         net_pnl=_decimal(figures["net_pnl"]), realized_pnl=bot.realized, unrealized_pnl=floating,
-        grid_profit=bot.grid_profit, floating=floating, fees=bot.fees, funding=bot.funding, round_trips=bot.round_trips,
-        fills=len(made.fills), fills_initial=sum(1 for fill in made.fills if is_initial(fill)),
+        grid_profit=booked.grid_profit.get(own, ZERO) if beside else bot.grid_profit,
+        floating=floating_in(made, own) if beside else floating,
+        hedge=total(one.profit for one in beside) if beside else None,
+        fees=bot.fees, funding=bot.funding, round_trips=bot.round_trips, fills=len(made.fills),
+        fills_initial=sum(1 for fill in made.fills if is_initial(fill)),
         win_rate=figures["win_rate"] if closed else None, max_drawdown=figures["max_drawdown"], sharpe=figures["sharpe"],
         sortino=figures["sortino"], exposure_max=_decimal(figures["exposure_max"]), apr=None, started_at=first,
     )  # fmt: skip

@@ -1,6 +1,5 @@
 """Fills the report of a running portfolio from its published copy, and writes it: HTML and pictures."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +12,7 @@ from core import metrics
 from core.values import ZERO
 from tasks.report_data import CANDLE_COLUMNS, BotReport, BotSummary, ReportData
 from tasks.report_html import write_html
+from tasks.report_money import Money, Span, span_money
 from tasks.report_png import write_pngs
 from tasks.sql_query import ask, open_published
 from tasks.version import code_version
@@ -36,7 +36,7 @@ def report_of(data_dir: Path | str, from_: datetime | None = None, to: datetime 
     """Read the published copy into what the report's writers take. Bounds are UTC, the end exclusive."""
     con = open_published(data_dir)
     try:
-        span = _Span(con, from_, to)
+        span = Span(con, from_, to)
         meta = dict(_rows(con, "SELECT key, value FROM meta"))
         bots = [_bot(span, row) for row in span.table("SELECT * FROM bot_state ORDER BY bot_id")]
         newest = span.table("SELECT max(price_ts) AS at FROM marks")[0]["at"]
@@ -48,6 +48,11 @@ def report_of(data_dir: Path | str, from_: datetime | None = None, to: datetime 
     age_s = (datetime.now(UTC).replace(tzinfo=None) - newest).total_seconds() if dated else None
     synthetic = meta.get("synthetic") == "true"
     notes = [f"Prices: {meta['prices']}"] if meta.get("prices") else []
+    if span.cut:
+        notes.append(
+            "Profit, fees and funding are of the span alone; floating is its change within. They are the differences of "
+            "the samples at its ends, which are taken every minute. Levels are of now."
+        )
     return ReportData(
         title=f"Portfolio {meta.get('portfolio', '')}".strip(), mode=meta.get("mode", "paper"), synthetic=synthetic,
         generated_at=datetime.now(UTC).replace(tzinfo=None), data_from=stamps["first"], data_to=stamps["last"],
@@ -55,41 +60,26 @@ def report_of(data_dir: Path | str, from_: datetime | None = None, to: datetime 
     )  # fmt: skip
 
 
-class _Span:
-    """The published copy, cut to a span of time; every value is bound."""
-
-    def __init__(self, con: duckdb.DuckDBPyConnection, from_: datetime | None, to: datetime | None) -> None:
-        self.con = con
-        self.first = from_ or datetime(1970, 1, 1)
-        self.end = to or datetime(9999, 1, 1)
-
-    def table(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        cursor = self.con.execute(sql, list(values))
-        names = [column[0] for column in cursor.description or []]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    def of_bot(self, sql: str, bot_id: str) -> list[dict[str, Any]]:
-        return self.table(sql, [bot_id, self.first, self.end])
-
-
 def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
     return ask(con, sql)[1]
 
 
-def _bot(span: _Span, state: dict[str, Any]) -> BotReport:
+def _bot(span: Span, state: dict[str, Any]) -> BotReport:
     bot_id = state["bot_id"]
     samples = _frame(
         span.of_bot("SELECT * FROM equity WHERE bot_id = ? AND ts >= ? AND ts < ? ORDER BY ts", bot_id),
-        ["ts", "equity", "price", "exposure", "inventory"],
+        ["ts", "equity", "price", "inventory"],
     )
     fills = span.of_bot("SELECT * FROM fills WHERE bot_id = ? AND ts >= ? AND ts < ? ORDER BY ts, trade_id", bot_id)
+    own = [row for row in fills if (row["venue"], row["symbol"]) == (state["venue"], state["symbol"])]
     levels = span.table("SELECT * FROM levels WHERE bot_id = ? ORDER BY level", [bot_id])
+    money = span_money(span, state)
     base, _, rest = state["symbol"].partition("/")
     return BotReport(
         bot_id=bot_id, kind=state["kind"], venue=state["venue"], symbol=state["symbol"], side=_side(levels),
-        quote_asset=rest.partition(":")[0], base_asset=base, capital_quote=state["capital_quote"], candles=_candles(samples),
-        levels=_levels(levels), fills=_fills(fills), equity=_equity(samples, state["capital_quote"]),
-        summary=_summary(span, state, fills, samples),
+        quote_asset=rest.partition(":")[0], base_asset=base, capital_quote=money.capital, candles=_candles(samples),
+        levels=_levels(levels), fills=_fills(own), equity=_equity(samples, money.capital),
+        summary=_summary(span, state, fills, samples, money),
     )  # fmt: skip
 
 
@@ -138,13 +128,15 @@ def _equity(samples: pd.DataFrame, capital: Decimal) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "ts": samples["ts"], "equity": equity, "hold_equity": float(capital) * samples["price"] / first,
-            "drawdown": ((peak - equity) / peak).fillna(0.0), "exposure_quote": samples["exposure"],
+            "drawdown": ((peak - equity) / peak).fillna(0.0), "exposure_quote": samples["inventory"] * samples["price"],
             "inventory_base": samples["inventory"],
         }
     )  # fmt: skip
 
 
-def _summary(span: _Span, state: dict[str, Any], fills: list[dict[str, Any]], samples: pd.DataFrame) -> BotSummary:
+def _summary(
+    span: Span, state: dict[str, Any], fills: list[dict[str, Any]], samples: pd.DataFrame, money: Money
+) -> BotSummary:
     bot_id = state["bot_id"]
     closed = [
         row["realized"] - row["fees"]
@@ -153,19 +145,17 @@ def _summary(span: _Span, state: dict[str, Any], fills: list[dict[str, Any]], sa
             bot_id,
         )
     ]
-    marks = span.table("SELECT unrealized FROM marks WHERE bot_id = ?", [bot_id])
-    floating = marks[0]["unrealized"] if marks else ZERO
     daily = samples.set_index("ts")["equity"].resample("1D").last().dropna().tolist() if len(samples) else []
-    curve = [float(state["capital_quote"]), *daily]
+    curve = [float(money.capital), *daily]
     returns = metrics.simple_returns(curve) if min(curve) > 0 else []
     fall = metrics.max_drawdown(samples["equity"].tolist())
     return BotSummary(
-        net_pnl=state["realized"] + floating - state["fees"] + state["funding"], realized_pnl=state["realized"],
-        unrealized_pnl=floating, grid_profit=state["grid_profit"], floating=floating, fees=state["fees"],
-        funding=state["funding"], round_trips=state["round_trips"], fills=len(fills),
-        fills_initial=sum(1 for row in fills if row["role"] == "entry" and not row["maker"]),
+        net_pnl=money.realized + money.unrealized - money.fees + money.funding, realized_pnl=money.realized,
+        unrealized_pnl=money.unrealized, grid_profit=money.grid_profit, floating=money.floating, hedge=money.hedge,
+        fees=money.fees, funding=money.funding, round_trips=len(closed) if span.cut else state["round_trips"],
+        fills=len(fills), fills_initial=sum(1 for row in fills if row["role"] == "entry" and not row["maker"]),
         win_rate=metrics.win_rate(closed), max_drawdown=fall.fraction if fall is not None else None,
         sharpe=metrics.sharpe(returns, DAYS_A_YEAR), sortino=metrics.sortino(returns, DAYS_A_YEAR),
-        exposure_max=Decimal(str(samples["exposure"].abs().max())) if len(samples) else ZERO, apr=None,
+        exposure_max=Decimal(str((samples["inventory"] * samples["price"]).abs().max())) if len(samples) else ZERO, apr=None,
         started_at=state["started_at"],
     )  # fmt: skip

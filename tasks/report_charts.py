@@ -30,6 +30,8 @@ Figure = dict[str, Any]
 CANDLES_TOTAL_MAX = 60_000
 FILLS_TOTAL_MAX = 20_000
 LINE_BUCKETS = 450
+# Of the other markets of a bot; the exposure of more than three is in the net alone.
+BESIDE_COLOURS = ("@sell", "@holding", "@warn")
 PRICE_DOMAIN = [0.27, 1.0]
 INVENTORY_DOMAIN = [0.0, 0.2]
 TIME_DOMAIN = [0.0, 0.925]
@@ -146,6 +148,69 @@ def equity_figure(bot: BotReport) -> Figure:
             },
         },
     }
+
+
+def exposure_figure(bot: BotReport) -> Figure:
+    """Return what is at stake over time, signed, in quote: each market, their sum, the margin it ties up, the capital."""
+    quote = escape(bot.quote_asset)
+    times, held = epoch_ms(bot.equity["ts"]), floats(bot.equity["inventory_base"])
+    own = np.abs(floats(bot.equity["exposure_quote"])) * np.sign(held)
+    beside = [one for one in bot.beside if len(one.frame)]
+    if bot.beside and len(bot.candles):
+        # The exposure of a bot with several markets is not that of its own one.
+        own = held * _aligned(times, epoch_ms(bot.candles["ts"]), floats(bot.candles["close"]))
+    lines = [_exposure_line(bot.symbol, "@accent", times, own, quote)]
+    net, gross = own.copy(), np.abs(own)
+    for place, one in enumerate(beside):
+        theirs = _aligned(times, epoch_ms(one.frame["ts"]), floats(one.frame["exposure_quote"]))
+        net, gross = net + theirs, gross + np.abs(theirs)
+        if place < len(BESIDE_COLOURS):
+            lines.append(_exposure_line(one.symbol, BESIDE_COLOURS[place], times, theirs, quote))
+    if beside:
+        lines.append(_exposure_line("net", "@ink", times, net, quote))
+    if bot.leverage > 1:
+        lines.append(_exposure_line("margin", "@buy", times, gross / bot.leverage, quote))
+    capital = float(bot.capital_quote)
+    if len(times):
+        line = {"color": "@hold", "width": 1.2, "dash": "dot"}
+        ends = [int(times[0]), int(times[-1])]
+        lines.append({"type": "scatter", "mode": "lines", "name": "capital", "x": ends, "y": [capital, capital],
+                      "line": line, "hovertemplate": f"%{{y:,.2f}} {quote}"})  # fmt: skip
+    return {
+        "kind": "exposure",
+        "traces": lines,
+        "layout": {
+            "hovermode": "x unified",
+            "xaxis": {"type": "date"},
+            "yaxis": {"fixedrange": True, "title": {"text": quote}, "rangemode": "tozero", "nticks": 5},
+        },
+    }
+
+
+def exposure_names(bot: BotReport) -> list[tuple[str, str]]:
+    """Return class and name of each line of the exposure picture, in its order."""
+    named = [("accent", bot.symbol)]
+    beside = [one for one in bot.beside if len(one.frame)]
+    named += [(colour[1:], one.symbol) for one, colour in zip(beside, BESIDE_COLOURS, strict=False)]
+    if beside:
+        named.append(("ink", "net of all markets"))
+    if bot.leverage > 1:
+        named.append(("buy", f"margin at leverage {bot.leverage}"))
+    return [*named, ("hold", "capital")]
+
+
+def _exposure_line(name: str, colour: str, times: Any, values: Floats, quote: str) -> dict[str, Any]:
+    kept = keep_extremes(values, LINE_BUCKETS)
+    return {
+        "type": "scatter", "mode": "lines", "name": escape(name), "x": times[kept].tolist(), "y": _rounded(values[kept]),
+        "line": {"color": colour, "width": 1.4, "shape": "hv"}, "hovertemplate": f"%{{y:,.2f}} {quote}",
+    }  # fmt: skip
+
+
+# The last value at or before each time; zero before the first.
+def _aligned(times: Any, theirs: Any, values: Floats) -> Floats:
+    at = np.searchsorted(theirs, times, side="right") - 1
+    return np.where(at >= 0, values[np.maximum(at, 0)], 0.0) if len(values) else np.zeros(len(times))
 
 
 def bridge_figure(steps: list[BridgeStep]) -> Figure:

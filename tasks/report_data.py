@@ -16,6 +16,7 @@ CANDLE_COLUMNS = ("ts", "open", "high", "low", "close", "volume")
 LEVEL_COLUMNS = ("level", "entry_price", "exit_price", "state", "reason", "qty")
 FILL_COLUMNS = ("ts", "side", "role", "price", "qty", "fee_quote", "realized_pnl", "leg_id")
 EQUITY_COLUMNS = ("ts", "equity", "hold_equity", "drawdown", "exposure_quote", "inventory_base")
+BESIDE_COLUMNS = ("ts", "exposure_quote")
 
 
 class ReportRefused(ValueError):
@@ -26,9 +27,11 @@ class ReportRefused(ValueError):
 class BotSummary:
     """The totals of one bot over the span of the report.
 
-    Money in the quote asset; `win_rate`, `max_drawdown` (of the peak), `apr` and `cagr` (a year), `time_in_market`
-    as fractions; lengths in seconds; `turnover` in times a year. What is None is derived from the frames where they
-    allow it, else shown as a dash. `fills` counts the opening purchase, `fills_initial` says how many those were.
+    Money in the quote asset; `win_rate`, `max_drawdown` (of the peak), `apr` and `cagr` (a year), `time_in_market` as
+    fractions; lengths in seconds; `turnover` in times a year. `hedge` is what the other markets of the bot brought
+    before fees and funding; `grid_profit` and `floating` are then those of its own market alone. What is None is derived
+    from the frames where they allow it, else shown as a dash. `fills` counts the opening purchase, `fills_initial` says
+    how many those were.
     """
 
     net_pnl: Decimal
@@ -56,6 +59,39 @@ class BotSummary:
     time_in_market: float | None = None
     turnover: float | None = None
     volume_quote: Decimal | None = None
+    hedge: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """How far a backtest can be believed: its net profit under other fill rules, and what it owes to single bars.
+
+    `net_*` in the quote asset, None where that run was not made. `inside_trips` round trips began and ended in one bar and
+    made `inside_share` of the gross profit of all (None where that is not positive); `ambiguous_bars` had both purchases
+    and sales; `share_most` is the share above which nothing is proven.
+    """
+
+    net_touch: Decimal | None
+    net_cross: Decimal | None
+    net_worst: Decimal | None
+    inside_trips: int
+    inside_share: float | None
+    ambiguous_bars: int
+    share_most: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Beside:
+    """Another market that a bot trades, a hedge most often: BESIDE_COLUMNS, with `exposure_quote` signed.
+
+    `profit` is what it brought, realised and floating, before fees and funding; `fills` how many executions it had.
+    """
+
+    venue: str
+    symbol: str
+    profit: Decimal
+    fills: int
+    frame: pd.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,6 +102,7 @@ class BotReport:
     in the grid's words (NOT_ACTIVE, OPEN_ORDER_PLACED, OPEN_ORDER_FILLED, CLOSE_ORDER_PLACED, COMPLETE), `reason` why
     it is not working. `fills`: FILL_COLUMNS; `realized_pnl` is missing or zero for a fill that opens. `equity`:
     EQUITY_COLUMNS; `drawdown` a fraction of the peak, `exposure_quote` and `inventory_base` signed (short below zero).
+    `beside` are its other markets, `leverage` divides exposure into margin, `proof` belongs to backtests.
     Raises ReportRefused when a frame lacks a column.
     """
 
@@ -82,6 +119,9 @@ class BotReport:
     fills: pd.DataFrame
     equity: pd.DataFrame
     summary: BotSummary
+    beside: tuple[Beside, ...] = ()
+    leverage: int = 1
+    proof: Proof | None = None
 
     def __post_init__(self) -> None:
         for name, wanted in (

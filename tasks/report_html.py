@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -20,6 +21,7 @@ from tasks import report_charts as charts
 from tasks import report_tables as tables
 from tasks.report_data import BotReport, BotSummary, ReportData
 from tasks.report_format import duration, moment, span
+from tasks.report_portfolio import whole_of
 from tasks.report_stats import bridge_steps, complete_summary, months_of, summarise_trips
 from tasks.report_theme import DARK, LIGHT, css_variables
 
@@ -43,14 +45,18 @@ def render_html(data: ReportData) -> str:
     summaries = [complete_summary(bot) for bot in data.bots]
     pairs = list(zip(data.bots, summaries, strict=True))
     parts = [_bot_part(data, place, bot, summary) for place, (bot, summary) in enumerate(pairs)]
-    figures = {
-        "palettes": {"light": LIGHT, "dark": DARK},
-        "bots": [_figures(bot, summary) for bot, summary in pairs],
-    }
-    series = [charts.series_of(bot, len(data.bots)) for bot in data.bots]
+    whole = whole_of(data)
+    drawn = pairs if whole is None else [*pairs, (whole, complete_summary(whole))]
+    figures = {"palettes": {"light": LIGHT, "dark": DARK}, "bots": [_figures(bot, summary) for bot, summary in drawn]}
+    series = [charts.series_of(bot, len(drawn)) for bot, _ in pairs]
+    if whole is not None:
+        # Prices of several markets in one picture would say nothing.
+        series.append(charts.series_of(replace(whole, fills=whole.fills[:0]), len(drawn)))
     overview = ""
     if len(data.bots) != 1:
         overview = f"<section class=card><h2>Bots</h2>{tables.bots_table(data, summaries)}</section>"
+    if whole is not None:
+        overview = _whole_part(data, len(pairs), *drawn[-1]) + overview
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}' '{_hash(plotly)}'; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -103,29 +109,41 @@ def _header(data: ReportData) -> str:
 
 
 def _bot_part(data: ReportData, place: int, bot: BotReport, summary: BotSummary) -> str:
-    span_days = None
-    if data.data_from is not None and data.data_to is not None:
-        span_days = round((data.data_to - data.data_from).total_seconds() / 86_400)
-    short = ""
-    if span_days is not None and span_days < SHORT_SPAN_DAYS:
-        short = f"<p class=hint>Yearly figures are projected from {span_days} days; read them with care.</p>"
     who = f"{bot.kind} on {bot.venue}, {bot.symbol}, {bot.side.lower()}"
     shown = min(len(bot.fills), tables.LAST_FILLS_SHOWN)
     since = f", running since {moment(summary.started_at)} UTC" if summary.started_at else ""
     return (
         f'<article id="bot{place}">'
         f'<div class="bot-head"><h2>{escape(bot.bot_id)}</h2><p>{escape(who + since)}</p></div>'
-        f"{tables.tiles(bot, summary)}{short}"
-        f"{_price_card(place, bot)}{_equity_card(place, bot)}"
+        f"{tables.tiles(bot, summary)}{_short_span(data)}"
+        f"{_proof_card(bot)}{_price_card(place, bot)}{_equity_card(place, bot)}{_exposure_card(place, bot)}"
         f"<div class=two>{_bridge_card(place, bot)}"
         f"<section class=card><h3>Round trips and ratios</h3>"
-        f"{tables.ratios_list(summary, summarise_trips(bot.fills), bot.quote_asset)}</section></div>"
+        f"{tables.ratios_list(summary, summarise_trips(bot.fills), bot.quote_asset, bot.beside)}</section></div>"
         f"<section class=card><h3>Months</h3>{tables.months_table(months_of(bot), bot.quote_asset)}</section>"
         f"<section class=card><div class=head><h3>Levels</h3>{tables.levels_legend(bot)}</div>"
         f"{tables.levels_table(bot)}</section>"
         f"<section class=card><div class=head><h3>Last fills</h3>"
         f"<p class=legend>the newest {shown} of {len(bot.fills):,}</p></div>"
         f"{tables.fills_table(bot)}</section></article>"
+    )
+
+
+def _short_span(data: ReportData) -> str:
+    if data.data_from is None or data.data_to is None:
+        return ""
+    days = round((data.data_to - data.data_from).total_seconds() / 86_400)
+    if days >= SHORT_SPAN_DAYS:
+        return ""
+    return f"<p class=hint>Yearly figures are projected from {days} days; read them with care.</p>"
+
+
+def _whole_part(data: ReportData, place: int, whole: BotReport, summary: BotSummary) -> str:
+    return (
+        f'<article id="bot{place}"><div class="bot-head"><h2>All bots together</h2></div>{tables.tiles(whole, summary)}'
+        f"{_equity_card(place, whole)}{_exposure_card(place, whole)}<div class=two>{_bridge_card(place, whole)}"
+        f"<section class=card><h3>Months</h3>{tables.months_table(months_of(whole), whole.quote_asset)}</section></div>"
+        "</article>"
     )
 
 
@@ -157,6 +175,29 @@ def _equity_card(place: int, bot: BotReport) -> str:
         "<span class='key rule bad'>drawdown</span></p>"
         f'<div class="chart equity" id="equity{place}" role=img aria-label="Equity against buy and hold; below it '
         f'the drawdown"></div></section>'
+    )
+
+
+def _exposure_card(place: int, bot: BotReport) -> str:
+    if bot.equity.empty:
+        return ""
+    keys = "".join(f"<span class='key rule {kind}'>{escape(name)}</span>" for kind, name in charts.exposure_names(bot))
+    return (
+        f"<section class=card><h3>Exposure{' and margin' if bot.leverage > 1 else ''}</h3><p class=legend>{keys}</p>"
+        f'<div class="chart exposure" id="exposure{place}" role=img aria-label="Value at stake over time, against the '
+        'capital"></div></section>'
+    )
+
+
+def _proof_card(bot: BotReport) -> str:
+    proof = bot.proof
+    if proof is None:
+        return ""
+    doubted = proof.inside_share is not None and proof.inside_share > proof.share_most
+    kind, word = ("warn", "not proven") if doubted else ("", "within what candles can show")
+    return (
+        f"<section class=card><div class=head><h3>How far this can be believed</h3><span class='badge {kind}'>{word}</span>"
+        f"</div>{tables.proof_list(proof, bot.quote_asset)}</section>"
     )
 
 
@@ -196,6 +237,7 @@ def _figures(bot: BotReport, summary: BotSummary) -> dict[str, Any]:
         drawn["price"] = charts.price_figure(bot)
     if not bot.equity.empty:
         drawn["equity"] = charts.equity_figure(bot)
+        drawn["exposure"] = charts.exposure_figure(bot)
     return drawn
 
 

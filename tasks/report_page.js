@@ -267,7 +267,7 @@
       byId(`note${chart.bot}`).textContent = chart.note;
     }
     // The same share of the width as the ladder beside the prices, so that the two time axes line up.
-    if (chart.spec.kind === "equity") layout.margin.r = narrow ? 52 : 14 + Math.round((width - 80) * 0.075);
+    if (chart.spec.kind === "equity" || chart.spec.kind === "exposure") layout.margin.r = narrow ? 52 : 14 + Math.round((width - 80) * 0.075);
     if (chart.spec.kind === "equity") layout.yaxis.range = spanOfLines(traces.filter((trace) => !trace.yaxis), chart.range);
     if (chart.spec.kind === "equity") markEnds(layout, traces.filter((trace) => !trace.yaxis), colours);
     if (chart.spec.kind === "bridge") {
@@ -323,7 +323,7 @@
     JSON.parse(packed).map(unpack).forEach((series, bot) => {
       const specs = figures.bots[bot];
       const whole = wholeRange(specs, series);
-      for (const kind of ["price", "equity", "bridge"]) {
+      for (const kind of ["price", "equity", "exposure", "bridge"]) {
         if (!specs[kind]) continue;
         const timed = kind !== "bridge";
         charts.push({ bot, spec: specs[kind], series, box: byId(kind + bot), whole: timed ? whole : null, range: timed ? whole : null });

@@ -57,14 +57,13 @@ class Trips:
 def bridge_steps(summary: BotSummary) -> list[BridgeStep]:
     """Return the bars from nothing to the net profit; they add up exactly, "other" takes what is left.
 
-    Formula: net = grid profit + floating - fees + funding + other (docs/metrics.md).
+    Formula: net = grid profit + floating + hedge - fees + funding + other (docs/metrics.md); no bar for the hedge where
+    there is no second market.
     """
-    named = [
-        ("Grid profit", summary.grid_profit),
-        ("Floating", summary.floating),
-        ("Fees", -summary.fees),
-        ("Funding", summary.funding),
-    ]
+    named = [("Grid profit", summary.grid_profit), ("Floating", summary.floating)]
+    if summary.hedge is not None:
+        named.append(("Hedge", summary.hedge))
+    named += [("Fees", -summary.fees), ("Funding", summary.funding)]
     other = summary.net_pnl - sum((value for _, value in named), Decimal(0))
     if other != 0:
         named.append(("Other", other))

@@ -5,7 +5,7 @@ from decimal import Decimal
 from html import escape
 from typing import Any
 
-from tasks.report_data import BotReport, BotSummary, ReportData
+from tasks.report_data import Beside, BotReport, BotSummary, Proof, ReportData
 from tasks.report_format import (
     DASH,
     GAP,
@@ -171,7 +171,7 @@ def months_table(months: Sequence[Month], quote_asset: str) -> str:
     return table(heads, body, "No equity recorded yet.")
 
 
-def ratios_list(summary: BotSummary, trips: Trips, quote_asset: str) -> str:
+def ratios_list(summary: BotSummary, trips: Trips, quote_asset: str, beside: Sequence[Beside] = ()) -> str:
     """Return the remaining metrics and the statistics of the closing fills as a list of names and values."""
     quote = escape(quote_asset)
     gross = f"{GAP}{quote}"
@@ -186,6 +186,32 @@ def ratios_list(summary: BotSummary, trips: Trips, quote_asset: str) -> str:
         ("Time in market", _with(percent(summary.time_in_market, places=1), " of the time")),
         ("Turnover", _with(ratio(summary.turnover, 1), " times a year")),
         ("Traded value", _with(amount(summary.volume_quote), gross)),
+    ]
+    rows += [
+        (f"Of {one.symbol}, before fees", f"{amount(one.profit, signed=True)}{gross} from {count(one.fills)} fills")
+        for one in beside
+    ]
+    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in rows)
+    return f"<dl class=pairs>{items}</dl>"
+
+
+def proof_list(proof: Proof, quote_asset: str) -> str:
+    """Return what other fill rules would have given, and what the result owes to guesses inside single bars."""
+    unit = f"{GAP}{escape(quote_asset)}"
+    nets = [
+        ("Net profit if limits fill on touch", proof.net_touch),
+        ("if they fill when traded through", proof.net_cross),
+        ("traded through, and the bar takes its adverse extreme first", proof.net_worst),
+    ]
+    rows = [(name, _with(amount(net, signed=True), unit)) for name, net in nets if net is not None]
+    share = percent(proof.inside_share, places=1)
+    rows += [
+        ("Round trips inside one bar", count(proof.inside_trips)),
+        (
+            "Their share of the profit",
+            _with(share, f"; above {percent(proof.share_most, places=0)} nothing is proven without finer candles"),
+        ),
+        ("Bars with purchases and sales, whose order is a guess", count(proof.ambiguous_bars)),
     ]
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in rows)
     return f"<dl class=pairs>{items}</dl>"

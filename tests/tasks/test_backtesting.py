@@ -103,7 +103,7 @@ def test_output_files_are_written(portfolio: Path, tmp_path: Path, capsys: pytes
         (["--candles", "CANDLES", "--from", "2025-01-02", "--to", "2025-01-01"], "--from"),
         (["--candles", "CANDLES", "--latency", "-1"], "arguments"),
         (["--candles", "CANDLES", "--intrabar", "sideways"], "arguments"),
-        ([], "arguments"),
+        ([], "--candles"),
     ],
 )
 def test_wrong_arguments_exit_2(
