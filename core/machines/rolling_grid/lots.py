@@ -97,11 +97,14 @@ def parted(draft: Draft, index: int, cycle: int, event: LegFilled | LotCut) -> N
                 if not stopped and not isinstance(draft.phase, Flattening):
                     draft.spent += max(loss, ZERO)
             draft.slots[index] = replace(slot, lot=_shrunk(slot.lot, given, price), leaving=leaving, episode=episode)
-    settle(draft, index)
+    settle(draft, index, cut=not own)
 
 
-def settle(draft: Draft, index: int) -> None:
-    """Fit a place's exits to what it holds; a lot that is gone frees its place once no hedge stands beside it."""
+def settle(draft: Draft, index: int, *, cut: bool = False) -> None:
+    """Fit a place's exits to what it holds; a lot that is gone frees its place once no hedge stands beside it.
+
+    `cut`: others closed it.
+    """
     slot = draft.slots[index]
     if not isinstance(slot, Holding):
         return
@@ -113,7 +116,7 @@ def settle(draft: Draft, index: int) -> None:
         if slot.hedge.wanted:
             draft.slots[index] = replace(slot, hedge=replace(slot.hedge, wanted=False))
         return
-    _complete(draft, index, slot)
+    _complete(draft, index, slot, cut=cut)
 
 
 def shed(draft: Draft, index: int, slot: Holding) -> None:
@@ -128,7 +131,7 @@ def shed(draft: Draft, index: int, slot: Holding) -> None:
     _complete(draft, index, slot)
 
 
-def _complete(draft: Draft, index: int, slot: Holding) -> None:
+def _complete(draft: Draft, index: int, slot: Holding, *, cut: bool = False) -> None:
     lot, name = slot.lot, lot_name(index, slot.lot)
     _log_close(draft, name, lot)
     episode = slot.episode
@@ -141,7 +144,9 @@ def _complete(draft: Draft, index: int, slot: Holding) -> None:
     if episode is not None and episode.escalated:
         draft.calm.append((STUCK, f"lot {name}"))
     draft.slots[index] = Free(slot.used, lot.held, lot.entry if lot.held > ZERO else ZERO, episode)
-    draft.freed = True
+    # A lot that reached an exit makes room at once; after one that was closed otherwise the cooldown begins anew.
+    draft.freed = not (cut or isinstance(slot.leaving, Closing))
+    draft.opened_at = draft.opened_at if draft.freed else draft.now
 
 
 def _outcome(draft: Draft, slot: Holding) -> str:
