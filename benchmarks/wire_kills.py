@@ -6,7 +6,11 @@ is at the exchange and its answer still out. When it has run on to rest, the exc
 store: no client id on two orders, no order that the store does not know, each trade booked once, wallet = balances,
 sql/checks without a row. Prints a table and one JSON line; the folder of a run with findings is kept.
 
-    python benchmarks/wire_kills.py [--kills 50] [--seed 1]
+With `--losses` a share of the kills takes the store with it. What follows is then `gridkeeper rebuild` from the exchange
+alone, while its prices go on, `control g1 release`, and trading again; before some of them a start without the store is
+tried, which must end with exit code 4 and name the way back.
+
+    python -m benchmarks.wire_kills [--kills 50] [--seed 1] [--losses 0.25]
 """
 
 import argparse
@@ -45,6 +49,12 @@ LATE_S = 0.7
 REST_TICKS = 120
 # What a start may say about faults that the run itself planted: the exchange did not answer. Anything else is a finding.
 HALTED = 3
+# What a start beside orders of a lost store says, and what a rebuild says where there is nothing to build from.
+BUSY, REFUSED = 4, 2
+# A rebuild that cannot read the exchange, or finds no quiet moment in it, is tried again so often.
+REBUILDS_MAX = 8
+# Between two moves of the price while a rebuild reads: now and then a trade falls into a reading.
+CALM_S = 0.7
 
 
 @dataclass
@@ -56,14 +66,19 @@ class Tally:
     faults: int = 0
     cancels_by_hand: int = 0
     halted_starts: int = 0
+    stores_lost: int = 0
+    rebuilds_halted: int = 0
+    starts_refused: int = 0
+    begun_anew: int = 0
     kinds: Counter[str] = field(default_factory=Counter[str])
 
 
 class Ordeal:
     """One bot, one exchange, one seed."""
 
-    def __init__(self, folder: Path, server: ExchangeServer, seed: int) -> None:
-        """Write the portfolio; nothing runs yet."""
+    def __init__(self, folder: Path, server: ExchangeServer, seed: int, losses: float = 0.0) -> None:
+        """Write the portfolio; nothing runs yet. `losses` is the share of kills that take the store with them."""
+        self.losses = losses
         self.server = server
         self.file = write_portfolio(folder, server)
         self.dice = random.Random(seed)
@@ -80,9 +95,12 @@ class Ordeal:
     def start(self, *more: str) -> subprocess.Popen[bytes]:
         """Start `gridkeeper run`."""
         self.server.log.clear()
-        words = [sys.executable, "-m", "tasks.cli", "run", "--portfolio", str(self.file), "--json"]
+        return self.command("run", "--interval", str(INTERVAL_S), *more)
+
+    def command(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a command of gridkeeper on this portfolio."""
         return subprocess.Popen(
-            [*words, "--interval", str(INTERVAL_S), *more],
+            [sys.executable, "-m", "tasks.cli", *words, "--portfolio", str(self.file), "--json"],
             cwd=ROOT, env=os.environ | keys(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
@@ -95,11 +113,52 @@ class Ordeal:
                 process.send_signal(signal.SIGKILL)
                 process.communicate()
                 self.tally.kills += 1
+                if self.dice.random() < self.losses:
+                    self.lose_store()
                 continue
             said = process.communicate()
             if process.returncode != HALTED:
                 raise RuntimeError(f"run ended by itself with {process.returncode}: {b' '.join(said).decode()[-2000:]}")
             self.tally.halted_starts += 1
+
+    def lose_store(self) -> None:
+        """Lose the database and come back from the exchange alone; raises `RuntimeError` where that fails."""
+        for torn in (self.file.parent / "data").glob("trading.duckdb*"):
+            torn.unlink()
+        self.tally.stores_lost += 1
+        if self.dice.random() < 0.3 and self.books.orders:
+            code, said = self._end_of(self.start("--ticks", "1"))
+            if code not in {BUSY, HALTED}:
+                raise RuntimeError(f"a start without the store ended with {code}: {said}")
+            self.tally.starts_refused += code == BUSY
+        for _ in range(REBUILDS_MAX):
+            code, said = self._end_of(self.command("rebuild"))
+            if code == 0:
+                break
+            if code == REFUSED and "nothing to rebuild" in said and not self.books.orders:
+                self.tally.begun_anew += 1
+                return
+            if code != HALTED:
+                raise RuntimeError(f"the rebuild ended with {code}: {said}")
+            self.tally.rebuilds_halted += 1
+        else:
+            raise RuntimeError(f"no rebuild in {REBUILDS_MAX} tries: {said}")
+        code, said = self._end_of(self.command("control", "g1", "release"))
+        if code != 0:
+            raise RuntimeError(f"control ended with {code}: {said}")
+
+    def _end_of(self, process: subprocess.Popen[bytes]) -> tuple[int, str]:
+        # The market goes on, rather calmly, until the command has ended.
+        moved = time.monotonic()
+        while process.poll() is None:
+            if time.monotonic() > moved + CALM_S:
+                moved = time.monotonic()
+                with self.server.lock:
+                    self._disturb()
+            self.server.weight = 0
+            time.sleep(STEP_S)
+        said = process.communicate()
+        return process.returncode, b" ".join(said).decode()[-2000:]
 
     def _let_live(self, process: subprocess.Popen[bytes], *, in_flight: bool) -> bool:
         """Move the market until it is time to kill; False where the process ended by itself."""
@@ -215,10 +274,10 @@ def _money(file: Path, books: Books) -> list[str]:
     return said
 
 
-def ordeal(folder: Path, kills: int, seed: int) -> tuple[dict[str, int], list[str]]:
+def ordeal(folder: Path, kills: int, seed: int, losses: float = 0.0) -> tuple[dict[str, int], list[str]]:
     """Kill, let rest, compare: the figures and the findings."""
     with ExchangeServer() as server:
-        trial = Ordeal(folder, server, seed)
+        trial = Ordeal(folder, server, seed, losses)
         began = time.monotonic()
         trial.kill_often(kills)
         trial.come_to_rest()
@@ -232,7 +291,9 @@ def ordeal(folder: Path, kills: int, seed: int) -> tuple[dict[str, int], list[st
         tally = trial.tally
         figures = {
             "kills": tally.kills, "kills_in_flight": tally.kills_in_flight, "faults": tally.faults,
-            "cancels_by_hand": tally.cancels_by_hand, "halted_starts": tally.halted_starts, "ticks": counts[0],
+            "cancels_by_hand": tally.cancels_by_hand, "halted_starts": tally.halted_starts,
+            "stores_lost": tally.stores_lost, "rebuilds_halted": tally.rebuilds_halted,
+            "starts_refused": tally.starts_refused, "begun_anew": tally.begun_anew, "ticks": counts[0],
             "orders": counts[1], "fills": counts[2], "incidents": counts[3], "findings": len(found),
             "elapsed_s": round(time.monotonic() - began),
         }  # fmt: skip
@@ -244,9 +305,10 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--losses", type=float, default=0.0, help="the share of kills that lose the store too")
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="gridkeeper-wire-"))
-    figures, found = ordeal(folder, args.kills, args.seed)
+    figures, found = ordeal(folder, args.kills, args.seed, args.losses)
     for name, value in figures.items():
         print(f"{name:<18} {value:>9,}")
     for line in found:

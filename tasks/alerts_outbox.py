@@ -84,7 +84,7 @@ class Outbox:
         now: datetime,
         standing: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
-        """Note what was raised (key to severity and detail) and resolved.
+        """Note what was resolved, then what was raised (key to severity and detail): the same alarm may stand anew.
 
         With `standing`, alarms of this source that stand in the file and not there are resolved, and the other way round:
         so nothing is lost that a crash kept from being told.
@@ -94,6 +94,10 @@ class Outbox:
             gone += [key for key in self._standing_keys(source) if key not in standing]
             raised = {**standing, **raised}
         with self._open() as con:
+            con.executemany(
+                "UPDATE alarms SET resolved_at = ? WHERE key = ? AND resolved_at IS NULL",
+                [(_text(now), key) for key in gone],
+            )
             for key, (severity, detail) in raised.items():
                 con.execute(
                     "INSERT INTO alarms VALUES (?, ?, ?, ?, ?, NULL, 1, '', NULL) ON CONFLICT (key) DO UPDATE SET "
@@ -101,10 +105,6 @@ class Outbox:
                     "raised_at = excluded.raised_at, resolved_at = NULL, times = times + 1 WHERE resolved_at IS NOT NULL",
                     (key, source, severity, detail, _text(now)),
                 )
-            con.executemany(
-                "UPDATE alarms SET resolved_at = ? WHERE key = ? AND resolved_at IS NULL",
-                [(_text(now), key) for key in gone],
-            )
 
     def write_mails(self, name: str, addresses: Sequence[str], manner: Manner, now: datetime) -> int:
         """Turn what is due to be told into one message for each address; returns how many alarms it tells of."""

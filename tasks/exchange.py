@@ -32,7 +32,7 @@ from core.facts import (
     Unanswered,
 )
 from core.market import Candle, Instrument, Quote
-from core.orders import Kind, Order
+from core.orders import Kind, Order, Role
 from core.recovery import OwnOrder
 from core.values import ZERO, on_grid, plain
 from tasks.credentials import Credentials
@@ -54,6 +54,8 @@ from tasks.venue import Answer, CancelAnswer, ConfigRefused, ReadFailed
 # A decision older than this is not sent: the process may have slept (SIGSTOP, a laptop lid) and the world moved on.
 # The portfolio's `risk.max_decision_age_s` sets it.
 DECISION_AGE_S = 15.0
+# A closing at the market arrives within this time or never, so that it is soon known whether another one is needed.
+PROTECTIVE_WINDOW_MS = 2000
 # Orders per ten seconds and account that Binance allows (exchangeInfo, rateLimits).
 ORDERS_PER_10_S = {"spot": 100, "swap": 300}
 
@@ -248,6 +250,8 @@ class CcxtVenue:
             params["timeInForce"] = "IOC"
         if order.post_only:
             params["postOnly"] = True
+        if order.role is Role.UNWIND and self.client.binance:
+            params["recvWindow"] = PROTECTIVE_WINDOW_MS
         if order.reduce_only and rules.swap:
             params["reduceOnly"] = True
         if order.stop_price is not None:

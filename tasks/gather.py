@@ -120,7 +120,8 @@ async def _read_venue(session: Session, venue: Venue, now: datetime, read: _Read
     read.news += await read_news(session, venue, now)
     listed = await venue.open_orders(symbols, now)
     known = ours(session.world, venue.id)
-    read.orders += [one for one in listed if _is_news(known, one)]
+    doubted = session.world.suspect_since
+    read.orders += [one for one in listed if _is_news(known, one) or (one.client_id, "trades") in doubted]
     for order in to_ask(session.world, venue.id, frozenset(one.client_id for one in listed), now):
         read.orders.append(await venue.order(order, now))
     seen = [one for one in read.orders if isinstance(one, Seen)]
@@ -136,8 +137,8 @@ async def _read_venue(session: Session, venue: Venue, now: datetime, read: _Read
 def _is_news(known: Mapping[ClientId, Order], one: Seen) -> bool:
     order = known.get(one.client_id)
     if order is None:
-        return False
-    return one.status is not SeenAs.OPEN or order.status is not Status.OPEN or one.executed > order.filled_qty
+        return True  # one of ours that is over in the books must not rest; a stranger's is nobody's fact
+    return one.status is not SeenAs.OPEN or order.status is not Status.OPEN or one.executed != order.filled_qty
 
 
 async def _trades(session: Session, venue: Venue, symbol: str, now: datetime) -> list[Fill]:

@@ -339,14 +339,14 @@ class Store:
         return list(late.values())
 
     def _write_incidents(self, step: Step, now: datetime) -> None:
-        numbered = [rows_of.incident_row(self._incident_id + i, one) for i, one in enumerate(step.raised)]
-        write.insert(self._con, write.INCIDENTS, numbered)
         for key in step.resolved:
             self._con.execute(
                 "UPDATE incidents SET resolved_at = ? "
                 "WHERE resolved_at IS NULL AND kind || '/' || bot_id || '/' || subject = ?",
                 [now, key],
             )
+        numbered = [rows_of.incident_row(self._incident_id + i, one) for i, one in enumerate(step.raised)]
+        write.insert(self._con, write.INCIDENTS, numbered)
 
     def _write_facts(self, facts: Iterable[Fact], step: Step, now: datetime, at: datetime) -> None:
         given = tuple(facts)

@@ -12,7 +12,7 @@ from core.engine.unwind import start_unwind, tend_unwind
 from core.engine.world import Cancel, LevelRow, Mode, Place
 from core.machine import Held, Outcome, View, Wake
 from core.market import Market, Quote
-from core.orders import Event, Leg, Order, Role, Status, apply, client_id
+from core.orders import Event, Leg, Order, Role, Status, apply, client_id, leg_id
 from core.risk import Approved
 from core.values import ZERO
 from core.working import NEW, Rest, Send, Withdraw, Work, started, wanted, with_order
@@ -221,8 +221,11 @@ def _with_reason(work: Work, reason: str) -> Work:
 
 
 def _may_return(bot: BotDraft, name: str) -> bool:
-    # A leg of its place's present cycle may be wanted again: its next order must not take an id that was used before.
+    # A leg of its place's present cycle, or of an unwind that goes on, may be wanted again: its next order must not take
+    # an id that was used before. After a restart an unwind asks for nothing until there is a price.
     index = _place_index(name)
+    if bot.unwind is not None and name == leg_id(Role.UNWIND, index, bot.unwind.episode):
+        return True
     if bot.state is None or index >= bot.spec.places:
         return False
     view = bot.spec.machine.place(bot.spec.plan, bot.state, index)

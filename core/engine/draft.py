@@ -197,9 +197,14 @@ class Draft:
             self.raised.append(incident)
 
     def all_clear(self, kind: str, bot_id: str, subject: str) -> None:
-        """Resolve an incident, if it stands."""
+        """Resolve an incident, if it stands; one that was raised in this very step leaves no trace."""
         key = f"{kind}/{bot_id}/{subject}"
-        if self.incidents.pop(key, None) is not None:
+        incident = self.incidents.pop(key, None)
+        if incident is None:
+            return
+        if incident in self.raised:
+            self.raised.remove(incident)
+        else:
             self.resolved.append(key)
 
     def seen(self, key: tuple[str, str, str, str]) -> bool:

@@ -17,8 +17,15 @@ from core.facts import (
 )
 from core.facts import Fill as FillFact
 from core.machine import LegRefused
-from core.orders import Decoded, Event, Order, Status, apply
+from core.orders import Decoded, Event, Order, Role, Status, apply
+from core.values import plain
 from core.working import CANCEL_PATIENCE_S, NEW, refused, with_order
+
+# An order that the exchange shows otherwise than its booked trades say, for longer than lists lag.
+MISPLACED = "trade_misplaced"
+MISPLACED_AFTER = timedelta(seconds=30)
+# One that was not seen again by then was a lag.
+FORGOTTEN = timedelta(hours=1)
 
 _SEEN_EVENT = {
     SeenAs.OPEN: Event.SEEN_OPEN,
@@ -42,6 +49,8 @@ def take_in(draft: Draft, bot: BotDraft, fact: OrderFact, who: Decoded) -> None:
                 # A trade of an attempt that was put away: it counts, so the leg is never worked twice.
                 _count_late(bot, who, fact)
         return
+    if isinstance(fact, Seen):
+        _hold_against_books(draft, bot, order if mine else None, fact)
     if not mine or order is None:
         return
     after = _after(draft, order, fact)
@@ -55,6 +64,30 @@ def take_in(draft: Draft, bot: BotDraft, fact: OrderFact, who: Decoded) -> None:
         bot.put(who.leg_id, work)
         if bot.spec.hears_refusals:
             bot.events.append(LegRefused(who.leg_id, fact.kind, fact.reason, work.refusals, draft.now))
+
+
+def _hold_against_books(draft: Draft, bot: BotDraft, order: Order | None, seen: Seen) -> None:
+    """Raise an incident where the exchange's view of one of our orders contradicts the trades that were booked to it.
+
+    It executed less than was booked, or rests though it counts as over. Orders and trades are two lists that lag apart by
+    seconds; what stands for longer means that a trade was booked to the wrong order, and so perhaps to the wrong bot,
+    though every wallet agrees.
+    """
+    key = (seen.client_id, "trades")
+    if order is None and seen.status is SeenAs.OPEN:
+        said = f"{seen.client_id} rests at the exchange, and is over in the books of bot {bot.spec.bot_id}"
+    elif order is not None and seen.executed < order.traded_qty:
+        booked, done = plain(order.traded_qty), plain(seen.executed)
+        said = f"{booked} were booked to {seen.client_id} of bot {bot.spec.bot_id}, the exchange executed {done} of it"
+    else:
+        if draft.suspect_since.pop(key, None) is not None:
+            draft.all_clear(MISPLACED, bot.spec.bot_id, seen.client_id)
+        return
+    for old in [name for name, at in draft.suspect_since.items() if name[1] == key[1] and at < draft.now - FORGOTTEN]:
+        del draft.suspect_since[old]
+    if draft.now >= draft.suspect_since.setdefault(key, draft.now) + MISPLACED_AFTER:
+        detail = f"{said}: a trade was booked that belongs to another order"
+        draft.alarm(MISPLACED, bot.spec.bot_id, seen.client_id, "critical", detail)
 
 
 def _count_late(bot: BotDraft, who: Decoded, fill: FillFact) -> None:
@@ -104,7 +137,10 @@ def _seen(order: Order, status: SeenAs, fact: Seen, executed: Decimal, exchange_
 
 def _not_found(draft: Draft, order: Order, fact: NotFound) -> Order | None:
     # Not found proves death only once nothing can still be on its way (RULES 4, reliability 0.3).
-    quarantine = timedelta(seconds=draft.limits.unknown_quarantine_s)
+    quarantine_s = draft.limits.unknown_quarantine_s
+    if order.role is Role.UNWIND:
+        quarantine_s = min(quarantine_s, draft.limits.protective_quarantine_s)
+    quarantine = timedelta(seconds=quarantine_s)
     if order.status in {Status.PENDING, Status.UNKNOWN}:
         if fact.ts < order.created_at + quarantine:
             return None

@@ -5,9 +5,12 @@ from decimal import Decimal
 from core.engine.draft import BotDraft, Draft
 from core.engine.world import Mode, Unwind
 from core.market import Instrument, Quote
-from core.orders import Kind, Leg, Order, Role, leg_id
+from core.orders import Kind, Leg, Order, Role, Status, leg_id
 from core.values import ONE, ZERO, Side, total
 from core.working import NEW, Work, wanted
+
+# What is heard of within the tick: exits that are being cancelled, a market exit of an unwind that this one replaces.
+_SOON_OVER = {(Role.EXIT, Status.OPEN), (Role.UNWIND, Status.PENDING)}
 
 
 def start_unwind(draft: Draft, bot: BotDraft, reason: str) -> None:
@@ -46,9 +49,23 @@ def _tend_market(draft: Draft, bot: BotDraft, unwind: Unwind, index: int) -> boo
     left = instrument.sellable(quote.last, abs(held))
     if left == ZERO and not busy:
         return False
-    bot.put(name, wanted(work, _leg(bot, instrument, name, held, left + work.executed, quote, work)))
+    part = _free_part(bot, unwind, instrument, quote, left)
+    bot.put(name, wanted(work, _leg(bot, instrument, name, held, part + work.executed, quote, work)))
     bot.dirty.add(name)
     return True
+
+
+def _free_part(bot: BotDraft, unwind: Unwind, instrument: Instrument, quote: Quote, left: Decimal) -> Decimal:
+    """Return how much of `left` to send now: all of it, or what is free where an exit's end may be long in coming.
+
+    Exits that rest are cancelled first, which takes a moment, so that one order can close all. One whose cancel brought no
+    news, or whose fate is unknown, may still sell its own part; the rest does not wait for it (RULES 7).
+    """
+    orders = [work.order for work in bot.works.values() if work.order is not None and _of(work.order, instrument)]
+    if any((one.role, one.status) in _SOON_OVER and _stands_in(one, unwind) for one in orders):
+        return left
+    free = abs(bot.inventory_at(instrument.market)) - bot.live_at(instrument.market).exit_qty
+    return instrument.sellable(quote.last, min(left, max(free, ZERO))) or left
 
 
 def _end(draft: Draft, bot: BotDraft, unwind: Unwind, names: set[str]) -> None:

@@ -32,12 +32,17 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits of the account; None is unlimited. Fractions of peak equity, ages in seconds, jumps as fractions of price."""
+    """Limits of the account; None is unlimited. Fractions of peak equity, ages in seconds, jumps as fractions of price.
+
+    `protective_quarantine_s` is the shorter quarantine of closings at the market, which the exchange takes within 2 s or
+    never: recvWindow 2 s, its own time-out of 10 s, 5 s of lag in its lists, 3 s to spare.
+    """
 
     max_exposure_quote: Decimal | None = None
     max_drawdown: Decimal | None = None
     max_price_age_s: float = 15.0
     unknown_quarantine_s: float = 30.0
+    protective_quarantine_s: float = 20.0
     market_slippage: Decimal = Decimal("0.005")
 
 
@@ -352,8 +357,8 @@ class Step:
     lots: tuple[Lot, ...]
     levels: tuple[LevelRow, ...]
     bots: tuple[Bot, ...]
-    raised: tuple[Incident, ...]
     resolved: tuple[str, ...]
+    raised: tuple[Incident, ...]  # after what was resolved: the same incident may stand anew
 
     @property
     def quiet(self) -> bool:

@@ -60,11 +60,11 @@ class Memory:
             machine = self.specs[bot.bot_id].machine
             head = "" if bot.state is None else json.dumps(machine.head(bot.state))
             self.bots[bot.bot_id] = (bot, head)
+        for name in step.resolved:
+            self.incidents.pop(name)
         for incident in step.raised:
             self.incidents[incident.key] = incident
             self.raised.append(incident)
-        for name in step.resolved:
-            self.incidents.pop(name)
         self.account = (step.world.peak, dict(step.world.suspects), dict(step.world.blocked))
 
     def load(self) -> World:

@@ -46,6 +46,13 @@ def test_an_incident_is_told_once_and_resolved_once(outbox: Outbox) -> None:
     assert [body.split()[0] for body in bodies(outbox, NOON + timedelta(seconds=20))] == ["RESOLVED"]
 
 
+def test_an_incident_that_ends_and_stands_anew_in_one_commit_stands(outbox: Outbox) -> None:
+    """What was resolved in a commit was resolved before what it raised."""
+    outbox.take("tick", raised("drawdown//account"), (), NOON)
+    outbox.take("tick", raised("drawdown//account"), ["drawdown//account"], NOON + timedelta(seconds=5))
+    assert [one.key for one in outbox.standing()] == ["drawdown//account"]
+
+
 def test_an_incident_that_flaps_is_held_and_one_that_stays_is_told(outbox: Outbox) -> None:
     """What comes back within `again_after_s` is told once it stands after that time."""
     for minute in range(8):

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from core.engine import Step, World, advance
+from core.engine import Incident, Step, World, advance
 from core.facts import Action as Word
 from core.facts import BalanceRead, Command, Fact, Fill, FundingPaid
 from core.market import Quote
@@ -188,6 +189,18 @@ def test_a_client_id_that_was_used_is_refused(tmp_path: Path) -> None:
         store.commit_step(first_step(new_world(grid_spec())), tick_id=1, now=START)
         with pytest.raises(duckdb.ConstraintException, match=r"g1-abcd-e\d+-0-0"):
             store.commit_step(first_step(new_world(grid_spec())), tick_id=2, now=START)
+
+
+def test_an_incident_that_ends_and_stands_anew_in_one_step_stands(tmp_path: Path) -> None:
+    """What a step resolved is resolved before what it raised is written; both are kept."""
+    incident = Incident("drawdown", "", "account", "critical", "too deep", START)
+    with open_store(tmp_path) as store:
+        step = first_step(new_world(grid_spec()))
+        store.commit_step(replace(step, raised=(incident,)), tick_id=1, now=START)
+        later = replace(advance(step.world, [], START), raised=(incident,), resolved=(incident.key,))
+        store.commit_step(later, tick_id=2, now=START)
+        found = rows(store, "SELECT resolved_at IS NULL FROM incidents ORDER BY id")
+    assert found == [(False,), (True,)]
 
 
 def test_a_quiet_tick_writes_one_row(tmp_path: Path) -> None:
