@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from core.config import Fraction, NotNegative, Number, Positive, RiskLimits, Seconds, Strict
+from core.controllers import AnyController
 from core.kinds import AnyBot
 
 Mode = Literal["backtest", "paper", "demo", "live"]
@@ -133,6 +134,7 @@ class Portfolio(Strict):
     risk: AccountRisk = AccountRisk()
     alerts: Alerts = Alerts()
     bots: Annotated[tuple[AnyBot, ...], Field(min_length=1)]
+    controllers: tuple[AnyController, ...] = ()
 
     def venue(self, venue_id: str) -> VenueConfig:
         """Return a venue by id; raises `KeyError` where there is none."""

@@ -84,9 +84,13 @@ def spec_of(bot: AnyBot, rules: Rules, token: str, *, key: str) -> BotSpec:
 def limits_of(portfolio: Portfolio) -> Limits:
     """Return the account's limits as the engine takes them."""
     risk = portfolio.risk
+    quarantine_s = 0.0 if portfolio.mode == "paper" else risk.unknown_quarantine_s
+    # Only Binance is told until when a closing at the market may arrive (recvWindow).
+    bounded = all(venue.exchange.startswith("binance") for venue in portfolio.venues)
     return Limits(
         max_exposure_quote=risk.max_exposure_quote, max_drawdown=risk.max_drawdown, max_price_age_s=risk.max_price_age_s,
-        unknown_quarantine_s=0.0 if portfolio.mode == "paper" else risk.unknown_quarantine_s,
+        unknown_quarantine_s=quarantine_s,
+        protective_quarantine_s=min(quarantine_s, Limits().protective_quarantine_s) if bounded else quarantine_s,
     )  # fmt: skip
 
 

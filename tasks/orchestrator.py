@@ -65,7 +65,7 @@ async def take_up(session: Session, clock: datetime) -> None:
     if session.roster is None:
         return
     for name, action in pending(session.data_dir):
-        await _obey(session, session.roster, action, session.take((), clock))
+        await obey(session, action, session.take((), clock))
         done(session.data_dir, name)
     rows = snapshot_rows(session, lambda ids: executors(session, ids))
     if rows:
@@ -84,8 +84,11 @@ async def execute_action(session: Session, action: ExecutorAction) -> str:
     return applied.said
 
 
-async def _obey(session: Session, roster: Roster, action: ExecutorAction | str, now: datetime) -> None:
-    subject = ""
+async def obey(session: Session, action: ExecutorAction | str, now: datetime) -> bool:
+    """Apply an action; one that cannot be obeyed changes nothing and is journalled with the reason. Whether it was."""
+    subject, roster = "", session.roster
+    if roster is None:
+        return False
     try:
         if isinstance(action, str):
             raise Refused(action, key="action")
@@ -93,8 +96,9 @@ async def _obey(session: Session, roster: Roster, action: ExecutorAction | str, 
         applied = _apply(session, roster, action, now)
     except (GridkeeperError, StoreError) as fault:
         await _commit(session, session.world, [JournalRow(subject, "action", "NOT_OBEYED", str(fault))], (), now)
-        return
+        return False
     await _keep(session, roster, action, applied, now)
+    return True
 
 
 async def _keep(session: Session, roster: Roster, action: ExecutorAction, applied: _Applied, now: datetime) -> None:

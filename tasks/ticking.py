@@ -17,6 +17,7 @@ from typing import Any
 
 from core.engine import Step, advance
 from core.facts import Fact
+from tasks.controlling import run_controllers
 from tasks.feeds import Moment
 from tasks.gather import answer_reads, gather
 from tasks.orchestrator import take_up
@@ -76,6 +77,7 @@ async def tick(session: Session, stage: Stage = run_plainly) -> TickSummary:
     tick_id = session.begin_tick(clock)
     await keep_up(session, clock)
     await take_up(session, clock)
+    await run_controllers(session, session.take((), clock))
     pending = _by_time(await session.moments(clock)) or [()]
     while pending:
         now = session.take(pending.pop(0), clock)

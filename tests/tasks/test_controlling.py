@@ -1,0 +1,56 @@
+"""Controllers at work in a portfolio: executors created, renewed, stored, across restarts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tasks.played import play, stored, write_candles, write_portfolio
+
+LADDER = """
+controllers:
+  - {id: mm, controller_name: maker_ladder, venue: spot, symbol: COIN/USDT, total_amount_quote: 300,
+     buy_spreads: [0.002, 0.004], executor_refresh_time: 300, tick_size: 0.01, lot_step: 0.01, cooldown_time: 0,
+     triple_barrier: {take_profit: 0.003, take_profit_order_type: LIMIT, stop_loss: 0.05, time_limit: 3600}%s}
+"""
+
+
+@pytest.fixture
+def portfolio(tmp_path: Path) -> Path:
+    """Return a portfolio over 400 made-up candles, with a maker ladder."""
+    file = write_portfolio(tmp_path, write_candles(tmp_path / "candles.csv", 400))
+    file.write_text(file.read_text() + LADDER % "")
+    return file
+
+
+def memory(file: Path) -> dict[str, Any]:
+    """What the controllers remember."""
+    return json.loads((file.parent / "data" / "controllers.json").read_text())
+
+
+def test_a_maker_ladder_works_and_survives_restarts(portfolio: Path) -> None:
+    """Levels are laid, renewed and stored; ids are never given twice; at most two live at once, before and after a restart."""
+    alive: list[int] = []
+
+    def count(_: int, session: Any) -> None:
+        alive.append(sum(1 for name in session.world.bots if name.startswith("mm")))
+
+    play(portfolio, 120, count)
+    play(portfolio, 120, count)
+    created = [row[0] for row in stored(portfolio, "SELECT bot_id FROM journal WHERE decision = 'CREATE'")]
+    assert len(created) == len(set(created)) >= 4
+    assert max(alive) <= 4  # two at work, two that are over and not stored yet
+    assert memory(portfolio)["mm"]["next"] == len(created)
+    assert stored(portfolio, "SELECT count(*) FROM journal WHERE decision = 'NOT_OBEYED'") == [(0,)]
+    assert stored(portfolio, "SELECT count(*) FROM fills WHERE bot_id LIKE 'mm%'")[0][0] > 0
+    assert stored(portfolio, "SELECT count(*) FROM incidents WHERE severity = 'critical'") == [(0,)]
+
+
+def test_a_refused_creation_is_said_and_rests(portfolio: Path) -> None:
+    """Levels below the exchange's minimum: refused with the reason, once a minute and not at every tick."""
+    portfolio.write_text(portfolio.read_text().replace("total_amount_quote: 300,", "total_amount_quote: 0.5,"))
+    play(portfolio, 20)
+    refused = stored(portfolio, "SELECT reason FROM journal WHERE decision = 'NOT_OBEYED'")
+    assert 0 < len(refused) <= 20
+    assert "amount" in refused[0][0]
