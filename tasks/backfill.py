@@ -17,6 +17,7 @@ import duckdb
 from core.market import TIMEFRAME_S
 from core.portfolio import Portfolio, VenueConfig
 from core.series import ms_to_ts
+from tasks.candles_funding import read_funding
 from tasks.candles_read import CandleRefused, read_candles
 from tasks.candles_store import import_candles
 from tasks.errors import GridkeeperError
@@ -70,6 +71,9 @@ def backfill(
         if portfolio.mode in {"paper", "backtest"} and portfolio.feed.kind == "candles":
             if path is not None:
                 made.append(_from_file(con, key, feed_path(path, file), data_dir))
+            rates = portfolio.feed.funding.get(f"{venue_id}:{symbol}", portfolio.feed.funding.get(venue_id))
+            if rates is not None and portfolio.venue(venue_id).market == "swap":
+                made.append(_funding_from_file(con, key, feed_path(rates, file)))
             continue
         if offline or download is None:
             made.append(Filled(key, 0, offline or "this installation has no way to ask an exchange"))
@@ -156,6 +160,15 @@ def _from_file(con: duckdb.DuckDBPyConnection, key: SeriesKey, path: Path, data_
     notes.write_text(json.dumps(known | {name: {"mark": mark, "timeframe": report.timeframe}}), encoding="utf-8")
     changed = f", {done.different:,} differ from the stored ones, which stay" if done.different else ""
     return Filled(theirs, done.added, f"{done.added:,} candles of {path.name} are new{changed}")
+
+
+def _funding_from_file(con: duckdb.DuckDBPyConnection, key: SeriesKey, path: Path) -> Filled:
+    theirs = SeriesKey(key.venue, key.symbol, FUNDING)
+    try:
+        added = keep_funding(con, key.venue, key.symbol, read_funding(path))
+    except (OSError, CandleRefused) as fault:
+        return Filled(theirs, 0, str(fault), ok=False)
+    return Filled(theirs, added, f"{added:,} funding payments of {path.name} are new")
 
 
 def _is_stored(con: duckdb.DuckDBPyConnection, key: SeriesKey, timeframe: str) -> bool:

@@ -1,4 +1,4 @@
-"""A night: candles, the quality gate, the books, a backtest of each bot, the report, backups and upkeep, in this order.
+"""A night: candles, the quality gate, the books, a backtest of each bot, the twin, the report, backups and upkeep.
 
 Plain Python: the flow `nightly` gives each step a task of its own. A step that fails does not stop the others, only
 what depends on it: a bot whose candles did not pass the gate is not backtested. Every step can be repeated.
@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from core.portfolio import Portfolio
+from tasks import nightly_alarm
 from tasks.backfill import FUNDING, Download, backfill, markets_of
 from tasks.backup import back_up
 from tasks.backup_restore import RestoreError
@@ -22,10 +23,12 @@ from tasks.migrations import MigrationRefused
 from tasks.nightly_books import check_books
 from tasks.nightly_bots import TIMEFRAMES, backtest_bot
 from tasks.nightly_steps import DONE, FAILED, SKIPPED, STOPPED, Did, Record, Step, utc_now
+from tasks.nightly_twin import replay_yesterday
 from tasks.quality import Gate, SeriesKey
 from tasks.quality_rules import Limits
 from tasks.quality_store import check_stored, publish_results, save, stored_series, table_of
 from tasks.report import write_report
+from tasks.runs_publish import publish_runs
 from tasks.settings import data_dir as folder_of
 from tasks.settings import load_portfolio
 from tasks.sql_query import QueryRefused
@@ -85,6 +88,7 @@ def steps(night: Night) -> list[Step]:
         Step("quality", lambda: _quality(night)),
         Step("books", lambda: check_books(night.data_dir)),
         *(Step(f"backtest {bot.id}", lambda bot=bot: _backtest(night, bot)) for bot in night.portfolio.bots),
+        Step("twin", lambda: replay_yesterday(night.data_dir, night.record.day)),
         Step("report", lambda: _report(night)),
         Step("publish", lambda: _publish(night)),
         Step("backup", lambda: _backup(night)),
@@ -110,7 +114,14 @@ def run(night: Night, shown: Callable[[Step, Did], None] = lambda _step, _did: N
     """Do every step that is not done; returns the sentences of those that failed or were stopped."""
     for step in steps(night):
         shown(step, run_step(night, step))
-    return night.record.bad()
+    return end(night)
+
+
+def end(night: Night) -> list[str]:
+    """Raise or resolve the night's alarms; returns the sentences of the steps that failed or were stopped."""
+    bad = night.record.bad()
+    nightly_alarm.tell(night.data_dir, night.portfolio.id, night.portfolio.alerts, bad, utc_now())
+    return bad
 
 
 def _backfill(night: Night) -> Did:
@@ -173,7 +184,9 @@ def _backtest(night: Night, bot: Any) -> Did:
         if str(finest) in stopped:
             return Did(STOPPED, f"its candles did not pass: {finest}: {'; '.join(stopped[str(finest)])}")
         candles[f"{venue}:{symbol}"] = finest
-    return backtest_bot(night.file, night.data_dir, bot, list(candles.values()), night.days, night.run_id)
+    return backtest_bot(
+        night.file, night.data_dir, bot, list(candles.values()), night.days, night.run_id, night.portfolio.id
+    )
 
 
 def _report(night: Night) -> Did:
@@ -191,7 +204,11 @@ def _publish(night: Night) -> Did:
         for key in keys:
             publish_candles(con, night.data_dir, key.venue, key.symbol, key.timeframe)
         publish_results(con, night.data_dir)
-    return Did(DONE, f"{len(keys)} series and the quality results; the tick process shows them with its next copy")
+        publish_runs(con, night.data_dir)
+    return Did(
+        DONE,
+        f"{len(keys)} series, the quality results and the backtests; the tick process shows them with its next copy",
+    )
 
 
 def _backup(night: Night) -> Did:

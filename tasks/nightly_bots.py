@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from core.market import TIMEFRAME_S
+from tasks.backtest_store import keep_backtest
 from tasks.candles_store import load_candles
 from tasks.errors import Refused
 from tasks.market_store import open_market
@@ -37,28 +38,40 @@ KEPT = (
 )
 
 
-def backtest_bot(file: Path, data_dir: Path, bot: Any, keys: Sequence[SeriesKey], days: int, night: str) -> Did:
+def backtest_bot(
+    file: Path, data_dir: Path, bot: Any, keys: Sequence[SeriesKey], days: int, night: str, portfolio_id: str
+) -> Did:
     """Backtest one bot of a portfolio file over the last `days` of these series, files below `nightly/NIGHT/BOT`.
 
-    Raises `Refused` where the candles do not suit the bot.
+    Funding that the store has of its swaps is paid. The run is kept in `backtests`. Raises `Refused` where the candles do
+    not suit the bot.
     """
     out = data_dir / "nightly" / night / bot.id
     out.mkdir(parents=True, exist_ok=True)
     paths = [_export(data_dir, key, days, out) for key in keys]
-    words = [str(paths[0])] if len(paths) == 1 else [f"{k.venue}={path}" for k, path in zip(keys, paths, strict=True)]
+    funding = {key: path for key in keys if (path := _export_funding(data_dir, key, out)) is not None}
+    words = (
+        [str(paths[0])]
+        if len(paths) == 1
+        else [f"{k.venue}:{k.symbol}={path}" for k, path in zip(keys, paths, strict=True)]
+    )
+    paid = [f"{key.venue}:{key.symbol}={path}" for key, path in funding.items()]
     try:
-        figures, files, remarks = _run(file, bot.id, words, out)
+        made, files = _run(file, bot.id, words, paid, out)
     finally:
-        for path in paths:
+        for path in (*paths, *funding.values()):
             path.unlink(missing_ok=True)
+    figures = made.figures
     data = {name: figures[name] for name in KEPT if name in figures}
-    data |= {"files": [str(path) for path in files], "warnings": remarks}
+    run_id, why_not = keep_backtest(made, data_dir, portfolio_id) if figures["fills"] <= FILLS_MAX else (None, None)
+    remarks = [*made.remarks, *([why_not] if why_not else [])]
+    data |= {"files": [str(path) for path in files], "warnings": remarks, "run_id": run_id}
     trips = f"{figures['round_trips']} round trips"
     where = f"files in {out}" if files else f"no files: more than {FILLS_MAX:,} fills"
     return Did(DONE, f"net PnL {figures['net_pnl']} after {figures['fills']} fills, {trips}; {where}", data)
 
 
-def _run(file: Path, bot_id: str, words: list[str], out: Path) -> tuple[dict[str, Any], list[Path], list[str]]:
+def _run(file: Path, bot_id: str, words: list[str], funding: list[str], out: Path) -> tuple[Any, list[Path]]:
     from tasks.backtest_files import write_files
     from tasks.backtesting import Options, Run, backtest
 
@@ -69,10 +82,24 @@ def _run(file: Path, bot_id: str, words: list[str], out: Path) -> tuple[dict[str
         pass
     else:
         if made.figures["fills"] > FILLS_MAX:
-            return made.figures, [], list(made.remarks)
-    made = backtest(file, bot_id, words, Options())
-    files = write_files(made, out) if isinstance(made, Run) else []
-    return made.figures, files, list(made.remarks)
+            if funding:
+                made.remarks.append("funding is not in these figures: the kernel, which ran so many fills, pays none")
+            return made, []
+    made = backtest(file, bot_id, words, Options(), funding=funding)
+    return made, write_files(made, out) if isinstance(made, Run) else []
+
+
+def _export_funding(data_dir: Path, key: SeriesKey, out: Path) -> Path | None:
+    with open_market(data_dir) as con:
+        found = con.execute(
+            "SELECT ts, rate AS funding_rate FROM funding_rates WHERE venue = ? AND symbol = ? ORDER BY ts",
+            [key.venue, key.symbol],
+        ).to_arrow_table()
+    if found.num_rows == 0:
+        return None
+    path = out / (re.sub(r"[^A-Za-z0-9]+", "-", str(key)) + ".funding.parquet")
+    pq.write_table(found, path)
+    return path
 
 
 def _export(data_dir: Path, key: SeriesKey, days: int, out: Path) -> Path:

@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from tasks.backtest_flow import key_of, safe
-from tasks.nightly import Night, run_step, steps
+from tasks.nightly import Night, end, run_step, steps
 from tasks.nightly_steps import OVER, Did, Step
 
 # Beside the task, not as its parameters: Prefect would record what a step holds.
@@ -43,13 +43,13 @@ def run_shown(night: Night) -> None:
             log.info("%s: %s, %s", step.name, did.status, did.says)
         _advance(progress, 100.0 * count / len(planned))
     show_tables(night)
-    bad = night.record.bad()
+    bad = end(night)
     if bad:
         raise NightFailed("; ".join(bad))
 
 
 def show_tables(night: Night) -> None:
-    """Write the steps, and what the quality gate found, as tables."""
+    """Write the steps, what the quality gate found, and what the twin says, as tables."""
     rows = [row | {"says": safe(row["says"])} for row in night.record.table()]
     create_table_artifact(rows, key=key_of("nightly", night.portfolio.id), description=f"Nightly {night.run_id}")
     found = night.record.steps.get("quality", {}).get("data", {}).get("table")
@@ -57,6 +57,10 @@ def show_tables(night: Night) -> None:
         create_table_artifact(
             shown(found), key=key_of("quality", night.portfolio.id), description=f"Quality {night.run_id}"
         )
+    twin = night.record.steps.get("twin", {}).get("data", {})
+    if twin:
+        rows = [{"figure": name.replace("_", " "), "value": str(value)} for name, value in twin.items()]
+        create_table_artifact(shown(rows), key=key_of("twin", night.portfolio.id), description=f"Twin of {twin['day']}")
 
 
 def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

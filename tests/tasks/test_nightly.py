@@ -73,6 +73,7 @@ def test_a_night_is_done_once_and_again_when_asked(place: Path) -> None:
         "books": SKIPPED,
         "backtest btc1": DONE,
         "backtest eth1": DONE,
+        "twin": SKIPPED,
         "report": SKIPPED,
         "publish": DONE,
         "backup": DONE,
@@ -92,6 +93,9 @@ def test_a_night_is_done_once_and_again_when_asked(place: Path) -> None:
     first_net = night.record.steps["backtest btc1"]["data"]["net_pnl"]
     assert third.record.steps["backtest btc1"]["data"]["net_pnl"] == first_net
     with duckdb.connect(str(home / "market.duckdb"), read_only=True) as con:
+        kept = con.execute("SELECT run_id, fills FROM backtests WHERE bot_id = 'btc1' ORDER BY recorded_at").fetchall()
+        data = night.record.steps["backtest btc1"]["data"]
+        assert kept[0] == (data["run_id"], data["fills"])
         assert con.execute("SELECT count(*) FROM ohlcv").fetchone() == (2 * 1_440,)
         twice = "SELECT count(*) FROM quality_results GROUP BY run_id, symbol, rule HAVING count(*) > 1"
         assert con.execute(twice).fetchall() == []
