@@ -1,7 +1,8 @@
-"""Money that moves without a trade on a swap account: funding payments and transfers, from the exchange's own records.
+"""Money that moves without a trade: a swap account's funding and transfers, from the exchange's own records.
 
 Binance keeps three months of income and serves seven days at a time; a transaction id is unique within its type alone
-(USD-M, Get Income History). A payment carries the rate that the exchange published for that moment.
+(USD-M, Get Income History). A payment carries the rate that the exchange published for that moment. What a spot account
+sends and receives is read by `tasks.exchange_transfers`.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from tasks.exchange_clock import from_ms, to_ms
 from tasks.exchange_parse import number, row_of, text, time_ms
 from tasks.exchange_quotes import market_of
 from tasks.exchange_reads import AccountReader
+from tasks.exchange_transfers import read_transfers
 from tasks.exchange_wire import BadAnswer
 from tasks.venue import ReadFailed
 
@@ -26,9 +28,11 @@ BOOKED_WITHIN_MS = 300_000
 async def read_income(
     reader: AccountReader, symbols: Sequence[str], since: datetime, now: datetime
 ) -> list[FundingPaid | Transfer]:
-    """Read funding and transfers since a time, oldest first; raises `ReadFailed`. Binance USD-M alone, else nothing."""
-    if not reader.client.binance or reader.client.market != "swap":
+    """Read funding and transfers since a time, oldest first; raises `ReadFailed`. Binance alone, else nothing."""
+    if not reader.client.binance:
         return []
+    if reader.client.market != "swap":
+        return [*await read_transfers(reader, since, now)]
     ids = {market_of(reader.client, symbol)["id"]: symbol for symbol in symbols}
     rates: dict[str, dict[int, Decimal]] = {}
     found: list[FundingPaid | Transfer] = []

@@ -47,6 +47,8 @@ class AccountReader:
         self._vanished: set[str] = set()
         # Conditional orders of USD-M have a list of their own, read once one of ours is known to rest there.
         self.watches_stops = False
+        # When the list of withdrawals, which weighs much, was last read.
+        self.withdrawals_read: datetime | None = None
 
     def owner(self, symbol: str, exchange_id: str) -> str | None:
         """The client id of an order that was seen before, by the exchange's id."""

@@ -49,25 +49,27 @@ async def _binance_rows(reader: AccountReader, symbol: str, since: datetime, now
         end = start + WINDOW[reader.client.market]
         rows = await reader.list_of("trades", fetch, symbol, to_ms(start), PAGE_ROWS, {"endTime": to_ms(end)})
         start = end
-    # From the first trade on by id, which no window bounds: `fromId` may not stand beside times.
+    # From the first trade on by id, which no window bounds: `fromId` may not stand beside times. The last id is asked for
+    # again: two own orders that traded with each other have one id, and a page may end between its two rows.
     page = rows
     whole = not rows or (len(rows) < PAGE_ROWS and end >= now)
     while not whole:
         if len(rows) >= PAGES_MAX * PAGE_ROWS:
             raise ReadFailed(f"{reader.venue}: more than {PAGES_MAX} pages of trades of {symbol} since {since}")
         last = max(int(text(row_of(row, "the trade"), "id")) for row in page)
-        page = await reader.list_of("trades", fetch, symbol, None, PAGE_ROWS, {"fromId": str(last + 1)})
+        page = await reader.list_of("trades", fetch, symbol, None, PAGE_ROWS, {"fromId": str(last)})
         rows = rows + page
         whole = len(page) < PAGE_ROWS
     return rows
 
 
 async def _unified_rows(reader: AccountReader, symbol: str, since: datetime) -> list[Any]:
-    seen: dict[str, Any] = {}
+    seen: dict[tuple[str, str], Any] = {}
     start_ms = to_ms(since)
     for _ in range(PAGES_MAX):
         rows = await reader.list_of("trades", reader.client.api.fetch_my_trades, symbol, start_ms)
-        fresh = {text(row_of(row, "the trade"), "id"): row for row in rows}
+        # By side too, as they are stored: a trade between two own orders is two rows with one id.
+        fresh = {(text(row_of(row, "the trade"), "id"), str(row.get("side"))): row for row in rows}
         if fresh.keys() <= seen.keys():
             return list(seen.values())
         seen |= fresh
