@@ -140,7 +140,8 @@ def _short_span(data: ReportData) -> str:
 
 def _whole_part(data: ReportData, place: int, whole: BotReport, summary: BotSummary) -> str:
     return (
-        f'<article id="bot{place}"><div class="bot-head"><h2>All bots together</h2></div>{tables.tiles(whole, summary)}'
+        f'<article id="bot{place}"><div class="bot-head"><h2>All bots together</h2></div>'
+        f"{tables.tiles(whole, summary)}{_short_span(data)}"
         f"{_equity_card(place, whole)}{_exposure_card(place, whole)}<div class=two>{_bridge_card(place, whole)}"
         f"<section class=card><h3>Months</h3>{tables.months_table(months_of(whole), whole.quote_asset)}</section></div>"
         "</article>"

@@ -1,5 +1,6 @@
 -- Every lot, open ones first. average_price, value and unrealized are for reading (DOUBLE); sums of money are in
 -- report_bots. value is what is left at the bot's last price.
+-- age_s is how long a lot has been held at that price's time, or was held until it was closed.
 -- Two halves, so that WHERE standing opens no past day.
 CREATE OR REPLACE VIEW report_lots AS
 SELECT
@@ -21,7 +22,8 @@ SELECT
     l.realized,
     l.grid_profit,
     l.fees,
-    l.exits
+    l.exits,
+    epoch(m.price_ts - l.opened_at) AS age_s
 FROM lots_open AS l
 LEFT JOIN marks AS m ON m.bot_id = l.bot_id
 UNION ALL
@@ -44,7 +46,8 @@ SELECT
     l.realized,
     l.grid_profit,
     l.fees,
-    l.exits
+    l.exits,
+    epoch(l.updated_at - l.opened_at) AS age_s
 FROM lots AS l
 LEFT JOIN marks AS m ON m.bot_id = l.bot_id
 WHERE l.qty = 0

@@ -201,3 +201,16 @@ def test_features_name_their_tests() -> None:
     assert len(named) >= 25
     for path, test in named:
         assert f"def {test}(" in (ROOT / path).read_text(), test
+
+
+def test_the_hedge_is_told_apart_from_what_it_hedges(folder: Path) -> None:
+    """report_hedges gives own market and hedge their parts, which sum to the bot's; the report has a bar for the hedge."""
+    row, bot = ask(folder, "SELECT * FROM report_hedges")[0], ask(folder, "SELECT * FROM report_bots")[0]
+    assert row["hedge_symbols"] == "COIN/USDT:USDT"
+    assert row["own_realized"] + row["hedge_realized"] == bot["realized"]
+    assert row["own_floating"] + row["hedge_floating"] == pytest.approx(float(bot["unrealized"]))
+    from tasks.report import report_of
+
+    summary = report_of(folder / "data").bots[0].summary
+    assert summary.hedge is not None
+    assert float(summary.hedge) == pytest.approx(float(row["hedge_realized"]) + row["hedge_floating"])
