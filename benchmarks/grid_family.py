@@ -1,0 +1,117 @@
+"""Runs every kind of the grid family over real candles to the end and holds each run's books against every check.
+
+Each bot is backtested under the default fill rules; then every step of the run is committed to a store of its own, as a
+run would have done, and all of `sql/checks` are asked: a row of any is a failure. Prints a Markdown table and one JSON
+line. `--funding` gives the perpetual its real funding payments; its prices are the spot candles', at zero basis.
+
+    python benchmarks/grid_family.py CANDLES [--funding FILE] [--only NAME ...]
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from core.engine import Bot, World, advance
+from core.facts import BalanceRead
+from core.kernel import ArraySeries
+from tasks.assemble import instruments_of, limits_of, spec_of
+from tasks.backtest_funding import read_rates_of
+from tasks.backtesting import Options, Run, run_spec
+from tasks.candles_read import read_candles
+from tasks.settings import check
+from tasks.store import open_store
+from tasks.yaml_strict import load
+
+CHECKS = Path(__file__).parents[1] / "sql" / "checks"
+SPOT, PERP = "venue: spot, symbol: BTC/USDT", 'venue: perp, symbol: "BTC/USDT:USDT"'
+HEAD = """\
+mode: backtest
+venues:
+  - {id: spot, exchange: binance, market: spot, instruments: {BTC/USDT: {tick_size: 0.01, lot_step: 0.00001,
+     min_qty: 0.00001, min_notional: 5, maker: 0.001, taker: 0.001}}}
+  - {id: perp, exchange: binanceusdm, market: swap, instruments: {"BTC/USDT:USDT": {tick_size: 0.01, lot_step: 0.001,
+     min_qty: 0.001, min_notional: 5, maker: 0.0002, taker: 0.0005}}}
+bots:
+  - """
+BOTS = {
+    "grid, geometric": f"{{id: b, kind: grid, {SPOT}, start_price: 4000, end_price: 70000, total_amount_quote: 10000, "
+    "levels: 80, spacing: geometric, initial_inventory: market}",
+    "grid, stop and take profit": f"{{id: b, kind: grid, {SPOT}, start_price: 5000, end_price: 12000, "
+    "total_amount_quote: 10000, levels: 60, initial_inventory: market, on_range_exit: hold, "
+    "triple_barrier: {stop_loss: 0.2, trailing_stop: {activation: 0.15, delta: 0.05}}}",
+    "grid, short": f"{{id: b, kind: grid, {PERP}, side: SELL, start_price: 30000, end_price: 70000, "
+    "total_amount_quote: 10000, levels: 60, spacing: geometric}",
+    "grid, neutral": f"{{id: b, kind: grid, {PERP}, side: NEUTRAL, start_price: 4000, end_price: 70000, "
+    "total_amount_quote: 10000, levels: 80, spacing: geometric}",
+    "ladder, linear": f"{{id: b, kind: ladder, {SPOT}, min_price: 4000, max_price: 64000, count: 61, qty: 0.005, "
+    "profit: 0.02, loop: true}",
+    "ladder, normal": f"{{id: b, kind: ladder, {SPOT}, distribution: normal, min_price: 4000, max_price: 64000, "
+    "mean: 30000, count: 60, qty: 0.005, profit: 0.02, loop: true, maker_offset_buy: 1, maker_offset_sell: 1}",
+    "rolling_grid": f"{{id: b, kind: rolling_grid, {PERP}, direction: buy, quantity: 0.01, take_profit: 0.01, "
+    "grid_step: 0.005, max_orders: 10, wait_time: 600, max_margin: 10000, leverage: 1, stop_loss: 0.08, "
+    "position_timeout_minutes: 240, stuck_distance: 0.03, recovery_mode: ladder, recovery_escalation: market}",
+}
+
+
+def run_bot(text: str, candles: ArraySeries, rates: Mapping[Any, Any]) -> tuple[Run, list[str], float]:
+    """Backtest one bot; returns the run, the checks that found something, and the seconds of CPU that the run took."""
+    portfolio = check(load(HEAD + text, "the grid family"), {})
+    bot = portfolio.bots[0]
+    spec = spec_of(bot, instruments_of(portfolio, {}, {}), "gfam", key="bots[0]")
+    mine = {market: rows for market, rows in rates.items() if market == spec.instrument.market}
+    began = time.process_time()
+    made = run_spec(portfolio, bot, spec, [candles], "1m", Options(), mine)
+    took = time.process_time() - began
+    now = datetime.fromtimestamp(candles.ts_ms(0) / 1000, UTC).replace(tzinfo=None)
+    world = World(specs={spec.bot_id: spec}, bots={spec.bot_id: Bot(bot_id=spec.bot_id)}, limits=limits_of(portfolio))
+    opening = [BalanceRead(spec.instrument.venue, asset, held, now) for asset, held in made.opening.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        with open_store(Path(folder)) as store:
+            store.commit_step(advance(world, opening, now), tick_id=1, now=now, facts=opening)
+            for number, (at, step) in enumerate(made.steps, start=2):
+                store.commit_step(step, tick_id=number, now=at)
+        return made, failed_checks(Path(folder) / "trading.duckdb"), took
+
+
+def failed_checks(file: Path) -> list[str]:
+    """Name every check of `sql/checks` that returns a row."""
+    with duckdb.connect(str(file), read_only=True) as con:
+        return [path.stem for path in sorted(CHECKS.glob("*.sql")) if con.execute(path.read_text()).fetchall()]
+
+
+def main() -> None:
+    """Run and print; ends with an error where a check found something."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("candles")
+    parser.add_argument("--funding")
+    parser.add_argument("--only", nargs="*", default=list(BOTS))
+    args = parser.parse_args()
+    candles, _ = read_candles(args.candles, timeframe="1m", price_scale=2)
+    perps = [("perp", "BTC/USDT:USDT")]
+    rates = read_rates_of([f"perp={args.funding}"], perps, "the grid family") if args.funding else {}
+    money = ("net PnL", "realised", "unrealised", "fees", "funding")
+    print("|", " | ".join(["bot", "fills", "round trips", *money, "max drawdown", "win rate", "checks", "CPU s"]), "|")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|--:|")
+    rows: dict[str, Any] = {}
+    for name in args.only:
+        made, failed, took = run_bot(BOTS[name], candles, rates)
+        told = made.figures
+        paid = (f"{float(told[key]):,.2f}" for key in ("net_pnl", "realized_pnl", "unrealized_pnl", "fees", "funding"))
+        won = "–" if told["win_rate"] is None else f"{told['win_rate']:.1%}"
+        cells = [name, f"{told['fills']:,}", f"{told['round_trips']:,}", *paid, f"{told['max_drawdown']:.1%}", won]
+        print("|", " | ".join([*cells, ", ".join(failed) or "clean", f"{took:.0f}"]), "|", flush=True)
+        rows[name] = {"net_pnl": told["net_pnl"], "fills": told["fills"], "failed": failed}
+    print(json.dumps({"benchmark": "grid_family", "candles": Path(args.candles).name, "rows": rows}))
+    if any(row["failed"] for row in rows.values()):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
