@@ -24,7 +24,10 @@ SLIP_MAX = Decimal("0.5")
 HOPELESS = frozenset({Refusal.FUNDS, Refusal.FILTER, Refusal.CLOSED})
 # After one of these the order layer waits for many seconds: so long at least after the first, doubled by each that follows.
 STALLING = frozenset({Refusal.RATE, Refusal.OTHER, Refusal.REDUCE_ONLY})
-STALL_S, STALL_MAX_S = 10.0, 300.0
+STALL_S = 10.0
+STALL_MAX_S = 300.0
+# The shortest patience that a configuration may ask for.
+PATIENCE_LEAST_S = 0.1
 _ROLES = {"entry": Role.ENTRY, "hedge": Role.HEDGE, "undo": Role.EXIT, "cover": Role.EXIT}
 _PLACES = {"entry": 0, "undo": 0, "hedge": 1, "cover": 1}
 

@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 from core.config import BotBase, ConnectorPair, Fraction, NotNegative, PlanRefused, Positive, led_by
 from core.machine import Prepared
 from core.market import Instrument, Market
-from core.pairing import Ways
+from core.pairing import PATIENCE_LEAST_S, Ways
 from core.values import ONE, ZERO, Side, exact_product, plain, ratio
 
-Patience = Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)]
+Patience = Annotated[float, Field(ge=PATIENCE_LEAST_S, le=3600, allow_inf_nan=False)]
 
 
 class ArbitrageConfig(BotBase):

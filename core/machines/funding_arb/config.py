@@ -11,11 +11,12 @@ from core.config import BotBase, ConnectorPair, Fraction, Number, PlanRefused, P
 from core.funding import Terms
 from core.machine import Prepared
 from core.market import Instrument, Market
+from core.pairing import PATIENCE_LEAST_S
 from core.values import ONE, ZERO, on_grid, plain, ratio
 
 # Maintenance margin as a fraction of notional: the first brackets of Binance USD-M ask 0.4 to 1 %.
 MAINTENANCE = Decimal("0.01")
-Patience = Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)]
+Patience = Annotated[float, Field(ge=PATIENCE_LEAST_S, le=3600, allow_inf_nan=False)]
 Hours = Annotated[Number, Field(gt=0, le=87_600)]
 
 
