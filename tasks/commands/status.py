@@ -14,6 +14,8 @@ from tasks.commands.published import age_words, ask_published
 from tasks.outcome import Outcome
 
 LEVELS_SHOWN = 12
+# Room for the longest name of a limit in one piece, so that it can be searched for.
+REASON_WIDTH = 20
 SIGNS = {
     "OPEN_ORDER_PLACED": ("entry rests", "cyan"),
     "CLOSE_ORDER_PLACED": ("exit rests", "green"),
@@ -173,10 +175,11 @@ def _levels(one: dict[str, Any], *, everything: bool) -> Any:
 
     table = Table(box=None, header_style="bright_black", padding=(0, 2, 0, 0))
     quote, base = one["quote_asset"], one["symbol"].partition("/")[0]
-    for name in ("level", f"entry {quote}", f"exit {quote}", f"quantity {base}", f"held {base}"):
+    # The unit stands below the word: beside it there would be no room for the reason in 80 columns.
+    for name in ("level", f"entry\n{quote}", f"exit\n{quote}", f"quantity\n{base}", f"held\n{base}"):
         table.add_column(Text(name), justify="right")
     table.add_column("state")
-    table.add_column("why not", overflow="fold")
+    table.add_column("why not", overflow="fold", min_width=REASON_WIDTH)
     levels = one["level_list"]
     for level in levels if everything else _around(levels, one["last_price"]):
         words, colour = SIGNS.get(level["state"], (level["state"].lower(), ""))

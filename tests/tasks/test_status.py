@@ -21,8 +21,11 @@ def test_numbers_have_units_and_ages(folder: Path, capsys: pytest.CaptureFixture
     """Prices say their asset and their age, lots theirs, and the copy how old it is."""
     assert main(["status", "--data-dir", str(folder)]) == 0
     page = capsys.readouterr().out
-    for words in ("entry USDT", "quantity BTC", "net PnL", "USDT", "open lots", "the oldest", "orders live", " ago"):
+    for words in ("net PnL", "USDT", "open lots", "the oldest", "orders live", " ago"):
         assert words in page, words
+    lines = [line.split() for line in page.splitlines()]
+    units = lines.index(["entry", "exit", "quantity", "held"]) + 1
+    assert lines[units] == ["level", "USDT", "USDT", "BTC", "BTC", "state", "why", "not"]
 
 
 def test_hostile_words_stay_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
