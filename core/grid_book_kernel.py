@@ -237,7 +237,7 @@ def withdraw_moved(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -
             _take_off(i, p, s, g)
             end_order(i, s, g)
         else:
-            g[t.CANCELING, i] = 1
+            g[t.CANCELING, i] = now
             send(i, g[t.ORDER, i], 0, now, p, s, due)
             k += 1
 

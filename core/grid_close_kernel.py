@@ -1,8 +1,9 @@
 """Barriers of the compiled grid, and how it ends: orders called back, what is held sold (or bought back) at the market.
 
 As `core.machines.grid.barriers` and the unwinds of `core.engine.bot` do it for one grid. With latency a closing takes
-several moments: exits must be off the book before their coins can be sold, a late entry is closed as well, and an order
-whose cap the price has passed is followed by one with twice the slippage. Arguments as in `core.grid_kernel`.
+several moments: exits must be off the book before their coins can be sold (those whose cancel is long on its way are not
+waited for by the rest), a late entry is closed as well, and an order whose cap the price has passed is followed by one with
+twice the slippage. Arguments as in `core.grid_kernel`.
 """
 
 import numpy as np
@@ -45,12 +46,12 @@ def close(barrier: int, price: int, now: int, p: Ints, s: Ints, g: Ints, due: In
         _start(s)
     if p[t.LATENCY_US] == 0:
         if s[t.S_MODE] == t.CLOSING:
-            _place_unwind(price, now, p, s, g, due, log)
+            _place_unwind(s[t.S_INVENTORY], price, now, p, s, g, due, log)
         s[t.S_OVER] = 1
         return
     for i in range(g.shape[1]):
         if g[t.STATE, i] != t.ABSENT and g[t.CANCELING, i] == 0:
-            g[t.CANCELING, i] = 1
+            g[t.CANCELING, i] = now
             send(i, g[t.ORDER, i], 0, now, p, s, due)
     settle_closed(price, now, p, s, g, due, log)
 
@@ -75,9 +76,11 @@ def settle_closed(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, lo
     if s[t.S_UNWINDS]:
         if not held and not live:
             s[t.S_UNWINDS] = 0
-        elif held and s[t.S_OUT_ORDER] == 0 and not _exits_live(p, g):
-            _place_unwind(price, now, p, s, g, due, log)
-            live = True
+        elif held and s[t.S_OUT_ORDER] == 0:
+            part = _free_part(price, now, p, s, g)
+            if part:
+                _place_unwind(part, price, now, p, s, g, due, log)
+                live = True
     s[t.S_OVER] = s[t.S_MODE] != t.CLOSING and not s[t.S_UNWINDS] and not live
 
 
@@ -88,19 +91,25 @@ def _start(s: Ints) -> None:
 
 
 def _sellable(price: int, p: Ints, s: Ints) -> bool:
-    held = s[t.S_INVENTORY]
-    return held > 0 and held >= p[t.MIN_QTY] and held * price >= p[t.MIN_NOTIONAL]
+    return _tradable(s[t.S_INVENTORY], price, p)
 
 
-def _exits_live(p: Ints, g: Ints) -> bool:
-    # Whether orders still count on what would be sold.
-    live = False
+def _tradable(qty: int, price: int, p: Ints) -> bool:
+    return qty > 0 and qty >= p[t.MIN_QTY] and qty * price >= p[t.MIN_NOTIONAL]
+
+
+def _free_part(price: int, now: int, p: Ints, s: Ints, g: Ints) -> int:
+    # What may be sold now: nothing while exits are called back that will be over in a moment, else what none counts on.
+    free = s[t.S_INVENTORY]
     for i in range(g.shape[1]):
-        live = live or (g[t.STATE, i] != t.ABSENT and is_bid(i, p, g) == (p[t.SHORT] == 1))
-    return live
+        if g[t.STATE, i] != t.ABSENT and is_bid(i, p, g) == (p[t.SHORT] == 1):
+            if now < g[t.CANCELING, i] + t.CANCEL_WAIT_US:
+                return 0
+            free -= g[t.QTY, i]
+    return free if _tradable(free, price, p) else 0
 
 
-def _place_unwind(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
+def _place_unwind(qty: int, price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
     # An empty book must not fill at any price: the cap doubles with every attempt, up to half the price.
     part = p[t.SLIP_NUM]
     for _ in range(min(s[t.S_OUT_ATTEMPT] + 1, 6)):
@@ -110,11 +119,11 @@ def _place_unwind(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, lo
         cap = -(-price * (whole + part) // (whole * p[t.TICK])) * p[t.TICK]
     else:
         cap = price * (whole - part) // (whole * p[t.TICK]) * p[t.TICK]
-    if cap * s[t.S_INVENTORY] < p[t.MIN_NOTIONAL]:
+    if cap * qty < p[t.MIN_NOTIONAL]:
         s[t.S_STATUS] = t.BELOW_MINIMUM
         return
     s[t.S_OUT_ATTEMPT] += 1
-    s[t.S_OUT_CAP], s[t.S_OUT_QTY], s[t.S_OUT_ORDER] = cap, s[t.S_INVENTORY], s[t.S_NEXT_ID]
+    s[t.S_OUT_CAP], s[t.S_OUT_QTY], s[t.S_OUT_ORDER] = cap, qty, s[t.S_NEXT_ID]
     s[t.S_NEXT_ID] += 1
     if p[t.LATENCY_US]:
         send(-1, s[t.S_OUT_ORDER], 1, now, p, s, due)

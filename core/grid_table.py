@@ -23,6 +23,9 @@ BLOCK = 16
  LOT_FEE, QUEUE, NOW, MOVED, BID_FEE, ASK_FEE) = range(22)  # fmt: skip
 LEVEL_ROWS = 22
 ABSENT, SENT, LIVE = range(3)
+# CANCELING is when an order's cancel was sent (0: not). After so long the rest of a closing no longer waits for its end, as
+# `core.engine.unwind` has it.
+CANCEL_WAIT_US = 2_000_000
 
 # The run's scalars. TOP and BOTTOM point to the best own-price bid and ask, LOW and HIGH are the prices that matter next.
 # INVENTORY, COST and FEES are those of open lots; PROFIT of TRIPS closed ones, WON of them after fees; PAID is all fees.

@@ -23,6 +23,8 @@ VOLUME_SCALE_MAX = 8
 EXACT_INT_END = 2**63
 # A double holds 53 bits: below that, units are whole; the near test wants a margin, else any number looks near.
 EXACT_UNITS_MAX = 2**53
+# It tells all numbers of 15 digits apart; with more of them, neighbours may be one and the same double.
+TOLD_APART_END = 10**15
 NEAR_UNITS_MAX = 2**46
 NEAR_ULPS = 8
 PLAIN_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)$"
@@ -186,7 +188,7 @@ def _from_floats(values: NDArray[np.float64]) -> Numbers:
     largest = float(np.abs(known).max(initial=0.0))
     exact = _float_scale(known, largest, EXACT_UNITS_MAX, ulps=0)
     if exact is not None:
-        return Numbers(_rint(known, exact), exact, valid)
+        return Numbers(_shortest(known, _rint(known, exact), exact), exact, valid)
     near = _float_scale(known, largest, NEAR_UNITS_MAX, ulps=NEAR_ULPS)
     if near is None:
         return _from_reprs(known, valid)
@@ -204,6 +206,13 @@ def _from_reprs(values: NDArray[np.float64], valid: Bools | None) -> Numbers:
         message = f"floats from {low!s} to {high!s} need more than 64 bits together; store them as decimals or text"
         raise NumberRefusedError(message)
     return Numbers(np.array(units, dtype=np.int64), scale, valid)
+
+
+def _shortest(values: Floats, units: Ints, scale: int) -> Ints:
+    # Of several decimals that are one and the same double, the one that `repr` shows.
+    for row in np.flatnonzero(np.abs(units) >= TOLD_APART_END).tolist():
+        units[row] = int(Decimal(repr(float(values[row]))).scaleb(scale))
+    return units
 
 
 def _rint(values: NDArray[np.float64], scale: int) -> Ints:
@@ -265,7 +274,9 @@ def _spell_out(text: pa.ChunkedArray, plain: pa.ChunkedArray) -> tuple[pa.Chunke
             raise NumberRefusedError(message) from error
         # Written out, an exponent of a billion is a gigabyte of zeros.
         if number.is_finite() and abs(number.adjusted()) > EXPONENT_MAX:
-            message = f"{cells[row][:40]!r} in row {row + 1} is no price and no volume: its exponent is beyond {EXPONENT_MAX}"
+            message = (
+                f"{cells[row][:40]!r} in row {row + 1} is no price and no volume: its exponent is beyond {EXPONENT_MAX}"
+            )
             raise NumberRefusedError(message)
         cells[row] = f"{number:f}"
         good[row] = True

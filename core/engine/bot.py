@@ -25,8 +25,9 @@ def advance_bot(draft: Draft, bot: BotDraft) -> None:
     if quote is not None and (bot.state is not None or _may_begin(draft, bot)):
         if bot.state is None or bot.events or machine_due(draft, bot, quote):
             bot.machine_wake, bot.machine_wakes = _ask_machine(draft, bot, quote)
-        tend_unwind(draft, bot)
+        soon = tend_unwind(draft, bot)
         wake, wakes = bot.machine_wake, dict(bot.machine_wakes)
+        _meet(wakes, soon)
         _meet(wakes, wake_of_drawdown(draft, bot))
     _meet(wakes, tend_stops(draft, bot))
     _meet(wakes, _work(draft, bot))

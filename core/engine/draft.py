@@ -35,7 +35,10 @@ from core.working import Work
 
 @dataclass(slots=True)
 class BotDraft:
-    """A bot being advanced. The fields are those of `Bot`; `dirty` legs and `touched` places are to be looked at."""
+    """A bot being advanced. The fields are those of `Bot`; `dirty` legs and `touched` places are to be looked at.
+
+    `unanswered` are the legs of which it was said in this advance that no answer came.
+    """
 
     spec: BotSpec
     state: Any
@@ -68,6 +71,7 @@ class BotDraft:
     dirty: set[str] = field(default_factory=set[str])
     touched: set[int] = field(default_factory=set[int])
     events: list[MachineEvent] = field(default_factory=list[MachineEvent])
+    unanswered: set[str] = field(default_factory=set[str])
     withdraw_entries: bool = False
 
     @property

@@ -58,6 +58,8 @@ def take_in(draft: Draft, bot: BotDraft, fact: OrderFact, who: Decoded) -> None:
         return
     bot.dirty.add(who.leg_id)
     _put(draft, bot, who, after)
+    if isinstance(fact, Unanswered):
+        bot.unanswered.add(who.leg_id)
     if isinstance(fact, Refused):
         draft.note(bot.spec.bot_id, who.leg_id, "REFUSED", f"{fact.kind.value}: {fact.reason}")
         work = refused(bot.works[who.leg_id], fact.kind, fact.reason, draft.now)

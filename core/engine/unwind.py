@@ -1,16 +1,20 @@
 """Closes inventory at the market, market by market: all of a bot's, or one lot, in capped slices (RULES 7)."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from core.engine.draft import BotDraft, Draft
 from core.engine.world import Mode, Unwind
-from core.market import Instrument, Quote
+from core.machine import Wake
+from core.market import Instrument, Market, Quote
 from core.orders import Kind, Leg, Order, Role, Status, leg_id
 from core.values import ONE, ZERO, Side, total
 from core.working import NEW, Work, wanted
 
-# What is heard of within the tick: exits that are being cancelled, a market exit of an unwind that this one replaces.
+# What is heard of within the tick: exits about to be cancelled, a market exit of an unwind that this one replaces.
 _SOON_OVER = {(Role.EXIT, Status.OPEN), (Role.UNWIND, Status.PENDING)}
+# How long a cancel may be on its way before what is free no longer waits for it.
+CANCEL_WAIT_S = 2.0
 
 
 def start_unwind(draft: Draft, bot: BotDraft, reason: str) -> None:
@@ -20,22 +24,27 @@ def start_unwind(draft: Draft, bot: BotDraft, reason: str) -> None:
     bot.dirty.update(bot.works)
 
 
-def tend_unwind(draft: Draft, bot: BotDraft) -> None:
-    """Say for every market of the bot what is still to be closed; end the unwind once nothing is."""
+def tend_unwind(draft: Draft, bot: BotDraft) -> dict[Market, Wake]:
+    """Say for every market of the bot what is still to be closed; end the unwind once nothing is.
+
+    Returns when cancels on their way are no longer waited for.
+    """
     unwind = bot.unwind
     if unwind is None:
         if bot.mode is Mode.FLATTENING:
             bot.mode, bot.mode_reason = Mode.HALTED, bot.mode_reason.replace("flattened", "halted after flatten", 1)
-        return
+        return {}
     names = {leg_id(Role.UNWIND, index, unwind.episode) for index in range(len(bot.spec.instruments))}
     _drop_other_unwinds(bot, names)
-    open_markets = [_tend_market(draft, bot, unwind, index) for index in range(len(bot.spec.instruments))]
+    wakes: dict[Market, Wake] = {}
+    open_markets = [_tend_market(draft, bot, unwind, index, wakes) for index in range(len(bot.spec.instruments))]
     if not any(open_markets):
         _end(draft, bot, unwind, names)
+    return wakes
 
 
-def _tend_market(draft: Draft, bot: BotDraft, unwind: Unwind, index: int) -> bool:
-    """Work one market's part; whether anything is left of it."""
+def _tend_market(draft: Draft, bot: BotDraft, unwind: Unwind, index: int, wakes: dict[Market, Wake]) -> bool:
+    """Work one market's part; whether anything is left of it. `wakes` learns until when cancels are waited for."""
     instrument = bot.spec.instruments[index]
     name = leg_id(Role.UNWIND, index, unwind.episode)
     work = bot.works.get(name, NEW)
@@ -49,21 +58,39 @@ def _tend_market(draft: Draft, bot: BotDraft, unwind: Unwind, index: int) -> boo
     left = instrument.sellable(quote.last, abs(held))
     if left == ZERO and not busy:
         return False
-    part = _free_part(bot, unwind, instrument, quote, left)
+    soon_over, until = _soon_over(draft, bot, unwind, instrument)
+    if until is not None:
+        wakes[instrument.market] = Wake(deadline=until)
+    part = left if soon_over else _free_part(bot, instrument, quote, left)
     bot.put(name, wanted(work, _leg(bot, instrument, name, held, part + work.executed, quote, work)))
     bot.dirty.add(name)
     return True
 
 
-def _free_part(bot: BotDraft, unwind: Unwind, instrument: Instrument, quote: Quote, left: Decimal) -> Decimal:
-    """Return how much of `left` to send now: all of it, or what is free where an exit's end may be long in coming.
+def _soon_over(draft: Draft, bot: BotDraft, unwind: Unwind, instrument: Instrument) -> tuple[bool, datetime | None]:
+    """Whether exits will be over in a moment, so that one order can close all; and when that has lasted long enough.
 
-    Exits that rest are cancelled first, which takes a moment, so that one order can close all. One whose cancel brought no
-    news, or whose fate is unknown, may still sell its own part; the rest does not wait for it (RULES 7).
+    Exits that rest are cancelled first. The answer to a cancel takes its time; one that was said not to come, or did not
+    within `CANCEL_WAIT_S`, may be long in coming.
     """
-    orders = [work.order for work in bot.works.values() if work.order is not None and _of(work.order, instrument)]
-    if any((one.role, one.status) in _SOON_OVER and _stands_in(one, unwind) for one in orders):
-        return left
+    soon, until = False, None
+    for name, work in bot.works.items():
+        order = work.order
+        if order is None or not _of(order, instrument) or not _stands_in(order, unwind):
+            continue
+        soon = soon or (order.role, order.status) in _SOON_OVER
+        if order.role is Role.EXIT and order.status is Status.CANCELING and name not in bot.unanswered:
+            end = order.updated_at + timedelta(seconds=CANCEL_WAIT_S)
+            if draft.now < end:
+                soon, until = True, end if until is None else max(until, end)
+    return soon, until
+
+
+def _free_part(bot: BotDraft, instrument: Instrument, quote: Quote, left: Decimal) -> Decimal:
+    """Return what is free of `left` where an exit's end may be long in coming, or all of it where nothing is.
+
+    Such an exit may still sell its own part; the rest does not wait for it (RULES 7).
+    """
     free = abs(bot.inventory_at(instrument.market)) - bot.live_at(instrument.market).exit_qty
     return instrument.sellable(quote.last, min(left, max(free, ZERO))) or left
 

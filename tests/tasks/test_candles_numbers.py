@@ -5,7 +5,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.candles_numbers import NumberRefusedError, Numbers, numbers_of, scale_down, volumes_of
@@ -37,6 +37,7 @@ def test_decimals_are_read_from_every_chunk(numbers: list[Decimal], size: int) -
 
 
 @given(short)
+@example([(1, 8), (864329024, 1)])
 def test_floats_become_the_digits_that_repr_shows(pairs: list[tuple[int, int]]) -> None:
     """A float stands for its shortest decimal form, found without going through text."""
     floats = [float(D(units).scaleb(-places)) for units, places in pairs]

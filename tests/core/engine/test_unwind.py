@@ -94,8 +94,32 @@ def test_an_unwind_keeps_its_numbers_over_a_restart_without_a_price() -> None:
         script.accepted("g-test-u0-0-0"), script.fill("g-test-u0-0-0", "0.2", "95", Side.SELL),
         script.seen("g-test-u0-0-0", SeenAs.FILLED, "0.2"),
     )  # fmt: skip
-    script.state = replace(script.state, bots={"g": replace(script.state.bots["g"], unwind=Unwind("FLATTEN", after(5), 0))})
+    script.state = replace(
+        script.state, bots={"g": replace(script.state.bots["g"], unwind=Unwind("FLATTEN", after(5), 0))}
+    )
     script.memory.bots["g"] = (script.state.bots["g"], script.memory.bots["g"][1])
     script.restart()
     script.tell(Command(2, "g", Action.RELEASE, "", "test", "", after(10)), later_s=5)
     assert script.state.bots["g"].works["u0-0"].next_attempt == 1
+
+
+def test_a_cancel_on_its_way_is_waited_for_two_seconds() -> None:
+    """No word of one cancel yet: one order for all is worth two seconds; then the free lot goes out."""
+    script = scene()
+    script.price("95", later_s=5)
+    step = script.tell(script.seen(LOW, SeenAs.CANCELED), later_s=1)
+    assert sold(step) == []
+    deadline = step.world.bots["g"].wake.deadline
+    assert deadline is not None
+    assert deadline <= after(script.now_s + 1)
+    assert sold(script.tell(later_s=0.9)) == []
+    assert sold(script.price("95", later_s=0.1)) == ["0.1"]
+    assert sold(script.tell(script.seen(HIGH, SeenAs.CANCELED), later_s=1)) == []
+
+
+def test_a_cancel_confirmed_within_two_seconds_lets_one_order_close_all() -> None:
+    """As with a venue that takes half a second: both cancels are confirmed a moment later, and one order sells both lots."""
+    script = scene()
+    script.price("95", later_s=5)
+    assert sold(script.tell(script.seen(LOW, SeenAs.CANCELED), later_s=0.5)) == []
+    assert sold(script.tell(script.seen(HIGH, SeenAs.CANCELED), later_s=0.5)) == ["0.2"]
