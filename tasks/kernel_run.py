@@ -19,6 +19,7 @@ from core.simbook import FillRules
 from core.values import ONE, ZERO, Side, exact_product, plain, ratio, share_of_cost
 from tasks import kernel_native
 from tasks.equity import Curve, ratios
+from tasks.kernel_lots import booked
 from tasks.kernel_tables import (
     FEE_SCALE,
     INT_MAX,
@@ -170,6 +171,12 @@ def sums_of(made: KernelRun) -> Sums:
     s, g, units = made.scalars, made.levels, made.units
     grid = made.amount(int(s[gt.S_PROFIT]) * units.cost_mul)
     paid = made.amount(int(s[gt.S_PAID]) * units.fee_mul)
+    unwinds = np.flatnonzero(made.log[:, gt.FILL_LEVEL] < 0)
+    if len(unwinds) and (unwinds[0] < len(made.log) - 1 or s[gt.S_INVENTORY]):
+        # Closed in parts, some of them of lots whose own exits were still on their way: booked fill by fill.
+        mark = Decimal(int(made.columns.close[-1])).scaleb(-made.columns.scale)
+        lots = booked(made.fills(), mark)
+        return Sums(lots.realized, lots.grid_profit, lots.floating, paid, lots.trips, lots.won)
     trips, won = int(s[gt.S_TRIPS]), int(s[gt.S_WON])
     held = g[gt.HOLDING] == 1
     profit, winners = _unwound(made, held) if s[gt.S_EPISODE] else (ZERO, 0)
