@@ -32,7 +32,7 @@ _NEEDED = ("createOrder", "cancelOrder", "fetchOpenOrders", "fetchMyTrades", "fe
 _MEND = {
     "api_key": "make a key that may read and trade and may not withdraw, allow this machine's address, check the variable",
     "symbol": "write the symbol as the exchange lists it, for example BTC/USDT (spot) or BTC/USDT:USDT (swap)",
-    "position_mode": "switch the account to one-way mode in the exchange's settings",
+    "position_mode": "give the account and the portfolio the same position mode (the exchange's settings; position_mode)",
     "exchange": "use an id that ccxt knows",
     "mode": "use paper, or live with the smallest sizes",
 }
@@ -52,7 +52,7 @@ async def look_at_exchange(
             venue = CcxtVenue(
                 config.id, config.exchange, config.market, portfolio.mode, config.api_url,
                 Credentials(config.api_key, config.secret, config.password), position_mode=config.position_mode,
-                margin_mode=config.margin_mode,
+                margin_mode=config.margin_mode, directions={("", symbol): "BUY" for symbol in symbols},
             )  # fmt: skip
         except ConfigRefused as fault:
             findings.append(_refused(config, fault))

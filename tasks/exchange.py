@@ -47,6 +47,7 @@ from tasks.exchange_market import read_candles, read_rates
 from tasks.exchange_parse import contract_size, number, row_of, seen_of, text
 from tasks.exchange_quotes import instruments_of, market_of, read_quotes
 from tasks.exchange_reads import STOPS, AccountReader
+from tasks.exchange_sides import Directions, side_params
 from tasks.exchange_trades import read_trades
 from tasks.exchange_wire import BadAnswer, Call
 from tasks.venue import Answer, CancelAnswer, ConfigRefused, ReadFailed
@@ -77,6 +78,7 @@ class CcxtVenue:
         position_mode: str = "one_way",
         margin_mode: str = "isolated",
         leverage: Mapping[str, int] | None = None,
+        directions: Directions | None = None,
         testnet: bool = False,
         allow_withdrawals: bool = False,
         decision_age_s: float = DECISION_AGE_S,
@@ -84,6 +86,7 @@ class CcxtVenue:
         """Check the configuration; raises `ConfigRefused`. Nothing is sent before `start`.
 
         `leverage` by symbol is set at the start, with the margin mode, where nothing is open; None leaves both alone.
+        `directions` says on which side of a symbol each bot stands: an account in hedge mode needs it.
         """
         if mode not in {"demo", "live"}:
             raise ConfigRefused("mode", f"a real account has mode demo or live, not {mode!r}")
@@ -91,8 +94,8 @@ class CcxtVenue:
             raise ConfigRefused("market", f"{market!r} is neither spot nor swap")
         if credentials is None:
             raise ConfigRefused("api_key", f"{mode} mode needs api_key and secret of venue {venue_id}")
-        if position_mode != "one_way":
-            raise ConfigRefused("position_mode", "only one_way is traded: one net position per symbol")
+        if position_mode not in {"one_way", "hedge"}:
+            raise ConfigRefused("position_mode", f"{position_mode!r} is neither one_way nor hedge")
         if margin_mode not in {"isolated", "cross"}:
             raise ConfigRefused("margin_mode", f"{margin_mode!r} is neither isolated nor cross")
         self.id = venue_id
@@ -102,7 +105,11 @@ class CcxtVenue:
         self.leverage = leverage
         self.decision_age_s = decision_age_s
         self.client = Client(exchange, market, mode=mode, api_url=api_url, credentials=credentials, testnet=testnet)
-        self.reader = AccountReader(self.client, venue_id)
+        hedged = position_mode == "hedge" and market == "swap"
+        if hedged and not self.client.binance:
+            raise ConfigRefused("position_mode", f"hedge is traded at Binance USD-M alone, not at {exchange}")
+        self.directions: Directions = directions or {}
+        self.reader = AccountReader(self.client, venue_id, hedged=hedged)
         self._fees: dict[str, dict[str, Decimal]] = {}
         self._orders = BUDGETS.orders(f"{self.client.base} {credentials.identity}", ORDERS_PER_10_S[market], 10.0)
 
@@ -252,7 +259,9 @@ class CcxtVenue:
             params["postOnly"] = True
         if order.role is Role.UNWIND and self.client.binance:
             params["recvWindow"] = PROTECTIVE_WINDOW_MS
-        if order.reduce_only and rules.swap:
+        if self.reader.hedged:
+            params |= side_params(order, self.directions)
+        elif order.reduce_only and rules.swap:
             params["reduceOnly"] = True
         if order.stop_price is not None:
             params["stopLossPrice"] = plain(order.stop_price)

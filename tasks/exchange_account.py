@@ -20,7 +20,7 @@ def no_route(fault: CallFailed) -> bool:
 
 
 async def check_account(reader: AccountReader, symbols: Sequence[str], *, live: bool, allow_withdrawals: bool) -> None:
-    """Check that the keys work, may trade, may not withdraw, and that the account is in one-way mode.
+    """Check that the keys work, may trade, may not withdraw, and that the account's position mode is the configured one.
 
     Raises `ConfigRefused` naming the setting, or `ReadFailed` where the account could not be read.
     """
@@ -31,7 +31,7 @@ async def check_account(reader: AccountReader, symbols: Sequence[str], *, live: 
     if live and reader.client.binance and not allow_withdrawals:
         await _refuse_withdrawals(reader)
     if reader.client.market == "swap":
-        await _check_one_way(reader)
+        await _check_position_mode(reader)
         await reader.positions(symbols, utc_now())
 
 
@@ -51,7 +51,7 @@ async def _refuse_withdrawals(reader: AccountReader) -> None:
         raise ConfigRefused("api_key", "this key may withdraw; make one that may only trade, or set allow_withdrawals")
 
 
-async def _check_one_way(reader: AccountReader) -> None:
+async def _check_position_mode(reader: AccountReader) -> None:
     api = reader.client.api
     if not api.has["fetchPositionMode"]:
         return
@@ -62,8 +62,11 @@ async def _check_one_way(reader: AccountReader) -> None:
         if no_route(fault):
             return
         raise ReadFailed(f"{reader.venue}: position mode: {fault}") from None
-    if told.get("hedged") is not False:
-        raise ConfigRefused("position_mode", "the account is in hedge mode; switch it to one-way at the exchange")
+    if told.get("hedged") is not reader.hedged:
+        has, wants = ("one-way", "hedge") if reader.hedged else ("hedge", "one-way")
+        raise ConfigRefused(
+            "position_mode", f"the account is in {has} mode; switch it to {wants} at the exchange, or configure {has}"
+        )
 
 
 async def settle_terms(reader: AccountReader, symbol: str, leverage: int, margin_mode: str) -> None:
@@ -77,7 +80,7 @@ async def settle_terms(reader: AccountReader, symbol: str, leverage: int, margin
         return
     now = utc_now()
     held = [read.qty for read in await reader.positions([symbol], now)]
-    if held != [0] or await reader.open_orders([symbol], now):
+    if held != [0] or symbol in reader.standing or await reader.open_orders([symbol], now):
         raise ConfigRefused(
             "leverage",
             f"{symbol} is at {found[0]} times, {found[1]}; wanted is {wanted[0]} times, {wanted[1]}, but a position or "

@@ -20,6 +20,7 @@ from tasks.exchange_clock import utc_now
 from tasks.exchange_errors import Verdict
 from tasks.exchange_parse import contract_size, number, row_of, seen_of, text
 from tasks.exchange_quotes import market_of
+from tasks.exchange_sides import add_position
 from tasks.exchange_wire import BadAnswer, Call
 from tasks.venue import ReadFailed, VenueHalted
 
@@ -34,10 +35,13 @@ STOPS = frozenset({Kind.STOP_MARKET, Kind.STOP_LIMIT})
 class AccountReader:
     """Reads one account; remembers whose client id an exchange's order id is, because trades name only the latter."""
 
-    def __init__(self, client: Client, venue: str) -> None:
-        """Know nothing yet."""
+    def __init__(self, client: Client, venue: str, *, hedged: bool = False) -> None:
+        """Know nothing yet. `hedged`: the account keeps two positions per symbol (Binance USD-M)."""
         self.client = client
         self.venue = venue
+        self.hedged = hedged
+        # Symbols of which a position is open on either side: long and short of one size sum to zero and are not nothing.
+        self.standing: set[str] = set()
         self.halted: VenueHalted | None = None
         self._strikes = 0
         self._worked = False
@@ -210,12 +214,13 @@ class AccountReader:
     async def _binance_positions(self) -> dict[str, Decimal]:
         rows = await self.list_of("positions", self.client.api.fapiPrivateV3GetPositionRisk)
         found: dict[str, Decimal] = {}
+        standing: set[str] = set()
         for row in rows:
             market = self.client.api.markets_by_id.get(text(row_of(row, "the position"), "symbol"))
-            if row.get("positionSide", "BOTH") != "BOTH":
-                raise BadAnswer("the account is in hedge mode; set it to one-way")
-            if market:
-                found[market[0]["symbol"]] = number(row, "positionAmt")
+            symbol = market[0]["symbol"] if market else text(row, "symbol")
+            if add_position(found, symbol, row, hedged=self.hedged):
+                standing.add(symbol)
+        self.standing = standing
         return found
 
     async def _unified_positions(self, symbols: Sequence[str]) -> dict[str, Decimal]:

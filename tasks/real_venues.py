@@ -34,12 +34,16 @@ async def open_accounts(portfolio: Portfolio, undo: AsyncExitStack) -> dict[str,
         leverage = {
             symbol: bot.leverage for bot in portfolio.bots for name, symbol in bot.markets() if name == config.id
         }
+        directions = {
+            (bot.id, symbol): bot.direction_at((name, symbol))
+            for bot in portfolio.bots for name, symbol in bot.markets() if name == config.id
+        }  # fmt: skip
         try:
             venue = CcxtVenue(
                 config.id, config.exchange, config.market, portfolio.mode, config.api_url,
                 Credentials(config.api_key, config.secret, config.password), position_mode=config.position_mode,
                 margin_mode=config.margin_mode, leverage=leverage if config.market == "swap" else None,
-                decision_age_s=portfolio.risk.max_decision_age_s,
+                directions=directions, decision_age_s=portfolio.risk.max_decision_age_s,
             )  # fmt: skip
             undo.push_async_callback(venue.close)
             await venue.start(symbols)

@@ -192,14 +192,18 @@ def _check_netting(portfolio: Portfolio) -> None:
     for index, bot in enumerate(portfolio.bots):
         for key in bot.markets():
             venue = portfolio.venue(key[0])
-            if venue.market != "swap" or venue.position_mode != "one_way":
+            if venue.market != "swap":
                 continue
             direction = bot.direction_at(key)
             other = seen.setdefault(key, (index, direction, bot.leverage))
-            if other[0] != index and "" in {other[1], direction}:
+            hedged = venue.position_mode == "hedge"
+            if hedged and not direction:
+                reason = f"may stand on either side of {key[1]}, and {venue.id} keeps a position for each"
+                raise Refused(reason, key=f"bots[{index}].venue", accepted="a venue with position_mode: one_way")
+            if not hedged and other[0] != index and "" in {other[1], direction}:
                 reason = f"may stand on either side, as bots[{other[0]}] may, of one net position of {key[1]}"
                 raise Refused(reason, key=f"bots[{index}].symbol", accepted="a symbol or an account of its own")
-            if other[1] != direction:
+            if not hedged and other[1] != direction:
                 reason = f"trades against bots[{other[0]}] on one net position of {key[1]}"
                 raise Refused(reason, key=f"bots[{index}].side", accepted=f"{other[1]}, or position_mode: hedge")
             if other[2] != bot.leverage:

@@ -83,10 +83,13 @@ def test_a_key_that_may_withdraw_is_refused_unless_allowed(server: ExchangeServe
     asyncio.run(scene())
 
 
-def test_hedge_mode_is_refused(server: ExchangeServer) -> None:
-    """Two positions per symbol would break the netting."""
-    server.hedge_mode = True
-    assert start_refused(server, SWAP).key == "position_mode"
+def test_the_position_mode_must_be_the_configured_one(server: ExchangeServer) -> None:
+    """Orders of one mode are refused by an account of the other: the start says which has to change."""
+    refused = start_refused(server, SWAP, position_mode="hedge")
+    assert (refused.key, "switch it to hedge" in refused.reason) == ("position_mode", True)
+    server.swap.hedged = True
+    refused = start_refused(server, SWAP)
+    assert (refused.key, "switch it to one-way" in refused.reason) == ("position_mode", True)
 
 
 def test_a_real_account_needs_keys_a_mode_and_a_known_exchange() -> None:

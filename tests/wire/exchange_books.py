@@ -60,6 +60,7 @@ class Resting:
     tif: str = "GTC"
     reduce_only: bool = False
     stop_price: Decimal = ZERO
+    position: str = "BOTH"
     executed: Decimal = ZERO
     quote_executed: Decimal = ZERO
     status: str = "NEW"
@@ -107,6 +108,7 @@ class Books:
     algos: list[Resting] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
     positions: dict[str, Position] = field(default_factory=dict)
+    hedged: bool = False
     ids: itertools.count = field(default_factory=lambda: itertools.count(1001))
     trade_ids: itertools.count = field(default_factory=lambda: itertools.count(5001))
 
@@ -149,9 +151,16 @@ class Books:
         except ArithmeticError:
             raise Rejected(-1100, "Illegal characters found in a parameter.") from None
         client_id = asked.get("clientAlgoId" if algo else "newClientOrderId", "")
+        position = asked.get("positionSide", "BOTH")
+        if self.swap and (position != "BOTH") != self.hedged:
+            raise Rejected(-4061, "Order's position side does not match user's setting.")
+        if self.hedged and "reduceOnly" in asked:
+            raise Rejected(-1106, "Parameter 'reduceonly' sent when not required.")
+        closes = self.hedged and (asked["side"] == "SELL") == (position == "LONG")
         return Resting(
             next(self.ids), client_id, market, asked["side"], asked["type"], price, qty, self.clock_ms(),
-            asked.get("timeInForce", "GTC"), asked.get("reduceOnly") == "true", stop, update_ms=self.clock_ms(),
+            asked.get("timeInForce", "GTC"), asked.get("reduceOnly") == "true" or closes, stop, position,
+            update_ms=self.clock_ms(),
         )  # fmt: skip
 
     def _check(self, order: Resting, market: Market) -> None:
@@ -171,7 +180,7 @@ class Books:
                 raise Rejected(-4116, "ClientOrderId is duplicated.")
             raise Rejected(-2010, "Duplicate order sent.")
         if order.reduce_only:
-            held = self.positions.get(market.id, Position()).qty
+            held = self._held(order).qty
             if held == ZERO or (held > ZERO) == (order.side == "BUY"):
                 raise Rejected(-2022, "ReduceOnly Order is rejected.")
 
@@ -198,7 +207,7 @@ class Books:
         realized = ZERO
         if self.swap:
             fee_asset, fee = market.quote, price * qty * rate
-            realized = self._move_position(market, sign * qty, price)
+            realized = self._move_position(self._held(order), sign * qty, price)
             self.free[market.quote] = self.free.get(market.quote, ZERO) + realized
         else:
             asset, before = self._need(order, market)
@@ -220,14 +229,18 @@ class Books:
         self.trades.append(Trade(number, order, price, qty, fee, fee_asset, self.clock_ms(), maker, realized))
         market.last = price
 
-    def _move_position(self, market: Market, qty: Decimal, price: Decimal) -> Decimal:
-        held = self.positions.setdefault(market.id, Position())
+    def _held(self, order: Resting) -> Position:
+        # In hedge mode a symbol has two positions, each under its own name.
+        side = "" if order.position == "BOTH" else f" {order.position}"
+        return self.positions.setdefault(order.market.id + side, Position())
+
+    def _move_position(self, held: Position, qty: Decimal, price: Decimal) -> Decimal:
         if held.qty == ZERO or (held.qty > ZERO) == (qty > ZERO):
             held.entry = (held.entry * abs(held.qty) + price * abs(qty)) / (abs(held.qty) + abs(qty))
             held.qty += qty
             return ZERO
         closed = min(abs(qty), abs(held.qty))
-        realized = (price - held.entry) * closed * (1 if held.qty > ZERO else -1)
+        realized = ((price - held.entry) * closed * (1 if held.qty > ZERO else -1)).quantize(D("1e-8"))
         held.qty += qty
         if abs(qty) > closed:
             held.entry = price
@@ -284,7 +297,7 @@ class Books:
                     self.fill(order, order.price, part, maker=True)
 
     def _reducible(self, order: Resting) -> Decimal:
-        held = self.positions.get(order.market.id, Position()).qty
+        held = self._held(order).qty
         return max(held if order.side == "SELL" else -held, ZERO)
 
     def _trigger(self, market: Market, mark: Decimal) -> None:
@@ -296,7 +309,7 @@ class Books:
             qty = min(stop.qty, self._reducible(stop)) if stop.reduce_only else stop.qty
             worked = Resting(
                 next(self.ids), stop.client_id, market, stop.side, "MARKET", ZERO, stop.qty, self.clock_ms(),
-                reduce_only=stop.reduce_only, update_ms=self.clock_ms(),
+                reduce_only=stop.reduce_only, position=stop.position, update_ms=self.clock_ms(),
             )  # fmt: skip
             stop.worked_by = worked.id
             self.orders.append(worked)

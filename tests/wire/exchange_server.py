@@ -49,7 +49,6 @@ class ExchangeServer:
         self.faults: list[Fault] = []
         self.log: list[Asked] = []
         self.weight = 0
-        self.hedge_mode = False
         self.terms: dict[str, Any] = {"leverage": 20, "marginType": "CROSSED"}
         self.incomes: list[dict[str, Any]] = []
         self.rates: list[dict[str, Any]] = []
@@ -196,7 +195,7 @@ class ExchangeServer:
             },
             "GET commissionRate": lambda p: _futures_rates(books.market(p["symbol"])),
             "GET positionRisk": lambda p: self._positions(books),
-            "GET positionSide/dual": lambda p: {"dualSidePosition": self.hedge_mode},
+            "GET positionSide/dual": lambda p: {"dualSidePosition": self.swap.hedged},
             "GET symbolConfig": lambda p: [{"symbol": p["symbol"]} | self.terms],
             "POST leverage": lambda p: self._set(leverage=int(p["leverage"])),
             "POST marginType": lambda p: self._set(marginType=p["marginType"]),
@@ -262,7 +261,10 @@ class ExchangeServer:
 
     def _positions(self, books: Books) -> list[dict[str, Any]]:
         return [
-            {"symbol": name, "positionSide": "BOTH", "positionAmt": str(p.qty), "entryPrice": str(p.entry)}
+            {
+                "symbol": name.partition(" ")[0], "positionSide": name.partition(" ")[2] or "BOTH",
+                "positionAmt": str(p.qty), "entryPrice": str(p.entry),
+            }
             for name, p in books.positions.items() if p.qty != 0
         ]  # fmt: skip
 
@@ -302,7 +304,7 @@ def order_row(o: Resting) -> dict[str, Any]:
         "executedQty": str(o.executed), "cummulativeQuoteQty": str(o.quote_executed), "cumQuote": str(o.quote_executed),
         "avgPrice": str(average), "status": o.status, "timeInForce": o.tif, "type": o.kind, "side": o.side,
         "stopPrice": str(o.stop_price), "time": o.time_ms, "updateTime": o.update_ms, "transactTime": o.update_ms,
-        "reduceOnly": o.reduce_only, "positionSide": "BOTH",
+        "reduceOnly": o.reduce_only, "positionSide": o.position,
     }  # fmt: skip
 
 
@@ -337,7 +339,7 @@ def trade_row(t: Trade) -> dict[str, Any]:
             "buyer": buyer,
             "maker": t.maker,
             "realizedPnl": str(t.realized),
-            "positionSide": "BOTH",
+            "positionSide": t.order.position,
         }
     return row | {"isBuyer": buyer, "isMaker": t.maker, "isBestMatch": True, "orderListId": -1}
 
