@@ -18,7 +18,7 @@ from core.controllers.protocol import Create, Mine, Proposals, Scene, Stop, deci
 from core.engine import Bot, World
 from core.engine.world import value_of
 from core.executors.life import Status
-from core.values import ZERO, plain
+from core.values import plain
 from tasks.errors import Halted
 from tasks.orchestrator import obey
 from tasks.orchestrator_info import standing
@@ -26,11 +26,12 @@ from tasks.orchestrator_queue import CreateExecutorAction, StopExecutorAction, S
 from tasks.session import Session
 
 FILE_NAME = "controllers.json"
-# After a refused creation the same level is not proposed again for so long.
+# After a refused creation the same level is not proposed again for so long, doubled by each refusal that follows.
 REFUSED_REST_S = 60.0
+REFUSED_REST_MAX_S = 3600.0
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 # What this module keeps in a controller's memory beside the controller's own.
-_OURS = ("next", "levels", "rests", "won")
+_OURS = ("next", "levels", "rests", "won", "leaving")
 
 
 @dataclass(slots=True)
@@ -57,7 +58,11 @@ async def run_controllers(session: Session, now: datetime) -> None:
         if quote is None or quote.objection(now, session.world.limits.max_price_age_s) is not None:
             continue
         said = memory.said.setdefault(controller.id, {})
-        scene = Scene(now=now, quote=quote, mine=tuple(_mine(session.world, said)), memory=_own(said))
+        _settle(session.world, said)
+        mine = tuple(_mine(session.world, said))
+        if None in mine:
+            continue  # without a price of what is held nothing is known of profit, and nothing is decided
+        scene = Scene(now=now, quote=quote, mine=tuple(one for one in mine if one is not None), memory=_own(said))
         told = decide(controller, scene)
         await _carry_out(session, controller, told, memory, scene)
 
@@ -68,9 +73,9 @@ async def _carry_out(
     before = memory.said[controller.id]
     ours = {name: before[name] for name in _OURS if name in before}
     said: dict[str, Any] = json.loads(json.dumps({**dict(told.memory), **ours}))
-    rests: dict[str, float] = said.setdefault("rests", {})
+    rests: dict[str, dict[str, float]] = said.setdefault("rests", {})
     moment = scene.now.replace(tzinfo=UTC).timestamp()
-    create = [one for one in told.actions if isinstance(one, Create) and moment >= rests.get(one.level_id, 0)]
+    create = [one for one in told.actions if isinstance(one, Create) and moment >= _rests_until(rests, one)]
     named = [(_next_id(controller.id, said), one) for one in create]
     known = {name: level for name, level in said.get("levels", {}).items() if name in session.world.bots}
     said["levels"] = known | {name: one.level_id for name, one in named}
@@ -79,22 +84,44 @@ async def _carry_out(
         for one in scene.mine
         if one.over and not session.world.bots[one.id].lots and _rested(controller, one, scene)
     ]
+    if gone:
+        said["leaving"] = {one.id: plain(one.net_pnl_quote) for one in gone}
+    memory.said[controller.id] = said
     if said != before:
-        memory.said[controller.id] = said
         memory.write()
     for one in told.actions:
         if isinstance(one, Stop):
-            await obey(session, StopExecutorAction(one.executor_id, one.keep_position, controller.id), scene.now)
+            stop = StopExecutorAction(one.executor_id, one.keep_position, controller.id, one.close_hold)
+            await obey(session, stop, scene.now)
     for one in gone:
-        if await obey(session, StoreExecutorAction(one.id, controller.id), scene.now):
-            said["won"] = plain(Decimal(said.get("won", "0")) + one.net_pnl_quote)
-            del said["levels"][one.id]
-            memory.write()
+        await obey(session, StoreExecutorAction(one.id, controller.id), scene.now)
+    if gone:
+        _settle(session.world, said)
+        memory.write()
     for name, one in named:
-        if not await obey(session, CreateExecutorAction(_config(controller, name, one), "main"), scene.now):
-            rests[one.level_id] = moment + REFUSED_REST_S
+        if await obey(session, CreateExecutorAction(_config(controller, name, one), "main"), scene.now):
+            rested = rests.pop(one.level_id, None) is not None
+        else:
+            times = rests.get(one.level_id, {}).get("times", 0) + 1
+            wait_s = min(REFUSED_REST_S * 2 ** (times - 1), REFUSED_REST_MAX_S)
+            rests[one.level_id] = {"until": moment + wait_s, "times": times}
             del said["levels"][name]
+            rested = True
+        if rested:
             memory.write()
+
+
+def _rests_until(rests: Mapping[str, Mapping[str, float]], one: Create) -> float:
+    # A level whose creation was refused is left alone until then, in seconds of Unix time.
+    return rests.get(one.level_id, {}).get("until", 0)
+
+
+def _settle(world: World, said: dict[str, Any]) -> None:
+    # What an executor won was written before it was stored: whether it was, the world says, after a crash too.
+    for name, won in said.pop("leaving", {}).items():
+        if name not in world.bots:
+            said["won"] = plain(Decimal(said.get("won", "0")) + Decimal(won))
+            said["levels"].pop(name, None)
 
 
 def _rested(controller: AnyController, one: Mine, scene: Scene) -> bool:
@@ -118,18 +145,24 @@ def _next_id(controller_id: str, said: dict[str, Any]) -> str:
     return controller_id + text
 
 
-def _mine(world: World, said: Mapping[str, Any]) -> Iterator[Mine]:
+def _mine(world: World, said: Mapping[str, Any]) -> Iterator[Mine | None]:
+    # None stands for one that holds something without a price.
     for name, level in said.get("levels", {}).items():
         bot: Bot | None = world.bots.get(name)
         if bot is None:
             continue
         status, word = standing(bot)
         value = value_of(bot, world.specs[name], world.quotes)
+        if value is None and bot.lots:
+            yield None
+            continue
+        net = bot.realized - bot.fees + bot.funding if value is None else value[0]
         life = getattr(bot.state, "life", None) or getattr(bot.state, "phase", None)
         yield Mine(
             id=name, level_id=level, status=status, close_type=word, created_at=bot.started_at,
             closed_at=getattr(life, "since", None) if word is not None else None,
-            net_pnl_quote=ZERO if value is None else value[0], is_trading=status is Status.RUNNING and bool(bot.lots),
+            net_pnl_quote=net, is_trading=status is Status.RUNNING and bool(bot.lots),
+            holds=bool(bot.lots),
         )  # fmt: skip
 
 

@@ -162,6 +162,8 @@ def _with_capital(config: Any, world: World) -> Any:
 def _stop(session: Session, roster: Roster, action: StopExecutorAction, now: datetime) -> _Applied:
     bot = _known(session.world, action.executor_id)
     status, word = standing(bot)
+    if action.close_hold and status is Status.TERMINATED and bot.lots:
+        return _let_go(session, roster, bot, now)
     if status in {Status.TERMINATED, Status.SHUTTING_DOWN}:
         said = f"it is {status.name} already ({word.name if word else 'no reason'}); nothing is changed"
         return _Applied(session.world, session.portfolio, roster.created, said)
@@ -169,6 +171,16 @@ def _stop(session: Session, roster: Roster, action: StopExecutorAction, now: dat
     said = "keeps its position" if action.keep_position else "closes its position"
     world = replace(session.world, bots={**session.world.bots, bot.bot_id: kept})
     return _Applied(world, session.portfolio, roster.created, said, (kept,))
+
+
+def _let_go(session: Session, roster: Roster, bot: Bot, now: datetime) -> _Applied:
+    # What an executor left behind is closed by the engine, in capped slices; how the executor ended stays as it was.
+    unwind = Unwind(CloseType.POSITION_HOLD.name, now, bot.episodes)
+    freed = replace(
+        bot, unwind=unwind, episodes=bot.episodes + 1, wake=_AT_ONCE, machine_wake=_AT_ONCE, restless=tuple(sorted(bot.works))
+    )  # fmt: skip
+    world = replace(session.world, bots={**session.world.bots, bot.bot_id: freed})
+    return _Applied(world, session.portfolio, roster.created, "closes what it still holds", (freed,))
 
 
 def _ended(bot: Bot, now: datetime, *, keep: bool) -> Bot:

@@ -31,11 +31,15 @@ class CreateExecutorAction:
 
 @dataclass(frozen=True, slots=True)
 class StopExecutorAction:
-    """Stop an executor: close what it holds, or with `keep_position` cancel its orders and keep what it holds."""
+    """Stop an executor: close what it holds, or with `keep_position` cancel its orders and keep what it holds.
+
+    One that is over stays as it is, unless `close_hold` asks that what it still holds is closed at the market.
+    """
 
     executor_id: str
     keep_position: bool = False
     controller_id: str = "main"
+    close_hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)

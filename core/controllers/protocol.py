@@ -23,7 +23,10 @@ BAD_ENDS = frozenset({CloseType.STOP_LOSS, CloseType.FAILED, CloseType.INSUFFICI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mine:
-    """One executor of a controller: where it stands, since when, and what it won in quote (held positions included)."""
+    """One executor of a controller: where it stands, since when, and what it won in quote (held positions included).
+
+    `holds`: it has open lots; one that is over keeps them as a held position.
+    """
 
     id: str
     level_id: str
@@ -33,6 +36,7 @@ class Mine:
     closed_at: datetime | None
     net_pnl_quote: Decimal
     is_trading: bool
+    holds: bool = False
 
     @property
     def over(self) -> bool:
@@ -60,11 +64,12 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop an executor."""
+    """Stop an executor. With `close_hold` what one that is over still holds is closed too."""
 
     executor_id: str
     keep_position: bool = False
     reason: str = ""
+    close_hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class ControllerConfig(Strict):
     """What every controller has: its market, its money, and limits that hold whatever it proposes.
 
     `cooldown_time` (s) passes after an executor ended badly before another is created. `max_drawdown_quote`: fallen so far
-    below its best profit, held positions included, it creates nothing any more and stops what it has; latched.
+    below its best profit, held positions included, it creates nothing any more and closes all it has, these too; latched.
     `manual_kill_switch: true` does the same at once.
     """
 
@@ -122,9 +127,13 @@ def decide(controller: Proposes, scene: Scene) -> Proposals:
     reason = "manual_kill_switch" if controller.manual_kill_switch else killed
     alive = [one for one in scene.mine if not one.over]
     if reason:
-        stops = [one for one in scene.mine if one.status in {Status.NOT_STARTED, Status.RUNNING}]
+        stops = [
+            Stop(one.id, reason=reason, close_hold=one.over)
+            for one in scene.mine
+            if one.status in {Status.NOT_STARTED, Status.RUNNING} or (one.over and one.holds)
+        ]
         kept = {name: value for name, value in scene.memory.items() if name not in latch}
-        return Proposals(tuple(Stop(one.id, reason=reason) for one in stops), kept | latch)
+        return Proposals(tuple(stops), kept | latch)
     told = controller.propose(scene)
     actions: list[Create | Stop] = [one for one in told.actions if isinstance(one, Stop)]
     taken = {one.level_id for one in alive}

@@ -1,6 +1,7 @@
 """Controllers at work in a portfolio: executors created, renewed, stored, across restarts."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,40 @@ def test_a_maker_ladder_works_and_survives_restarts(portfolio: Path) -> None:
     assert stored(portfolio, "SELECT count(*) FROM incidents WHERE severity = 'critical'") == [(0,)]
 
 
+def test_what_stored_executors_won_is_remembered(portfolio: Path) -> None:
+    """Profit of executors that left memory is, to the last digit, what their raw executions brought."""
+    standing: list[set[str]] = []
+    play(portfolio, 250, lambda _, session: standing.append(set(session.world.bots)))
+    gone = sorted(set().union(*standing) - set(memory(portfolio)["mm"]["levels"]) - {"g1"})
+    rows = stored(portfolio, "SELECT bot_id, side, price, qty, fee, fee_asset FROM fills WHERE bot_id LIKE 'mm%'")
+    won = Decimal(0)
+    for bot, side, price, qty, fee, asset in rows:
+        if bot in gone:
+            won += price * qty * (1 if side == "sell" else -1) - (fee if asset == "USDT" else fee * price)
+    assert gone
+    assert won != 0
+    assert abs(Decimal(memory(portfolio)["mm"]["won"]) - won) <= Decimal("1E-8") * len(rows)
+
+
+def test_the_kill_switch_closes_all_and_creates_nothing(portfolio: Path) -> None:
+    """Set in the file: executors are stopped, what they held is sold, and none is created any more."""
+    play(portfolio, 60)
+    portfolio.write_text(
+        portfolio.read_text().replace("cooldown_time: 0", "cooldown_time: 0, manual_kill_switch: true")
+    )
+    before = memory(portfolio)["mm"]["next"]
+    play(portfolio, 60)
+    assert memory(portfolio)["mm"]["next"] == before
+    assert memory(portfolio)["mm"]["levels"] == {}
+    held = "SELECT sum(CASE side WHEN 'buy' THEN qty ELSE -qty END) FROM fills WHERE bot_id LIKE 'mm%'"
+    left = stored(portfolio, held)[0][0]
+    assert left is None or abs(left) < Decimal("0.01")
+
+
 def test_a_refused_creation_is_said_and_rests(portfolio: Path) -> None:
-    """Levels below the exchange's minimum: refused with the reason, once a minute and not at every tick."""
+    """Levels below the exchange's minimum: refused with the reason, after 1, 2, 4, 8 minutes and not at every tick."""
     portfolio.write_text(portfolio.read_text().replace("total_amount_quote: 300,", "total_amount_quote: 0.5,"))
     play(portfolio, 20)
     refused = stored(portfolio, "SELECT reason FROM journal WHERE decision = 'NOT_OBEYED'")
-    assert 0 < len(refused) <= 20
+    assert len(refused) == 2 * 5  # two levels, at minutes 0, 1, 3, 7 and 15
     assert "amount" in refused[0][0]

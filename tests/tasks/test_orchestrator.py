@@ -124,6 +124,19 @@ def test_stop_is_idempotent_and_means_what_it_says(portfolio: Path) -> None:
     assert said[3].custom_info["held_base"] == "2"
 
 
+def test_a_held_position_is_closed_when_that_is_asked_for(portfolio: Path) -> None:
+    """close_hold: what an ended executor still holds is sold, over a restart too; how it ended stays, and it can be stored."""
+    run(portfolio, 3, does(CreateExecutorAction(market())), 3, does(StopExecutorAction("buy1", close_hold=True)))
+    said = run(
+        portfolio, 4, info("buy1"), does(StopExecutorAction("buy1", close_hold=True)), does(StoreExecutorAction("buy1"))
+    )
+    assert (said[0].status, said[0].close_type) == (Status.TERMINATED, CloseType.POSITION_HOLD)
+    assert said[0].custom_info["held_base"] == "0"
+    assert "already" in said[1]
+    sides = stored(portfolio, "SELECT side, sum(qty) FROM fills WHERE bot_id = 'buy1' GROUP BY side ORDER BY side")
+    assert sides == [("buy", D(1)), ("sell", D(1))]
+
+
 def test_a_grid_joins_the_family(portfolio: Path) -> None:
     """The grid of the file is listed, and a stop of it closes what it holds, once."""
     said = run(portfolio, 30, info("g1"), does(StopExecutorAction("g1")), 5, info("g1"), does(StopExecutorAction("g1")))

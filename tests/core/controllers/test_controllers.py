@@ -103,6 +103,11 @@ def test_drawdown_stops_once_and_stays() -> None:
     fallen = decide(config, scene("100", one("buy_0", net_pnl_quote=D(3)), held, **first.memory))
     assert [action.executor_id for action in fallen.actions if isinstance(action, Stop)] == ["cbuy_0"]
     assert levels(fallen) == []
+    kept = replace(held, holds=True)
+    closed = decide(config, scene("100", one("buy_0", Status.SHUTTING_DOWN), kept, **fallen.memory))
+    assert [(action.executor_id, action.close_hold) for action in closed.actions if isinstance(action, Stop)] == [
+        ("cbuy_1", True)
+    ]
     over = one("buy_0", Status.TERMINATED, net_pnl_quote=D(30))
     again = decide(config, scene("100", over, **fallen.memory))
     assert again.actions == ()
