@@ -1,5 +1,6 @@
 """Opens real accounts through ccxt for demo and live, and refuses to trade beside another store (RULES 3)."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -14,6 +15,9 @@ from tasks.venue import ConfigRefused, Venue, VenueError, VenueHalted
 
 # How far back a new store looks for trades of a lost one.
 LOOK_BACK = timedelta(days=7)
+# A connection that drops once must not end a start: it reads so often, with this pause.
+READ_ATTEMPTS = 3
+READ_PAUSE_S = 1.0
 
 
 async def open_accounts(portfolio: Portfolio, undo: AsyncExitStack) -> dict[str, Venue]:
@@ -87,14 +91,7 @@ async def refuse_other_stores(
     """
     tokens = {spec.bot_id: spec.token for spec in specs}
     for venue in venues.values():
-        try:
-            marks = [("order", seen.client_id) for seen in await venue.open_orders(symbols[venue.id], now)]
-            if new:
-                for symbol in symbols[venue.id]:
-                    trades = await venue.trades(symbol, now - LOOK_BACK, now)
-                    marks += [("trade of order", fill.client_id) for fill in trades]
-        except VenueError as fault:
-            raise Halted(f"{venue.id}: {fault}") from None
+        marks = await _patiently(venue, symbols[venue.id], now, new=new)
         for what, client_id in marks:
             who = decode(client_id)
             if who is not None and who.bot_id in tokens and who.token != tokens[who.bot_id]:
@@ -104,6 +101,28 @@ async def refuse_other_stores(
                     accepted="stop the other one and use its data_dir; where that store is lost: `gridkeeper rebuild`; where "
                     "the bot is done with: another bot id",
                 )  # fmt: skip
+
+
+async def _patiently(venue: Venue, symbols: Sequence[str], now: datetime, *, new: bool) -> list[tuple[str, str]]:
+    # What each order, or trade of a new store, is marked with; a reading that failed is tried again, for it writes nothing.
+    left = READ_ATTEMPTS
+    while True:
+        left -= 1
+        try:
+            return await _marks(venue, symbols, now, new=new)
+        except VenueError as fault:
+            if isinstance(fault, VenueHalted) or not left:
+                raise Halted(f"{venue.id}: {fault}") from None
+        await asyncio.sleep(READ_PAUSE_S)
+
+
+async def _marks(venue: Venue, symbols: Sequence[str], now: datetime, *, new: bool) -> list[tuple[str, str]]:
+    marks = [("order", str(seen.client_id)) for seen in await venue.open_orders(symbols, now)]
+    if new:
+        for symbol in symbols:
+            trades = await venue.trades(symbol, now - LOOK_BACK, now)
+            marks += [("trade of order", str(fill.client_id)) for fill in trades]
+    return marks
 
 
 def _told(fault: VenueError, index: int) -> GridkeeperError:

@@ -172,7 +172,8 @@ SCENES = (
         name="short with funding and strangers", perp=True, limits=Limits(max_drawdown=D("0.02")),
         bots=({"side": "SELL", "levels": 3, "start_price": 100, "end_price": 106, "amount_base": "0.1"},),
         prices=(10_000, 10_210, 10_420, 10_300, 10_180, 9_990, 10_000, 10_210, 10_410, 10_300, 10_150, 9_990),
-        faults={2: {"funding": 1, "stranger": 1}, 4: {"lost_after": 1, "transfer": 1}, 8: {"funding": 1, "odd_fee": 1}},
+        # The stranger's coins net with the bot's: the account is flat while a part of the bot's exit still stands.
+        faults={2: {"funding": 1, "stranger": 1}, 4: {"lost_after": 1, "transfer": 1, "funding": 1}},
         shows=lambda run: run.venue.by_kind["funding"] == 2 and run.sold() > 0,
     ),
 )  # fmt: skip
