@@ -14,10 +14,12 @@ from typing import Any
 
 import duckdb
 
+from core.machines.atr_grid.config import AtrGridConfig
 from core.market import TIMEFRAME_S
 from core.portfolio import Portfolio, VenueConfig
 from core.series import ms_to_ts
 from tasks.candles_funding import read_funding
+from tasks.candles_indicators import fill_indicators
 from tasks.candles_read import CandleRefused, read_candles
 from tasks.candles_store import import_candles
 from tasks.errors import GridkeeperError
@@ -82,7 +84,18 @@ def backfill(
         made.append(_from_exchange(con, key, venue, days, now, download))
         if venue.market == "swap":
             made.append(_funding(con, key, venue, days, now, download))
+    _indicate(con, portfolio, made)
     return made
+
+
+def _indicate(con: duckdb.DuckDBPyConnection, portfolio: Portfolio, made: Sequence[Filled]) -> None:
+    # Candles that an ATR grid trades have its indicators beside them, for SQL.
+    for bot in portfolio.bots:
+        for one in made if isinstance(bot, AtrGridConfig) else ():
+            if (one.key.venue, one.key.symbol) == (bot.venue, bot.symbol) and one.key.timeframe != FUNDING:
+                fill_indicators(
+                    con, venue=bot.venue, symbol=bot.symbol, timeframe=one.key.timeframe, smoothing=bot.atr_smoothing
+                )
 
 
 def played_synthetic(data_dir: Path) -> bool:

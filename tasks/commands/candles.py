@@ -25,6 +25,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--symbol", required=True, metavar="S")
     one.add_argument("--timeframe", required=True, choices=list(TIMEFRAME_S), metavar="T")
     one.add_argument("--venue", default="binance", metavar="V")
+    one.add_argument(
+        "--indicators", choices=["sma", "wilder"], help="keep TR, ATR and EMA beside the candles, ATR smoothed so"
+    )
     more = inside.add_parser("download", help="fetch candles from an exchange into the market store")
     more.add_argument("--symbol", required=True, metavar="S")
     more.add_argument("--timeframe", required=True, choices=list(TIMEFRAME_S), metavar="T")
@@ -47,6 +50,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def _import(args: argparse.Namespace, folder: Path) -> Outcome:
+    from tasks.candles_indicators import fill_indicators
     from tasks.candles_read import CandleRefused, read_candles
     from tasks.candles_store import import_candles
     from tasks.market_store import open_market, publish_candles
@@ -59,6 +63,9 @@ def _import(args: argparse.Namespace, folder: Path) -> Outcome:
         raise Refused(str(refused), key="PATH") from None
     with open_market(folder) as con:
         done = import_candles(con, series, venue=args.venue, symbol=args.symbol, timeframe=args.timeframe)
+        if args.indicators:
+            key = {"venue": args.venue, "symbol": args.symbol, "timeframe": args.timeframe}
+            fill_indicators(con, **key, smoothing=args.indicators)
         publish_candles(con, folder, args.venue, args.symbol, args.timeframe)
     lines = report.lines()
     data: dict[str, Any] = {"rows": len(series), "new": done.added, "report": lines}
