@@ -3,6 +3,7 @@
     published/gridkeeper.duckdb                        replaced as a whole: small tables, today's rows, views over all
     published/parquet/<table>/date=YYYY-MM-DD.parquet  a day that is over, written once and never again
     published/parquet/<other>/...                      what the batch process publishes, shown under its own name
+    published/rollups/<name>.parquet                   sums of the days that are over (`tasks/publish_rollups.py`)
 
 The work grows with the day, not with the history. A day is the day on which a row was recorded, which never goes back,
 so a late trade of yesterday is in today's part and no file ever has to be opened again. The views find the Parquet
@@ -19,12 +20,17 @@ from pathlib import Path
 import duckdb
 
 from core.orders import TERMINAL
+from tasks.publish_orders import archive_lives, copy_lives, create_lives_view
+from tasks.publish_rollups import create_rollup_views, update_rollups
 from tasks.store import Store
 
 FILE_NAME = "gridkeeper.duckdb"
 VIEWS = Path(__file__).parents[1] / "sql" / "views"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _OVER = ", ".join(f"'{status.value}'" for status in sorted(TERMINAL))
+
+
+_SETTLED = f"(status IN ({_OVER}) AND traded_qty >= filled_qty)"
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ DAILY = (
     Daily("journal"),
     Daily("ticks"),
     Daily("equity"),
-    Daily("orders", settled=f"(status IN ({_OVER}) AND traded_qty >= filled_qty)", key="client_id", born="created_at"),
+    Daily("orders", settled=_SETTLED, key="client_id", born="created_at"),
     Daily("lots", settled="qty = 0", key="bot_id, lot_id, opened_txn", born="opened_at"),
 )
 SMALL = (
@@ -72,6 +78,7 @@ def publish(store: Store, data_dir: Path | str, *, published_at: datetime | None
     try:
         today = (store.recorded_at or datetime.min).date()  # noqa: DTZ901  UTC without zone, as everywhere
         _archive(con, folder, today)
+        update_rollups(con, folder)
         path = folder / FILE_NAME
         fresh = folder / f".{FILE_NAME}.{os.getpid()}"
         fresh.unlink(missing_ok=True)
@@ -94,6 +101,7 @@ def _archive(con: duckdb.DuckDBPyConnection, folder: Path, today: date) -> None:
             name = f"date={day.isoformat()}.parquet"
             if name not in there:
                 _write_day(con, table, day, place / name)
+    archive_lives(con, folder, days, _SETTLED)
 
 
 def _write_day(con: duckdb.DuckDBPyConnection, table: Daily, day: date, path: Path) -> None:
@@ -121,6 +129,7 @@ def _write_copy(
                 f"WHERE recorded_at >= ? OR NOT {table.settled}",
                 [today],
             )
+        copy_lives(con, today, _SETTLED)
         con.execute(f"CREATE TABLE published.meta AS SELECT * FROM {home}.meta")  # noqa: S608
         for key, value in (("published_at", at), ("data_until", until)):
             con.execute("INSERT INTO published.meta VALUES (?, ?)", [key, value.isoformat() if value else ""])
@@ -136,6 +145,8 @@ def _write_copy(
 def _create_views(con: duckdb.DuckDBPyConnection, folder: Path, today: date) -> None:
     for table in DAILY:
         con.execute(_whole(table, today, archived=_has_files(folder / "parquet" / table.name)))
+    create_rollup_views(con, folder, today)
+    create_lives_view(con, folder, today)
     # What is not over is never archived: no file has to be opened for it.
     con.execute(f"CREATE VIEW orders_live AS SELECT * FROM orders_today WHERE status NOT IN ({_OVER})")  # noqa: S608  as above
     con.execute("CREATE VIEW lots_open AS SELECT * FROM lots_today WHERE qty <> 0")

@@ -28,6 +28,7 @@ from tasks.opening import Opened, open_venues, stamp
 from tasks.outcome import say
 from tasks.paper import PaperVenue
 from tasks.publish import DAILY, published_folder
+from tasks.publish_orders import NAME as LIVES
 from tasks.session import Session, fresh_world
 from tasks.settings import data_dir as data_dir_of
 from tasks.settings import load_portfolio
@@ -202,12 +203,12 @@ def _put_in_place(folder: Path, new: Path, held: duckdb.DuckDBPyConnection | Non
     kept = [*set_aside(path)]
     mark = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     days = published_folder(folder) / "parquet"
-    for table in DAILY:
-        if (days / table.name).exists():
+    for table in (*(one.name for one in DAILY), LIVES):
+        if (days / table).exists():
             # The new store records everything today: its days and the old ones would show every row twice.
-            place = folder / f"published.before-rebuild-{mark}" / table.name
+            place = folder / f"published.before-rebuild-{mark}" / table
             place.parent.mkdir(parents=True, exist_ok=True)
-            (days / table.name).rename(place)
+            (days / table).rename(place)
             kept.append(place)
     os.replace(new / FILE_NAME, path)  # noqa: PTH105  the name of what it does
     shutil.rmtree(new, ignore_errors=True)

@@ -6,12 +6,12 @@ SELECT
     venue,
     fee_asset,
     maker,
-    count(*) AS trades,
+    CAST(sum(fills) AS BIGINT) AS trades,
     sum(fee) AS fee,
     sum(fee_quote) AS fee_quote,
-    count(*) FILTER (fee_quote IS NULL) AS unpriced,
-    sum(quote_qty) AS volume_quote,
-    CAST(sum(fee_quote) AS DOUBLE) / CAST(sum(quote_qty) AS DOUBLE) * 10000 AS bps
-FROM fills
+    CAST(sum(unpriced) AS BIGINT) AS unpriced,
+    sum(volume_quote) AS volume_quote,
+    CAST(sum(fee_quote) AS DOUBLE) / CAST(sum(volume_quote) AS DOUBLE) * 10000 AS bps
+FROM fills_daily
 GROUP BY bot_id, venue, fee_asset, maker
 ORDER BY bot_id, venue, fee_asset, maker;

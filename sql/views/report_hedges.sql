@@ -2,17 +2,26 @@
 -- funding, in quote. hedge_ratio is the hedge's quantity over the quantity held, opposite sides above zero; gave_back is the hedge's
 -- profit as a fraction of the loss of the own market, NULL where that did not lose (both DOUBLE).
 CREATE OR REPLACE VIEW report_hedges AS
-WITH parts AS (
+WITH closed AS (
+    -- What closed lots brought is what the executions that closed them realised; those of the past are summed by day.
+    SELECT f.bot_id, f.venue = b.venue AND f.symbol = b.symbol AS own, f.symbol, sum(f.realized) AS realized
+    FROM fills_daily AS f
+    INNER JOIN bot_state AS b ON b.bot_id = f.bot_id
+    GROUP BY f.bot_id, own, f.symbol
+),
+parts AS (
+    SELECT bot_id, own, symbol, realized, 0 AS cost, 0 AS held, 1 AS sign, 0 AS qty FROM closed
+    UNION ALL
     SELECT
         l.bot_id,
         l.venue = b.venue AND l.symbol = b.symbol AS own,
         l.symbol,
-        l.realized,
+        0 AS realized,
         l.cost,
         CASE l.side WHEN 'buy' THEN l.qty ELSE -l.qty END AS held,
         CASE l.side WHEN 'buy' THEN 1 ELSE -1 END AS sign,
         l.qty
-    FROM lots AS l
+    FROM lots_open AS l
     INNER JOIN bot_state AS b ON b.bot_id = l.bot_id
 ),
 sums AS (

@@ -2,8 +2,8 @@
 -- zero; it is NULL while the reading is not newer than the last booking, which it then cannot contain.
 CREATE OR REPLACE VIEW report_ledger_balance AS
 WITH booked AS (
-    SELECT venue, account, asset, sum(amount) AS balance, max(ts) AS booked_at
-    FROM ledger
+    SELECT venue, account, asset, sum(amount) AS balance, max(booked_at) AS booked_at
+    FROM ledger_daily
     GROUP BY venue, account, asset
 )
 SELECT

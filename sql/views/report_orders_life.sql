@@ -1,31 +1,26 @@
--- Every order from its decision to its end: how long it lived, how much of it traded, at which average price.
+-- Every order from its decision to its end: how long it lived, how much of it traded, at which average price. day is the day of
+-- its last change: a question with day in its WHERE opens only those days. In no order: ask for one, with LIMIT.
 CREATE OR REPLACE VIEW report_orders_life AS
-WITH traded AS (
-    SELECT client_id, CAST(sum(quote_qty) AS DOUBLE) / CAST(sum(qty) AS DOUBLE) AS average_price, count(*) AS trades
-    FROM fills
-    GROUP BY client_id
-)
 SELECT
-    o.created_at,
-    o.bot_id,
-    o.leg_id,
-    o.attempt,
-    o.role,
-    o.side,
-    o.type,
-    o.price,
-    o.qty,
-    o.filled_qty,
-    CAST(o.filled_qty AS DOUBLE) / CAST(o.qty AS DOUBLE) AS filled_fraction,
-    t.average_price,
-    coalesce(t.trades, 0) AS trades,
-    o.status,
-    o.reason,
-    o.status IN ('PENDING', 'UNKNOWN', 'OPEN', 'CANCELING') AS live,
-    epoch(o.updated_at - o.created_at) AS life_s,
-    o.updated_at,
-    o.client_id,
-    o.exchange_id
-FROM orders AS o
-LEFT JOIN traded AS t ON t.client_id = o.client_id
-ORDER BY o.created_at, o.client_id;
+    created_at,
+    bot_id,
+    leg_id,
+    attempt,
+    role,
+    side,
+    type,
+    price,
+    qty,
+    filled_qty,
+    CAST(filled_qty AS DOUBLE) / CAST(qty AS DOUBLE) AS filled_fraction,
+    average_price,
+    trades,
+    status,
+    reason,
+    status IN ('PENDING', 'UNKNOWN', 'OPEN', 'CANCELING') AS live,
+    epoch(updated_at - created_at) AS life_s,
+    updated_at,
+    client_id,
+    exchange_id,
+    day
+FROM orders_life;

@@ -3,12 +3,12 @@ CREATE OR REPLACE VIEW report_pnl_daily AS
 WITH traded AS (
     SELECT
         bot_id,
-        CAST(ts AS DATE) AS day,
-        count(*) AS fills,
-        sum(quote_qty) AS volume_quote,
+        day,
+        CAST(sum(fills) AS BIGINT) AS fills,
+        sum(volume_quote) AS volume_quote,
         coalesce(sum(realized), 0) AS realized,
         coalesce(sum(fee_quote), 0) AS fees
-    FROM fills
+    FROM fills_daily
     GROUP BY bot_id, day
 ),
 received AS (
@@ -17,8 +17,8 @@ received AS (
     GROUP BY bot_id, day
 ),
 valued AS (
-    SELECT bot_id, CAST(ts AS DATE) AS day, max_by(equity, ts) AS equity_end, min(equity) AS equity_min
-    FROM equity
+    SELECT bot_id, day, max_by(equity_end, sampled_at) AS equity_end, min(equity_min) AS equity_min
+    FROM equity_daily
     GROUP BY bot_id, day
 ),
 known AS (

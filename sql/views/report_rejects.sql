@@ -5,10 +5,9 @@ SELECT
     subject AS leg_id,
     CASE decision WHEN 'REFUSED' THEN 'exchange' ELSE 'limit' END AS refused_by,
     reason,
-    count(*) AS times,
-    min(ts) AS first_at,
-    max(ts) AS last_at
-FROM journal
-WHERE decision IN ('REFUSED', 'DECLINED')
+    CAST(sum(times) AS BIGINT) AS times,
+    min(first_at) AS first_at,
+    max(last_at) AS last_at
+FROM rejects_daily
 GROUP BY bot_id, subject, decision, reason
 ORDER BY last_at DESC, bot_id, leg_id;

@@ -79,7 +79,9 @@ def test_a_day_that_is_over_is_never_written_again(tmp_path: Path) -> None:
         life.day(0)
         life.day(1)
         publish(store, tmp_path)
-        past = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (tmp_path / "published").rglob("*.parquet")}
+        past = {
+            p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (tmp_path / "published" / "parquet").rglob("*.parquet")
+        }
         assert past
         life.day(2)
         publish(store, tmp_path)
