@@ -5,6 +5,7 @@ ledger's places, and the last part takes all that is left, so realised profit ov
 beside, in quote; realised profit is before fees (RULES 15).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +14,8 @@ from core.facts import Fill
 from core.market import Instrument
 from core.orders import Role
 from core.values import ZERO, Side, exact_product, share_of_cost
+
+NONE_SPARED: Mapping[str, Decimal] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,18 +99,26 @@ def reduce(lot: Lot, price: Decimal, qty: Decimal, fee: Decimal, role: Role, ts:
     )  # fmt: skip
 
 
-def split_oldest_first(lots: list[Lot], qty: Decimal) -> tuple[list[tuple[Lot, Decimal]], Decimal]:
-    """Spread a closing quantity over open lots, oldest first; returns the parts and what no lot could take."""
-    parts: list[tuple[Lot, Decimal]] = []
+def split_oldest_first(
+    lots: list[Lot], qty: Decimal, spared: Mapping[str, Decimal] = NONE_SPARED
+) -> tuple[list[tuple[Lot, Decimal]], Decimal]:
+    """Spread a closing quantity over open lots, oldest first; returns the parts and what no lot could take.
+
+    `spared` holds back base of some lots, by lot id: it is taken only once nothing else is left.
+    """
+    oldest = sorted(lots, key=lambda one: (one.opened_at, one.lot_id))
+    taken: dict[str, Decimal] = {}
     left = qty
-    for lot in sorted(lots, key=lambda one: (one.opened_at, one.lot_id)):
-        if left <= ZERO:
-            break
-        part = min(left, lot.qty)
-        if part > ZERO:
-            parts.append((lot, part))
-            left -= part
-    return parts, left
+    for kept in (spared, NONE_SPARED) if spared else (NONE_SPARED,):
+        for lot in oldest:
+            if left <= ZERO:
+                break
+            before = taken.get(lot.lot_id, ZERO)
+            part = min(left, lot.qty - before - kept.get(lot.lot_id, ZERO))
+            if part > ZERO:
+                taken[lot.lot_id] = before + part
+                left -= part
+    return [(lot, taken[lot.lot_id]) for lot in oldest if lot.lot_id in taken], left
 
 
 def unrealized(lot: Lot, mark: Decimal) -> Decimal:

@@ -40,7 +40,9 @@ def book_fill(draft: Draft, bot: BotDraft, fill: Fill, who: Decoded) -> bool:
             _open(draft, bot, lot_id, fill, net, fee)
         bot.events.append(LegFilled(who.leg_id, who.role, lot_id, fill.qty, net, fill.price, fill.ts, fill.side))
         return True
-    parts, over = split_oldest_first(_lots_to_close(bot, who, fill), net)
+    against = _lots_to_close(bot, who, fill)
+    spared = _awaiting_their_exits(bot, against) if who.role is Role.UNWIND else {}
+    parts, over = split_oldest_first(against, net, spared)
     fee_left = fee
     own = ZERO
     for index, (one, part) in enumerate(parts):
@@ -98,6 +100,22 @@ def _lots_to_close(bot: BotDraft, who: Decoded, fill: Fill) -> list[Lot]:
     return against
 
 
+def _awaiting_their_exits(bot: BotDraft, lots: list[Lot]) -> dict[str, Decimal]:
+    # What each lot's own exit may still sell, or has sold though its trades are still to come: an unwind takes the rest.
+    spared: dict[str, Decimal] = {}
+    for work in bot.works.values():
+        order = work.order
+        if order is None or order.role is not Role.EXIT or order.unbooked == ZERO:
+            continue
+        left = order.unbooked
+        for lot in lots:
+            if _place_of(lot) == _place_of_leg(order.leg_id) and (lot.venue, lot.symbol) == (order.venue, order.symbol):
+                part = min(left, lot.qty - spared.get(lot.lot_id, ZERO))
+                spared[lot.lot_id] = spared.get(lot.lot_id, ZERO) + part
+                left -= part
+    return spared
+
+
 def close_lots(draft: Draft, bot: BotDraft, fill: Fill, qty: Decimal, fee: Decimal) -> None:
     """Close a bot's oldest lots against a trade that is booked already and no order of its own: `qty` base, `fee` quote."""
     bot.fees += fee
@@ -116,6 +134,10 @@ def close_lots(draft: Draft, bot: BotDraft, fill: Fill, qty: Decimal, fee: Decim
 
 def _place_of(lot: Lot) -> str:
     return lot.lot_id.partition("-")[0]
+
+
+def _place_of_leg(name: str) -> str:
+    return name[1:].partition("-")[0]
 
 
 def book_trade(draft: Draft, fill: Fill, instrument: Instrument, bot_id: str) -> bool:

@@ -81,3 +81,12 @@ def test_what_a_fee_does_to_quantity_and_worth(asset: str, fee: str, side: Side,
     assert worth == (None if quote is None else D(quote))
     assert net_qty(one, instrument()) == D(net)
     assert net_qty(one, swap()) == D("0.1")
+
+
+def test_what_is_spared_is_taken_last() -> None:
+    """Held back as long as anything else is left; a lot is named once, whatever it gave in two turns."""
+    lots = [lot(name="young"), lot(name="old", age_s=60)]
+    parts, over = split_oldest_first(lots, D("0.4"), {"old": D("0.2"), "young": D("0.1")})
+    assert [(one.lot_id, qty) for one, qty in parts] == [("old", D("0.2")), ("young", D("0.2"))]
+    assert over == 0
+    assert split_oldest_first(lots, D(1), {"old": D("0.3")})[1] == D("0.4")

@@ -85,6 +85,19 @@ def test_a_closing_that_never_arrived_is_sent_again_after_the_short_quarantine(a
     assert sold(step) == again
 
 
+def test_a_sale_spares_what_an_exit_has_sold_already() -> None:
+    """A trade that is still to be told finds its lot open: the sale at the market is booked against all the others."""
+    script = scene()
+    script.price("95", later_s=5)
+    step = script.tell(script.seen(LOW, SeenAs.CANCELED), script.seen(HIGH, SeenAs.CANCELED, "0.04"))
+    assert sold(step) == ["0.16"]
+    script.tell(script.fill("g-test-u0-0-0", "0.16", "95", Side.SELL), later_s=1)
+    assert {lot.lot_id: lot.qty for lot in script.state.bots["g"].lots.values()} == {"1-0": D("0.04")}
+    last = script.tell(script.fill(HIGH, "0.04", "102", Side.SELL), later_s=5)
+    assert not last.raised
+    assert script.state.bots["g"].lots == {}
+
+
 def test_an_unwind_keeps_its_numbers_over_a_restart_without_a_price() -> None:
     """Closed and started again while no price is known: the next purchase is sold under an id that was not used yet."""
     script = scene()
