@@ -21,7 +21,7 @@ from core.executors.life import Status
 from core.values import plain
 from tasks.errors import Halted
 from tasks.orchestrator import obey
-from tasks.orchestrator_info import standing
+from tasks.orchestrator_info import ended_at, standing
 from tasks.orchestrator_queue import CreateExecutorAction, StopExecutorAction, StoreExecutorAction
 from tasks.session import Session
 
@@ -157,10 +157,9 @@ def _mine(world: World, said: Mapping[str, Any]) -> Iterator[Mine | None]:
             yield None
             continue
         net = bot.realized - bot.fees + bot.funding if value is None else value[0]
-        life = getattr(bot.state, "life", None) or getattr(bot.state, "phase", None)
         yield Mine(
             id=name, level_id=level, status=status, close_type=word, created_at=bot.started_at,
-            closed_at=getattr(life, "since", None) if word is not None else None,
+            closed_at=ended_at(bot) if word is not None else None,
             net_pnl_quote=net, is_trading=status is Status.RUNNING and bool(bot.lots),
             holds=bool(bot.lots),
         )  # fmt: skip

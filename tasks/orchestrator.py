@@ -12,13 +12,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.engine import Bot, Mode, Step, World
-from core.engine.world import JournalRow, Unwind, value_of
-from core.executors.executor import stopped
-from core.executors.life import CloseType, Status
-from core.executors.state import ExecutorState
+from core.engine import Bot, Step, World
+from core.engine.world import JournalRow, value_of
+from core.executors.life import Status
 from core.facts import Fill
-from core.machine import Wake
 from core.values import ZERO, plain
 from tasks.assemble import spec_of
 from tasks.errors import GridkeeperError, Refused
@@ -40,13 +37,12 @@ from tasks.orchestrator_queue import (
     done,
     pending,
 )
+from tasks.orchestrator_stop import by_hand, let_go
 from tasks.orchestrator_store import fills_of, snapshot_rows
 from tasks.roster import Roster, with_bots
 from tasks.session import Session
 from tasks.store_open import StoreError
 from tasks.venue_stops import guarded
-
-_AT_ONCE = Wake(deadline=datetime(1970, 1, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +163,7 @@ def _stop(session: Session, roster: Roster, action: StopExecutorAction, now: dat
     if status in {Status.TERMINATED, Status.SHUTTING_DOWN}:
         said = f"it is {status.name} already ({word.name if word else 'no reason'}); nothing is changed"
         return _Applied(session.world, session.portfolio, roster.created, said)
-    kept = replace(_ended(bot, now, keep=action.keep_position), wake=_AT_ONCE, machine_wake=_AT_ONCE)
+    kept = by_hand(bot, session.world.specs[bot.bot_id], now, keep=action.keep_position)
     said = "keeps its position" if action.keep_position else "closes its position"
     world = replace(session.world, bots={**session.world.bots, bot.bot_id: kept})
     return _Applied(world, session.portfolio, roster.created, said, (kept,))
@@ -175,26 +171,9 @@ def _stop(session: Session, roster: Roster, action: StopExecutorAction, now: dat
 
 def _let_go(session: Session, roster: Roster, bot: Bot, now: datetime) -> _Applied:
     # What an executor left behind is closed by the engine, in capped slices; how the executor ended stays as it was.
-    unwind = Unwind(CloseType.POSITION_HOLD.name, now, bot.episodes)
-    freed = replace(
-        bot, unwind=unwind, episodes=bot.episodes + 1, wake=_AT_ONCE, machine_wake=_AT_ONCE, restless=tuple(sorted(bot.works))
-    )  # fmt: skip
+    freed = let_go(bot, now)
     world = replace(session.world, bots={**session.world.bots, bot.bot_id: freed})
     return _Applied(world, session.portfolio, roster.created, "closes what it still holds", (freed,))
-
-
-def _ended(bot: Bot, now: datetime, *, keep: bool) -> Bot:
-    restless = tuple(sorted(bot.works))
-    if isinstance(bot.state, ExecutorState):
-        return replace(bot, state=stopped(bot.state, now, keep_position=keep), restless=restless)
-    reason = f"stopped by an action, {'position kept' if keep else 'position closed'}"
-    if keep or bot.state is None:
-        return replace(bot, mode=Mode.STOPPED, mode_reason=reason, restless=restless)
-    unwind = Unwind(CloseType.EARLY_STOP.name, now, bot.episodes)
-    return replace(
-        bot, mode=Mode.FLATTENING, mode_reason=f"flattened: {reason}", unwind=unwind, episodes=bot.episodes + 1,
-        restless=restless,
-    )  # fmt: skip
 
 
 def _store(session: Session, roster: Roster, action: StoreExecutorAction) -> _Applied:

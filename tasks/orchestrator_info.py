@@ -127,20 +127,32 @@ def standing(bot: Bot) -> tuple[Status, CloseType | None]:
         over = bot.mode in {Mode.STOPPED, Mode.LEFT}
         return (Status.TERMINATED, CloseType.EARLY_STOP) if over else (Status.NOT_STARTED, None)
     life = getattr(bot.state, "life", None) or getattr(bot.state, "phase", None)
-    name, word = type(life).__name__, _close_type(getattr(life, "word", None))
+    # Pairs call their end `Ended`, and balance what stands alone (`Mending`) with the end's word in hand.
+    name, word = (
+        type(life).__name__,
+        _close_type(getattr(life, "word", None) or getattr(life, "close_type", None) or None),
+    )
     busy = bot.unwind is not None or any(work.order is not None for work in bot.works.values())
-    if name == "Closed":
+    if name in {"Closed", "Ended"}:
         return (Status.SHUTTING_DOWN if busy else Status.TERMINATED), word or CloseType.COMPLETED
     if bot.mode is Mode.FLATTENING:
         return Status.SHUTTING_DOWN, CloseType.EARLY_STOP
-    if bot.mode is Mode.HALTED and not bot.lots and bot.mode_reason.startswith("halted after flatten"):
-        return (Status.SHUTTING_DOWN if busy else Status.TERMINATED), CloseType.EARLY_STOP
+    if bot.mode is Mode.HALTED and bot.mode_reason.startswith("halted after flatten"):
+        # What is too little for an order stays as a held position.
+        ended = CloseType.POSITION_HOLD if bot.lots else CloseType.EARLY_STOP
+        return (Status.SHUTTING_DOWN if busy else Status.TERMINATED), ended
     if bot.mode in {Mode.STOPPED, Mode.LEFT}:
         word = CloseType.POSITION_HOLD if bot.lots else CloseType.EARLY_STOP
         return (Status.SHUTTING_DOWN if busy and bot.mode is Mode.STOPPED else Status.TERMINATED), word
-    if name == "Closing":
+    if name in {"Closing", "Mending"} and word is not None:
         return Status.SHUTTING_DOWN, word
     return Status.RUNNING, None
+
+
+def ended_at(bot: Bot) -> datetime | None:
+    """Return since when it has been ending, or over; None where its state says nothing of that."""
+    life = getattr(bot.state, "life", None) or getattr(bot.state, "phase", None)
+    return getattr(life, "since", None) or getattr(life, "at", None)
 
 
 def _close_type(word: Any) -> CloseType | None:
@@ -160,8 +172,7 @@ def info_of(
     state = bot.state
     spent = state.spent if isinstance(state, ExecutorState) else ZERO
     base = spent if spent > ZERO else spec.capital_quote
-    life = getattr(state, "life", None) or getattr(state, "phase", None)
-    since = getattr(life, "since", None) if word is not None else None
+    since = ended_at(bot) if word is not None else None
     return ExecutorInfo(
         id=bot.bot_id, timestamp=_unix(bot.started_at), type=f"{spec.kind}_executor", status=status,
         config=config.model_dump(mode="json", exclude_none=True), net_pnl_pct=ratio(net, base) if base > ZERO else ZERO,

@@ -11,7 +11,7 @@ from decimal import Decimal
 from random import Random
 
 from core.engine import Bot, BotSpec, Limits, Place, World, advance
-from core.facts import Accepted, Fact, Fill, NotFound, Refusal, Refused, Seen, SeenAs, Unanswered
+from core.facts import Accepted, Action, Command, Fact, Fill, NotFound, Refusal, Refused, Seen, SeenAs, Unanswered
 from core.kinds import KINDS, AnyBot
 from core.market import Instrument, Market, Quote
 from core.orders import Kind, Order, Status
@@ -63,13 +63,14 @@ class Counter:
     orders: dict[str, Resting] = field(default_factory=dict[str, Resting])
     coming: list[tuple[datetime, Fact]] = field(default_factory=list[tuple[datetime, Fact]])
     trades: int = 0
-    faults: int = 0
+    faults: dict[str, int] = field(default_factory=dict[str, int])
     calm: bool = False
 
     def chance(self, kind: str) -> bool:
         """Draw whether something of this kind happens now."""
         hit = not self.calm and self.rng.random() < getattr(self.weather, kind)
-        self.faults += hit
+        if hit:
+            self.faults[kind] = self.faults.get(kind, 0) + 1
         return hit
 
     def quote(self, now: datetime) -> Quote:
@@ -190,6 +191,7 @@ class Played:
     off_since: datetime | None = None
     oldest_s: float = 0.0
     alarmed: bool = False
+    incidents: set[str] = field(default_factory=set[str])
     to_hedge_s: list[float] = field(default_factory=list[float])
     told: list[Fact] = field(default_factory=list[Fact])
 
@@ -211,6 +213,14 @@ class Played:
         asked = any(work.order is not None for work in self.bot.works.values())
         return not asked and not any(one.coming for one in self.venues.values()) and self.off_since is None
 
+    def flatten(self, ticks: int = 90) -> None:
+        """Stop the bot by a person's word, in calm weather, and let everything come to rest."""
+        self.told.append(Command(1, self.spec.bot_id, Action.FLATTEN, "", "test", "", self.now))
+        for _ in range(ticks):
+            self.tick()
+            if self.settled() and self.bot.unwind is None:
+                return
+
     def tick(self, seconds: float = 1.0) -> None:
         """One tick of up to five rounds of deciding and acting."""
         self.now += timedelta(seconds=seconds)
@@ -226,6 +236,7 @@ class Played:
             step = advance(self.world, facts, self.now)
             self.world = step.world
             self.alarmed |= any(incident.severity == "critical" for incident in step.raised)
+            self.incidents |= {incident.kind for incident in step.raised}
             facts = []
             for intent in step.intents:
                 venue = self.venues[intent.order.venue]

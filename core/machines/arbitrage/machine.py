@@ -10,7 +10,7 @@ earns its minimum, so sending what did not fill again can do no harm until the t
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -96,6 +96,13 @@ def adopt(plan: ArbitragePlan, past: Past) -> ArbitrageState:  # noqa: ARG001  t
     return ArbitrageState(Mending(past.now, "EARLY_STOP"), pair)
 
 
+def stopped(state: ArbitrageState, now: datetime) -> ArbitrageState:
+    """End it by hand, keeping what is held: nothing new is sent, and a leg that stands alone is balanced before the end."""
+    if isinstance(state.phase, Ended):
+        return state
+    return replace(state, phase=Mending(now, "POSITION_HOLD"), pair=_given_up(state.pair))
+
+
 def _advance(plan: ArbitragePlan, state: ArbitrageState, view: View) -> ArbitrageState:
     pair = state.pair
     match state.phase:
@@ -140,10 +147,13 @@ def _mend(plan: ArbitragePlan, state: ArbitrageState, view: View) -> ArbitrageSt
     pair = state.pair
     told = "" if not pair.refusal else "INSUFFICIENT_BALANCE" if "(funds)" in pair.refusal else "FAILED"
     still = replace(
-        pair, entry=Target(pair.entry.done, pair.entry.done), hedge=Target(pair.hedge.done, pair.hedge.done)
+        _given_up(pair), back=bool(pair.refusal) or pairing.stalled(pair, view.now) or _cheaper_back(plan, view)
     )
-    still = replace(still, back=bool(pair.refusal) or pairing.stalled(pair, view.now) or _cheaper_back(plan, view))
     return _mended(plan, replace(state, phase=Mending(view.now, told), pair=still), view)
+
+
+def _given_up(pair: Pair) -> Pair:
+    return replace(pair, entry=Target(pair.entry.done, pair.entry.done), hedge=Target(pair.hedge.done, pair.hedge.done))
 
 
 def _cheaper_back(plan: ArbitragePlan, view: View) -> bool:

@@ -11,7 +11,7 @@ hedged: so a fill during a cancel is hedged like any other.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -98,6 +98,11 @@ def adopt(plan: XemmPlan, past: Past) -> XemmState:  # noqa: ARG001  the kind's 
     """Stand up from what orders and trades tell: what is open is balanced, and nothing new is begun (RULES 9d)."""
     cycles = [int(name.partition("-")[2]) for name in past.seen]
     return XemmState(Closing("EARLY_STOP", past.now), Pair(cycle=max(cycles, default=-1) + 1))
+
+
+def stopped(state: XemmState, now: datetime) -> XemmState:
+    """End it by hand, keeping what is held: no maker order any more, and what it left is balanced before the end."""
+    return replace(state, phase=Closing("POSITION_HOLD", now)) if isinstance(state.phase, Quoting) else state
 
 
 def _balance(plan: XemmPlan, state: XemmState, view: View) -> XemmState:

@@ -1,6 +1,7 @@
 """A funding arbitrage in two swaps for tests: its plan, what it sees, rates and fills, a pair that is in."""
 
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 from core.facts import RateSeen
@@ -11,6 +12,7 @@ from core.machines.funding_arb.state import Closing, FundingArbState, Open
 from core.market import Market
 from core.orders import Role
 from core.values import ZERO, Side
+from tests.core.hostile_pair import Played, Weather, played, spec_of
 from tests.core.worlds import SWAP, T0, D, quote, swap
 
 A: Market = ("pa", SWAP)
@@ -78,3 +80,30 @@ def reason_of(outcome: Outcome) -> str:
     """Why it leaves, or nothing."""
     phase = outcome.state.phase
     return phase.reason if isinstance(phase, Closing) else ""
+
+
+def shaken(seed: int, ticks: int = 60) -> Played:
+    """A life of several pairs in bad weather: rates come and go, orders are lost, refused, filled in parts."""
+    told = config(cooldown_hours=0, open_deadline_s=12, max_age_hours="0.01", erosion_ratio="0.2", size_quote=500)
+    run = played(spec_of(told, RULES), seed, Weather(late_s=1.0))
+    rng = Random(seed + 5)
+    mid = D(100)
+    for count in range(ticks + 90):
+        calm = count >= ticks
+        for one in run.venues.values():
+            one.calm = calm
+        mid = max(mid + D(rng.randint(-10, 10)) / 100, D(50))
+        for one in run.venues.values():
+            one.move(mid + D(rng.randint(-5, 5)) / 100, D("0.01"), run.now)
+        if not calm and count % 10 == 0:
+            _tell(run, rng.choice(["0.004", "0.002", "0", "-0.004"]))
+        elif calm and count == ticks:
+            _tell(run, "0")
+        run.tick()
+    return run
+
+
+def _tell(run: Played, text: str) -> None:
+    ts = run.now
+    for market, value in ((A, "0"), (B, text)):
+        run.told.append(RateSeen(market, D(value), 28_800, ts + timedelta(hours=8), ts))

@@ -9,43 +9,15 @@ from hypothesis import strategies as st
 
 from core import backtest
 from core.engine import Bot, World
-from core.facts import RateSeen
 from core.machines.funding_arb import machine
 from core.market import Candle, Intrabar, Market
 from core.series import ListSeries
 from core.simbook import FillRules
 from core.simulation import Account
 from core.values import ZERO
-from tests.core.hostile_pair import Counter, Played, Weather, played, spec_of
-from tests.core.machines.funding_arb.fundings import RULES, A, B, config
+from tests.core.hostile_pair import Counter, spec_of
+from tests.core.machines.funding_arb.fundings import RULES, A, B, config, shaken
 from tests.core.worlds import SWAP, T0, D
-
-
-def shaken(seed: int, ticks: int = 60) -> Played:
-    """A life of several pairs in bad weather: rates come and go, orders are lost, refused, filled in parts."""
-    told = config(cooldown_hours=0, open_deadline_s=12, max_age_hours="0.01", erosion_ratio="0.2", size_quote=500)
-    run = played(spec_of(told, RULES), seed, Weather(late_s=1.0))
-    rng = Random(seed + 5)
-    mid = D(100)
-    for count in range(ticks + 90):
-        calm = count >= ticks
-        for one in run.venues.values():
-            one.calm = calm
-        mid = max(mid + D(rng.randint(-10, 10)) / 100, D(50))
-        for one in run.venues.values():
-            one.move(mid + D(rng.randint(-5, 5)) / 100, D("0.01"), run.now)
-        if not calm and count % 10 == 0:
-            _tell(run, rng.choice(["0.004", "0.002", "0", "-0.004"]))
-        elif calm and count == ticks:
-            _tell(run, "0")
-        run.tick()
-    return run
-
-
-def _tell(run: Played, text: str) -> None:
-    ts = run.now
-    for market, value in ((A, "0"), (B, text)):
-        run.told.append(RateSeen(market, D(value), 28_800, ts + timedelta(hours=8), ts))
 
 
 @settings(max_examples=60, deadline=None)
