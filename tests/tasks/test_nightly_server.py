@@ -46,7 +46,7 @@ def test_a_planned_night_is_completed_by_the_batch_worker(tmp_path: Path) -> Non
             wait_until(lambda: "Completed" in here.states("test", "nightly"), f"a night; {here.log('batch')}", 90)
         finally:
             server.end(worker, 10)
-    (record,) = (tmp_path / "data" / "nightly").glob("*.json")
+    (record,) = (tmp_path / "data" / "nightly").glob("????-??-??.json")
     steps = json.loads(record.read_text())["steps"]
     wanted = ("backfill", "quality", "books", "backtest g1", "report", "publish", "backup", "upkeep")
     assert {name: steps[name]["status"] for name in wanted} == dict.fromkeys(wanted, DONE)
