@@ -1,5 +1,6 @@
 """The dashboard in a real browser: it draws, refreshes, stays readable and by itself, and asks nobody else."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from tasks import server
 from tasks.dashboard_child import command, url
 from tasks.publish import FILE_NAME, published_folder
+from tasks.report import report_of
+from tasks.report_html import write_html
 from tests.tasks.dashboard_world import HOSTILE, poison, traded
 from tests.tasks.prefect_lab import free_port, wait_until
 
@@ -20,6 +23,14 @@ pytestmark = [
     pytest.mark.server,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
 ]
+# Not part of the project: `npm install axe-core` anywhere, and AXE_CORE is the path of its axe.min.js.
+AXE = Path(os.environ.get("AXE_CORE") or Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js")
+AXE_RUN = """async () => {
+  const found = await axe.run();
+  if (found.passes.length < 10) return [`only ${found.passes.length} rules applied`];
+  return found.violations.filter((v) => ["serious", "critical"].includes(v.impact))
+    .map((v) => `${v.id}: ${v.nodes.length} x ${v.nodes[0].target} ${v.nodes[0].failureSummary}`);
+}"""
 PATHS = ("/", "/bots", "/bots/g1?span=all", "/incidents", "/ticks", "/backtests", "/sql")
 # The contrast of every text with what is behind it (WCAG 2.1: 4.5, or 3 for large text), as the browser computed it.
 CONTRAST = """() => {
@@ -124,6 +135,21 @@ def test_every_page_is_drawn_readable_and_alone(browser: Any, home: str, width: 
         assert page.evaluate(CONTRAST) == [], path
         assert page.evaluate(NAMELESS) == [], path
     assert (watched.complaints, watched.foreign) == ([], [])
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not here; AXE_CORE names its axe.min.js")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_serious(browser: Any, home: str, folder: Path, width: int, scheme: str) -> None:
+    """Neither a page of the dashboard nor the report has a serious or critical finding of axe-core, in any theme and width."""
+    watched = Watched(browser, home, width, scheme)
+    report = write_html(report_of(folder), folder / "report.html")
+    for address in (*(home + path for path in PATHS), report.as_uri()):
+        watched.page.goto(address)
+        watched.page.wait_for_selector("main h1" if address.startswith(home) else "h1")
+        watched.page.wait_for_timeout(250)
+        watched.page.evaluate(AXE.read_text())
+        assert watched.page.evaluate(AXE_RUN) == [], address
 
 
 def test_one_bot_shows_price_levels_and_where_profit_comes_from(browser: Any, home: str) -> None:
