@@ -1,0 +1,137 @@
+"""Measures how long after a maker fill its hedge reaches the other exchange, over the wire and without streams.
+
+An `xemm` bot buys as a maker at the spot books of the loopback exchange of tests/wire and sells at its futures books,
+through the real ccxt client, the real store and the real tick, at the interval given. A second thread fills the maker
+order, whole or in half, at random moments that have nothing to do with the ticks. The latency runs from the exchange's own
+time of the fill to its own time of the hedge's arrival, so waiting for the next tick is in it.
+
+    nice .venv/bin/python -m benchmarks.hedge_latency --fills 300 --interval 1
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import tempfile
+import threading
+import time
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+from tasks.opening import open_session
+from tasks.ticking import tick
+from tests.wire.exchange_server import ExchangeServer
+from tests.wire.trading import keys
+
+HOME, AWAY = Decimal(60_000), Decimal(60_000)
+
+
+def write_portfolio(folder: Path, url: str) -> Path:
+    """Write a portfolio of spot and futures at the loopback exchange with one XEMM bot."""
+    venue = f'api_url: "{url}", api_key: "${{WIRE_KEY}}", secret: "${{WIRE_SECRET}}"'
+    file = folder / "portfolio.yaml"
+    file.write_text(
+        f"""\
+id: wire
+mode: demo
+data_dir: data
+venues:
+  - {{id: spot, exchange: binance, market: spot, {venue}}}
+  - {{id: perp, exchange: binanceusdm, market: swap, {venue}}}
+risk: {{max_exposure_quote: 100000000, max_drawdown: 0.5}}
+bots:
+  - {{id: x, kind: xemm, buying_market: {{venue: spot, symbol: BTC/USDT}}, rounds: 1000, order_amount: 0.02,
+     selling_market: {{venue: perp, symbol: "BTC/USDT:USDT"}}, min_profitability: 0.0005, target_profitability: 0.001,
+     max_profitability: 0.002, capital_quote: 10000000}}
+"""
+    )
+    return file
+
+
+def fill_at_random(server: ExchangeServer, rng: Random, fills: int, over: threading.Event) -> None:
+    """Let the spot price dip through the maker order at random moments, until so many fills were made."""
+    while len(server.spot.trades) < fills and not over.is_set():
+        time.sleep(rng.uniform(0.3, 1.7))
+        with server.lock:
+            for order in server.spot.open("BTCUSDT"):
+                server.spot.move("BTCUSDT", order.price - 1, rng.choice(["1", "0.5"]))
+            server.spot.move("BTCUSDT", HOME)
+    over.set()
+
+
+def latencies_s(server: ExchangeServer) -> list[float]:
+    """Return for each maker fill the seconds until hedges that cover it, a lot aside, had arrived; matched in order."""
+    hedges = [(order.time_ms, order.executed) for order in server.swap.orders if order.executed > 0]
+    lot = server.swap.markets["BTCUSDT"].step
+    found: list[float] = []
+    bought, covered, index = Decimal(0), Decimal(0), -1
+    for trade in server.spot.trades:
+        bought += trade.qty - (trade.fee if trade.fee_asset == "BTC" else 0)
+        while covered + lot <= bought and index + 1 < len(hedges):
+            index += 1
+            covered += hedges[index][1]
+        if covered + lot > bought:
+            found.append((hedges[index][0] - trade.time_ms) / 1000)
+    return found
+
+
+async def ticking(file: Path, interval_s: float, over: threading.Event) -> None:
+    """Tick at the interval until all fills were made, and ten ticks more."""
+    session = await open_session(file)
+    try:
+        after = 0
+        while after < 10:
+            began = time.perf_counter()
+            await tick(session)
+            after += over.is_set()
+            await asyncio.sleep(max(interval_s - (time.perf_counter() - began), 0))
+    finally:
+        await session.close()
+
+
+def measure(fills: int, interval_s: float, seed: int = 1) -> list[float]:
+    """Play so many fills; returns their latencies in seconds, sorted. Raises `RuntimeError` where one was never hedged."""
+    os.environ.update(keys())
+    over = threading.Event()
+    with ExchangeServer() as server, tempfile.TemporaryDirectory() as folder:
+        server.spot.free["USDT"] = server.swap.free["USDT"] = Decimal(100_000_000)
+        server.swap.move("BTCUSDT", AWAY)
+        server.spot.move("BTCUSDT", HOME)
+        file = write_portfolio(Path(folder), server.url)
+        mover = threading.Thread(target=fill_at_random, args=(server, Random(seed), fills, over), daemon=True)
+        mover.start()
+        try:
+            asyncio.run(ticking(file, interval_s, over))
+        finally:
+            over.set()
+            mover.join(10)
+        found = latencies_s(server)
+        if len(found) != len(server.spot.trades):
+            message = f"{len(server.spot.trades) - len(found)} of {len(server.spot.trades)} fills were never hedged"
+            raise RuntimeError(message)
+    return sorted(found)
+
+
+def main() -> None:
+    """Print the figures; exit 1 where p99 is above the interval and a second."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--fills", type=int, default=300)
+    parser.add_argument("--interval", type=float, default=1.0, help="seconds between two ticks")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    found = measure(given.fills, given.interval, given.seed)
+    at = {name: found[min(int(share * len(found)), len(found) - 1)] for name, share in (("p50", 0.5), ("p99", 0.99))}
+    limit_s = given.interval + 1
+    print(
+        f"{len(found)} fills at {given.interval:g} s: p50 {at['p50']:.2f} s, p99 {at['p99']:.2f} s, most {found[-1]:.2f} s"
+    )
+    print(json.dumps({
+        "benchmark": "hedge_latency", "fills": len(found), "interval_s": given.interval, "p50_s": at["p50"],
+        "p99_s": at["p99"], "max_s": found[-1], "limit_s": limit_s,
+    }))  # fmt: skip
+    raise SystemExit(1 if at["p99"] > limit_s else 0)
+
+
+if __name__ == "__main__":
+    main()
