@@ -21,7 +21,7 @@ import duckdb
 from core.engine import Bot, World, advance
 from core.facts import BalanceRead
 from core.kernel import ArraySeries
-from tasks.assemble import instruments_of, limits_of, spec_of
+from tasks.assemble import instruments_of, limits_of, opening_of, spec_of
 from tasks.backtest_funding import read_rates_of
 from tasks.backtesting import Options, Run, run_spec
 from tasks.candles_read import read_candles
@@ -38,6 +38,8 @@ venues:
      min_qty: 0.00001, min_notional: 5, maker: 0.001, taker: 0.001}}}
   - {id: perp, exchange: binanceusdm, market: swap, instruments: {"BTC/USDT:USDT": {tick_size: 0.01, lot_step: 0.001,
      min_qty: 0.001, min_notional: 5, maker: 0.0002, taker: 0.0005}}}
+  - {id: perp2, exchange: bybit, market: swap, instruments: {"BTC/USDT:USDT": {tick_size: 0.01, lot_step: 0.001,
+     min_qty: 0.001, min_notional: 5, maker: 0.0002, taker: 0.00055}}}
 bots:
   - """
 BOTS = {
@@ -49,14 +51,35 @@ BOTS = {
     "grid, short": f"{{id: b, kind: grid, {PERP}, side: SELL, start_price: 30000, end_price: 70000, "
     "total_amount_quote: 10000, levels: 60, spacing: geometric}",
     "grid, neutral": f"{{id: b, kind: grid, {PERP}, side: NEUTRAL, start_price: 4000, end_price: 70000, "
-    "total_amount_quote: 10000, levels: 80, spacing: geometric}",
+    "total_amount_quote: 3000, levels: 40, spacing: geometric}",
+    "grid, neutral, more than its margin holds": f"{{id: b, kind: grid, {PERP}, side: NEUTRAL, start_price: 4000, "
+    "end_price: 70000, total_amount_quote: 10000, levels: 80, spacing: geometric}",
+    "grid, infinite": f"{{id: b, kind: grid, {SPOT}, infinite: true, start_price: 3000, min_spread_between_orders: 0.01, "
+    "total_amount_quote: 10000}",
+    "grid, trailing": f"{{id: b, kind: grid, {SPOT}, start_price: 6000, end_price: 9000, total_amount_quote: 10000, "
+    "levels: 40, spacing: geometric, initial_inventory: market, trailing_up: 70000, trailing_down: 3000}",
+    "grid, reset": f"{{id: b, kind: grid, {SPOT}, start_price: 6000, end_price: 9000, total_amount_quote: 10000, "
+    "levels: 40, spacing: geometric, initial_inventory: market, on_range_exit: reset, max_resets: 2, "
+    "trailing_up: 80000, trailing_down: 3000}",
     "ladder, linear": f"{{id: b, kind: ladder, {SPOT}, min_price: 4000, max_price: 64000, count: 61, qty: 0.005, "
     "profit: 0.02, loop: true}",
     "ladder, normal": f"{{id: b, kind: ladder, {SPOT}, distribution: normal, min_price: 4000, max_price: 64000, "
     "mean: 30000, count: 60, qty: 0.005, profit: 0.02, loop: true, maker_offset_buy: 1, maker_offset_sell: 1}",
-    "rolling_grid": f"{{id: b, kind: rolling_grid, {PERP}, direction: buy, quantity: 0.01, take_profit: 0.01, "
-    "grid_step: 0.005, max_orders: 10, wait_time: 600, max_margin: 10000, leverage: 1, stop_loss: 0.08, "
-    "position_timeout_minutes: 240, stuck_distance: 0.03, recovery_mode: ladder, recovery_escalation: market}",
+}
+# One rolling grid, long and short, once with each way out for lots that are stuck; the hedge stands at a second venue.
+ROLLING = (
+    "{{id: b, kind: rolling_grid, {market}, direction: {direction}, quantity: 0.01, take_profit: 0.01, grid_step: 0.005, "
+    "max_orders: 10, wait_time: 600, max_margin: 10000, leverage: 1, stop_loss: 0.08, position_timeout_minutes: 240, "
+    "stuck_distance: 0.03, recovery_mode: {mode}{more}}}"
+)
+MODES = {
+    "none": "", "aggressive": "", "ladder": ", recovery_escalation: market",
+    "hedge": ', hedge_venue: perp2, hedge_symbol: "BTC/USDT:USDT"',
+}  # fmt: skip
+BOTS |= {
+    f"rolling_grid, {word}, {mode}": ROLLING.format(market=PERP, direction=direction, mode=mode, more=more)
+    for word, direction in (("long", "buy"), ("short", "sell"))
+    for mode, more in MODES.items()
 }
 
 
@@ -67,11 +90,16 @@ def run_bot(text: str, candles: ArraySeries, rates: Mapping[Any, Any]) -> tuple[
     spec = spec_of(bot, instruments_of(portfolio, {}, {}), "gfam", key="bots[0]")
     mine = {market: rows for market, rows in rates.items() if market == spec.instrument.market}
     began = time.process_time()
-    made = run_spec(portfolio, bot, spec, [candles], "1m", Options(), mine)
+    # A hedge's second market is given the same candles: its prices are the first one's, so a hedge costs what it costs.
+    made = run_spec(portfolio, bot, spec, [candles] * len(spec.instruments), "1m", Options(), mine)
     took = time.process_time() - began
     now = datetime.fromtimestamp(candles.ts_ms(0) / 1000, UTC).replace(tzinfo=None)
     world = World(specs={spec.bot_id: spec}, bots={spec.bot_id: Bot(bot_id=spec.bot_id)}, limits=limits_of(portfolio))
-    opening = [BalanceRead(spec.instrument.venue, asset, held, now) for asset, held in made.opening.items()]
+    opening = [
+        BalanceRead(venue, asset, held, now)
+        for venue in {one.venue for one in spec.instruments}
+        for asset, held in opening_of(portfolio.venue(venue), {spec.bot_id: spec}).items()
+    ]
     with tempfile.TemporaryDirectory() as folder:
         with open_store(Path(folder)) as store:
             store.commit_step(advance(world, opening, now), tick_id=1, now=now, facts=opening)

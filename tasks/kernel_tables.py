@@ -110,6 +110,7 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
     said = {
         "activation_bounds": config.activation_bounds is not None,
         "initial_inventory: owned": config.initial_inventory == "owned",
+        "infinite": config.infinite,
         "side: NEUTRAL": config.side == "NEUTRAL",
         "trigger_price": config.trigger_price is not None,
         "trailing_up": config.trailing_up is not None,

@@ -143,9 +143,10 @@ def _closers(step: Step, lot: Lot) -> list[tuple[int, Fill]]:
     own: list[tuple[int, Fill]] = []
     others: list[tuple[int, Fill]] = []
     for index, (bot_id, fill) in enumerate(step.fills):
-        who = decode(fill.client_id) if bot_id == lot.bot_id and fill.side is not lot.side else None
-        if who is None or who.role is Role.ENTRY:
+        if bot_id != lot.bot_id or fill.side is lot.side:
             continue
-        mine = who.role is Role.EXIT and who.leg_id[1:] == lot.lot_id
+        # An entry of a bot with one net position closes what stands against it; the exchange closes under names of its own.
+        who = decode(fill.client_id)
+        mine = who is not None and who.role is Role.EXIT and who.leg_id[1:] == lot.lot_id
         (own if mine else others).append((index, fill))
     return own or others

@@ -46,10 +46,13 @@ class _Trace:
 def adopted(plan: GridPlan, past: Past) -> GridState:
     """Return the state of a grid with this past.
 
-    Raises `RebuildRefused` for a grid that took coins over: no order tells which.
+    Raises `RebuildRefused` for a grid that took coins over, and for an infinite one: no order tells which, or its worth.
     """
     if plan.config.initial_inventory == "owned":
         message = "a grid with initial_inventory: owned cannot be told from its orders; sell or claim its coins by hand"
+        raise RebuildRefused(message)
+    if plan.config.infinite:
+        message = "an infinite grid's worth hangs on the price at its start, which no order tells; close it by hand"
         raise RebuildRefused(message)
     traces = [_Trace() for _ in plan.lines]
     for event in past.events:

@@ -2,32 +2,36 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
-from core.config import BotBase, Fraction, NotNegative, PlanRefused, Positive, Seconds, TripleBarrier
+from core.config import BotBase, Fraction, NotNegative, PlanRefused, Positive, Seconds, TripleBarrier, to_decimal
 from core.machine import Prepared
 from core.machines.grid.objections import objection_to
 from core.market import Instrument, Market
 from core.values import ONE, ZERO, Side, exact_product, nearest_to, plain, ratio
 
 LINES_MAX = 2000
+# So many times its lower bound is the last price that an infinite grid has a level for.
+INFINITE_REACH = 100
 
 
 class GridConfig(BotBase):
     """A grid between two prices. `levels` counts entry levels; each buys (or sells) once per cycle and exits one step away.
 
     NEUTRAL (swaps) enters long below the price at which it starts and short above it. `bot_*` are quote over the whole bot:
-    realised + floating - fees + funding.
+    realised + floating - fees + funding. `infinite` has a lower bound and a step (`min_spread_between_orders`) alone and
+    holds base of a constant worth; its `end_price` is computed.
     """
 
     kind: Literal["grid"] = "grid"
     side: Literal["BUY", "SELL", "NEUTRAL"] = "BUY"
     start_price: Positive
     end_price: Positive
+    infinite: bool = False
     limit_price: Positive | None = None
     trigger_price: Positive | None = None
     total_amount_quote: Positive | None = None
@@ -58,6 +62,20 @@ class GridConfig(BotBase):
     bot_stop_loss: Positive | None = None
     triple_barrier: TripleBarrier = TripleBarrier()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_end(cls, given: Any) -> Any:
+        # An infinite grid names no upper end; the levels are laid so far that it makes none in practice.
+        if not isinstance(given, dict):
+            return cast("object", given)
+        said = dict(cast("dict[str, Any]", given))
+        if said.get("infinite") is not True:
+            return said
+        start = to_decimal(said.get("start_price"))
+        if said.get("end_price") is None and isinstance(start, Decimal):
+            said["end_price"] = start * INFINITE_REACH
+        return said
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         objection = objection_to(self)
@@ -66,8 +84,8 @@ class GridConfig(BotBase):
         return self
 
     def about_price(self) -> Decimal:
-        """The middle of the range."""
-        return (self.start_price + self.end_price) / 2
+        """The middle of the range; for one without an upper end, half above the lower."""
+        return self.start_price * 3 / 2 if self.infinite else (self.start_price + self.end_price) / 2
 
     def direction_at(self, market: tuple[str, str]) -> str:  # noqa: ARG002  it has one market
         """The side on which it holds a position; empty for a neutral grid, which takes either."""
@@ -114,7 +132,8 @@ class GridPlan:
     """A grid made ready for its instrument: lines ascend by entry price.
 
     Lines of a grid whose range may move are laid as far as it may ever go, so that a place is one price for ever; `window`
-    (first, one past the last) is where it starts, `funded` how many levels its money is for.
+    (first, one past the last) is where it starts, `funded` how many levels its money is for. An infinite grid's last line
+    stands for its opening purchase.
     """
 
     config: GridConfig
@@ -126,10 +145,17 @@ class GridPlan:
     @property
     def capital_quote(self) -> Decimal:
         """Quote needed when every funded level is filled at its entry price: what profit is measured against."""
+        if self.config.infinite:
+            return self.config.total_amount_quote or ZERO
         if self.funded == len(self.lines):
             return sum((exact_product(line.entry_price, line.qty) for line in self.lines), ZERO)
         worth = sorted((exact_product(line.entry_price, line.qty) for line in self.lines), reverse=True)
         return sum(worth[: self.funded], ZERO)
+
+    @property
+    def opening(self) -> int:
+        """The place of an infinite grid's opening purchase; -1 for every other grid."""
+        return len(self.lines) - 1 if self.config.infinite else -1
 
     @property
     def step_min(self) -> Decimal:
@@ -151,6 +177,8 @@ def make_plan(config: GridConfig, instrument: Instrument) -> GridPlan:
     """Compute price lines and sizes; raises `PlanRefused` where the exchange would refuse them, with what would work."""
     if config.side != "BUY" and not instrument.swap:
         raise PlanRefused("side", f"a {config.side} grid opens shorts and needs a swap venue; use BUY on spot")
+    if config.infinite:
+        return _infinite_plan(config, instrument)
     count = _count(config)
     below, above = _beyond(config, count)
     prices = _lines(config, instrument, count, below, above)
@@ -164,6 +192,35 @@ def make_plan(config: GridConfig, instrument: Instrument) -> GridPlan:
     lines = tuple(GridLine(a, b, q, side) for a, b, q in zip(entries, exits, sizes, strict=True))
     _check(config, lines, instrument, count + extra)
     return GridPlan(config, instrument, lines, (below, below + count), min(funded, len(lines)))
+
+
+def _infinite_plan(config: GridConfig, instrument: Instrument) -> GridPlan:
+    # Lines one step apart up to the reach, and one for the opening purchase. Sizes depend on the price at the start: those
+    # of the lines are for a start at the lower bound, the largest there can be.
+    step, worth = config.min_spread_between_orders or ZERO, config.total_amount_quote or ZERO
+    count = int(ratio(Decimal(INFINITE_REACH).ln(), (ONE + step).ln()))
+    if count + 1 > LINES_MAX:
+        works = (Decimal(INFINITE_REACH) ** (ONE / (LINES_MAX - 1)) - ONE).quantize(Decimal("0.0001"), ROUND_CEILING)
+        raise PlanRefused(
+            "min_spread_between_orders", f"{step} lays {count} levels and {LINES_MAX - 1} are possible; {works} works"
+        )
+    prices = [nearest_to(config.start_price * (ONE + step) ** i, instrument.tick_size) for i in range(count + 2)]
+    if prices[1] <= prices[0]:
+        works = ratio(instrument.tick_size, config.start_price).quantize(Decimal("0.0001"), ROUND_CEILING)
+        raise PlanRefused("min_spread_between_orders", f"{step} is less than one tick at start_price; {works} works")
+    lines = tuple(
+        GridLine(a, b, instrument.floor_qty(worth / a - worth / b), config.entry_side) for a, b in pairwise(prices)
+    )
+    least = max(instrument.min_notional, config.min_order_amount_quote, instrument.min_qty * prices[0])
+    if worth * step / (ONE + step) < least:
+        works = plain((least * (ONE + step) / step).quantize(ONE, ROUND_CEILING))
+        raise PlanRefused(
+            "total_amount_quote",
+            f"a step of {step} of {worth} is below the minimum order of {least} {instrument.quote}; {works} is the least, "
+            "and more the higher the price stands above start_price",
+        )
+    _refuse_fees(lines[0], instrument, "min_spread_between_orders")
+    return GridPlan(config, instrument, lines, (0, count), count + 1)
 
 
 def _count(config: GridConfig) -> int:
@@ -261,14 +318,17 @@ def _check(config: GridConfig, lines: tuple[GridLine, ...], instrument: Instrume
         notional = instrument.notional(price, line.qty)
         if line.qty < instrument.min_qty or notional < least:
             _refuse_small(config, shares, price, least, instrument)
-        distance = abs(line.exit_price - line.entry_price)
-        fees = 2 * max(instrument.maker, ZERO) * line.entry_price
-        if distance <= fees:
-            needed = plain(instrument.ceil_price(fees))
-            raise PlanRefused(
-                "levels",
-                f"a step of {plain(distance)} loses against two maker fees of {plain(fees)}; above {needed} earns",
-            )
+        _refuse_fees(line, instrument, "levels")
+
+
+def _refuse_fees(line: GridLine, instrument: Instrument, key: str) -> None:
+    distance = abs(line.exit_price - line.entry_price)
+    fees = 2 * max(instrument.maker, ZERO) * line.entry_price
+    if distance <= fees:
+        needed = plain(instrument.ceil_price(fees))
+        raise PlanRefused(
+            key, f"a step of {plain(distance)} loses against two maker fees of {plain(fees)}; above {needed} earns"
+        )
 
 
 def _refuse_small(config: GridConfig, count: int, price: Decimal, least: Decimal, instrument: Instrument) -> None:

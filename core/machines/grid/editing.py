@@ -38,6 +38,8 @@ def edited(old: GridPlan, new: GridPlan, state: GridState) -> GridState:
             raise PlanRefused(
                 key, f"{before.get(key)!r} cannot become {after.get(key)!r} while the bot runs; use another id"
             )
+    if old.config.infinite and old.lines != new.lines:
+        raise PlanRefused("start_price", "an infinite grid's sizes hang on the price at its start; use another id")
     if old.config.side == "NEUTRAL" and old.lines != new.lines:
         raise PlanRefused("start_price", "a NEUTRAL grid's cells stand on both sides of its start; use another id")
     if old.lines == new.lines:

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from core.machine import View, Wake
 from core.machines.grid.config import GridConfig, GridPlan
+from core.machines.grid.infinity import uncovered
 from core.machines.grid.legs import line_at
 from core.machines.grid.state import Entering, Holding, Level, Waiting
 from core.values import ONE, ZERO, Side, ratio
@@ -28,11 +29,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What entries are chosen from: places at work (first, one past the last), levels paid for, the neutral pivot."""
+    """What entries are chosen from: places at work (first, one past the last), levels paid for, the neutral pivot.
+
+    `base`: the first place that an infinite grid's opening purchase supplies.
+    """
 
     window: tuple[int, int]
     funded: int
     pivot: int | None = None
+    base: int | None = None
 
 
 def choose_entries(
@@ -51,6 +56,7 @@ def looks_at_price(config: GridConfig) -> bool:
     return (
         config.activation_bounds is not None
         or config.moves
+        or config.infinite
         or config.max_open_orders is not None
         or config.max_orders_per_batch is not None
         or config.order_frequency > 0
@@ -67,10 +73,11 @@ def _choose_by_price(
     wake = Wake()
     able: list[int] = []
     for index, level in enumerate(levels):
-        if isinstance(level, Holding):
+        if isinstance(level, Holding) or index == plan.opening:
             continue
         inside = first <= index < end
         reason = _unarmed(plan, scope.pivot, index, level) or _out_of_bounds(plan, scope.pivot, index, mid)
+        reason = reason or uncovered(plan, scope.base, index, level)
         if not inside or reason is not None:
             stop[index] = reason if inside and reason is not None else "outside the present range"
         else:

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.machines.grid.config import GridLine, GridPlan
+from core.machines.grid.infinity import behind, opening_price, share_of
 from core.machines.grid.state import Closing, Entering, GridState, Holding, Level, Phase, Running, Waiting, lot_name
 from core.orders import Kind, Leg, Role, leg_id
 from core.values import ONE, ZERO, ratio
@@ -19,6 +20,26 @@ def line_at(plan: GridPlan, pivot: int | None, index: int) -> GridLine:
 def size_of(line: GridLine, level: Level) -> Decimal:
     """Base quantity of the level's present cycle."""
     return level.qty if isinstance(level, Entering) and level.qty is not None else line.qty
+
+
+def shown_of(plan: GridPlan, grid: GridState, index: int) -> GridLine:
+    """Return the prices and the size of a place as they are now."""
+    line, level = line_at(plan, grid.pivot, index), grid.levels[index]
+    if grid.base is None:
+        leave, qty = exit_of(line, level), size_of(line, level)
+        return line if leave is line.exit_price and qty is line.qty else replace(line, exit_price=leave, qty=qty)
+    if index == plan.opening:
+        qty = size_of(line, level) if isinstance(level, Entering) else held_of(plan, grid, index)
+        return replace(line, entry_price=opening_price(plan, grid), qty=qty)
+    return replace(line, qty=share_of(plan, grid, index))
+
+
+def held_of(plan: GridPlan, grid: GridState, index: int) -> Decimal:
+    """Base quantity that a place holds; of an infinite grid's opening purchase what no level offers."""
+    level = grid.levels[index]
+    if isinstance(level, Waiting):
+        return ZERO
+    return behind(plan, grid, list(grid.levels)) if index == plan.opening else level.held
 
 
 def exit_of(line: GridLine, level: Level) -> Decimal:
@@ -42,10 +63,25 @@ def legs_of(plan: GridPlan, index: int, level: Level, phase: Phase, grid: GridSt
     if isinstance(level, Waiting):
         return {entry_id: None, exit_id: None}
     line = line_at(plan, grid.pivot, index)
+    if index == plan.opening:
+        return _opening_legs(plan, line, level, phase, grid)
     leave = _leave(plan, line, index, level, phase, grid.reach)
     if isinstance(level, Holding):
         return {entry_id: None, exit_id: leave}
     return {entry_id: _entry(plan, line, index, level), exit_id: leave}
+
+
+def _opening_legs(
+    plan: GridPlan, line: GridLine, level: Entering | Holding, phase: Phase, grid: GridState
+) -> dict[str, Leg | None]:
+    # Levels offer what it bought; its own exit is wanted where the grid closes at a limit, for what no level has.
+    index = plan.opening
+    entry_id, exit_id = leg_id(Role.ENTRY, index, level.cycle), leg_id(Role.EXIT, index, level.cycle)
+    priced = replace(line, entry_price=opening_price(plan, grid))
+    entry = _entry(plan, priced, index, level) if isinstance(level, Entering) else None
+    rest = replace(level, held=held_of(plan, grid, index))
+    leave = _leave(plan, line, index, rest, phase, None) if isinstance(phase, Closing) else None
+    return {entry_id: entry, exit_id: leave}
 
 
 def _leave(

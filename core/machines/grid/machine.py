@@ -17,12 +17,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.machine import Claim, LegFilled, LotCut, MachineEvent, Note, Outcome, PlaceView, View, Wake
+from core.machine import Alarm, LegFilled, LotCut, MachineEvent, Note, Outcome, PlaceView, View, Wake
 from core.machines.grid.adoption import adopted
 from core.machines.grid.barriers import HOLD, LIMIT_PATIENCE, barrier_hit, barrier_wake
 from core.machines.grid.config import GridPlan
 from core.machines.grid.entries import Choice, Scope, choose_entries, exits_in_reach
-from core.machines.grid.legs import exit_after_fills, exit_of, legs_of, line_at, size_of
+from core.machines.grid.infinity import UNFUNDED, backed, followed, opened, share_of, supply
+from core.machines.grid.legs import exit_after_fills, held_of, legs_of, shown_of, size_of
+from core.machines.grid.opening import claimed, clear_of_market, laid_out
 from core.machines.grid.state import (
     Closed,
     Closing,
@@ -34,7 +36,6 @@ from core.machines.grid.state import (
     Running,
     Waiting,
     level_data,
-    lot_name,
     read_head,
     read_level,
     write_head,
@@ -42,7 +43,7 @@ from core.machines.grid.state import (
 from core.machines.grid.window import moved, moving_wake
 from core.orders import Leg, Role, leg_id
 from core.recovery import Past
-from core.values import ZERO, Side, exact_product, ratio
+from core.values import ZERO, exact_product, ratio
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class _Draft:
     dirty: set[int]
     wants: dict[str, Leg | None]
     notes: list[Note]
+    base: int | None = None
 
 
 def begin(plan: GridPlan, view: View) -> Outcome:
@@ -67,44 +69,42 @@ def begin(plan: GridPlan, view: View) -> Outcome:
 
 
 def _started(plan: GridPlan, view: View) -> Outcome:
-    state = _laid_out(plan, view)
+    if plan.config.infinite:
+        return _started_infinite(plan, view)
+    state = laid_out(plan, view)
     if plan.config.initial_inventory != "owned":
         return step(plan, state, (), view)
-    # Coins already held stand in for what the levels through the market would have to buy, the nearest exit first.
-    levels, left, claims = list(state.levels), plan.config.owned_base or ZERO, list[Claim]()
-    price = plan.config.owned_price or view.quote.last
-    for index in range(*plan.window):
-        line = plan.lines[index]
-        part = plan.instrument.sellable(line.exit_price, min(line.qty, left))
-        if levels[index] == Waiting(0, armed=False) and part > ZERO:
-            levels[index] = Holding(0, part, ZERO, view.now)
-            claims.append(Claim(lot_name(index, 0), part, price))
-            left -= part
-    begun = step(plan, replace(state, levels=tuple(levels)), (), view)
+    levels, claims = claimed(plan, state, view)
+    begun = step(plan, replace(state, levels=levels), (), view)
     wanted: dict[str, Leg | None] = dict(wants(plan, begun.state))
     # The claims are booked after this look: the next one, at once, tests the barriers against them.
     wake = begun.wake.meet(Wake(deadline=view.now))
     places = tuple(range(len(plan.lines)))
-    return replace(begun, wants={**begun.wants, **wanted}, touched=places, claims=tuple(claims), wake=wake)
+    return replace(begun, wants={**begun.wants, **wanted}, touched=places, claims=claims, wake=wake)
 
 
-def _laid_out(plan: GridPlan, view: View) -> GridState:
-    pivot = None
-    if plan.config.side == "NEUTRAL":
-        # Cells whose middle lies below the price are bought, the others sold.
-        mids = [(line.entry_price + line.exit_price) / 2 for line in plan.lines]
-        pivot = sum(1 for mid in mids if mid < view.quote.mid)
-    levels = tuple(Waiting(0, armed=_clear_of_market(plan, pivot, i, view)) for i in range(len(plan.lines)))
-    return GridState(levels=levels, phase=Running(view.now), last_batch_at=None, peak=None, pivot=pivot)
+def _started_infinite(plan: GridPlan, view: View) -> Outcome:
+    start = opened(plan, view)
+    begun = step(plan, start.state, (), view)
+    places = tuple(range(len(plan.lines)))
+    if start.objection:
+        alarm = Alarm("grid_not_started", "grid", "critical", start.objection)
+        return replace(
+            begun, touched=places, notes=(Note("grid", UNFUNDED, start.objection), *begun.notes), alarms=(alarm,)
+        )
+    wanted: dict[str, Leg | None] = dict(wants(plan, begun.state))
+    return replace(begun, wants={**begun.wants, **wanted}, touched=places)
 
 
 def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], view: View) -> Outcome:
     """Answer fills, time and price: fold the events, test the barriers, then choose which entries may rest."""
     if isinstance(state.phase, Pending):
         return _await_trigger(plan, state, view)
-    draft = _Draft(list(state.levels), set(), {}, [])
+    draft = _Draft(list(state.levels), set(), {}, [], state.base)
     for event in events:
         _fold(plan, draft, event, view.now)
+    if plan.opening in draft.dirty:
+        draft.dirty |= supply(plan, state, draft.levels, view.now, cover=isinstance(state.phase, Running))
     window, resets = state.window, state.resets
     if isinstance(state.phase, Running):
         if plan.config.moves:
@@ -112,10 +112,11 @@ def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], vie
             state = replace(state, window=window)
         _arm(plan, state.pivot, draft, window or plan.window, view)
     phase, unwind, peak = _phase(plan, state, draft, view)
-    reach, reach_wake = exits_in_reach(plan, view)
+    reach, reach_wake = followed(plan, state.reach, view) if plan.config.infinite else exits_in_reach(plan, view)
     if reach != state.reach or phase is not state.phase:
         draft.dirty.update(i for i, level in enumerate(draft.levels) if not isinstance(level, Waiting))
-    scope = Scope(window or plan.window, _funded(plan, resets), state.pivot)
+    at_work = reach if plan.config.infinite else window
+    scope = Scope(at_work or plan.window, _funded(plan, resets), state.pivot, state.base)
     choice = _choose(plan, state, draft, phase, view, scope)
     draft.dirty.update(choice.start)
     draft.dirty.update(choice.stop)
@@ -128,6 +129,8 @@ def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], vie
         reach=reach,
         resets=resets,
         pivot=state.pivot,
+        base=state.base,
+        worth=state.worth,
     )
     _settle(plan, new, draft, choice, view)
     if draft.dirty:
@@ -167,15 +170,15 @@ def prices(plan: GridPlan) -> tuple[tuple[Decimal, Decimal, Decimal], ...]:
 def place(plan: GridPlan, state: GridState, index: int) -> PlaceView:
     """Show one level. Where its prices or size are not the plan's, `data["planned"]` says what the plan has."""
     planned, level = plan.lines[index], state.levels[index]
-    line = line_at(plan, state.pivot, index)
-    held = ZERO if isinstance(level, Waiting) else level.held
+    line = shown_of(plan, state, index)
     data = level_data(level)
-    shown = (line.entry_price, exit_of(line, level), size_of(line, level))
+    shown = (line.entry_price, line.exit_price, line.qty)
     if shown != (planned.entry_price, planned.exit_price, planned.qty):
         data["planned"] = f"{planned.entry_price} {planned.exit_price} {planned.qty}"
     return PlaceView(
         place=index, phase=type(level).__name__, entry=leg_id(Role.ENTRY, index, level.cycle),
-        exit=leg_id(Role.EXIT, index, level.cycle), entry_price=shown[0], exit_price=shown[1], qty=shown[2], held=held,
+        exit=leg_id(Role.EXIT, index, level.cycle), entry_price=shown[0], exit_price=shown[1], qty=shown[2],
+        held=held_of(plan, state, index),
         reason=level.reason if isinstance(level, Waiting) else "", data=data,
     )  # fmt: skip
 
@@ -210,6 +213,8 @@ def _fold(plan: GridPlan, draft: _Draft, event: MachineEvent, now: datetime) -> 
         return
     own = isinstance(event, LegFilled) and cycle == level.cycle
     given, sold = (event.net, event.qty) if isinstance(event, LegFilled) else (event.qty, ZERO)
+    if own and backed(plan, draft.base, index, cycle):
+        given = sold  # what it closed was bought by the opening purchase, which is told of it apart
     draft.levels[index] = _reduced(plan, index, level, given, sold if own else ZERO, draft)
 
 
@@ -265,7 +270,7 @@ def _follow(plan: GridPlan, state: GridState, draft: _Draft, view: View) -> tupl
         level = draft.levels[index]
         if not here[0] <= index < here[1] and isinstance(level, Waiting):
             # What is through the market by now enters as it would on the first day.
-            armed = _clear_of_market(plan, state.pivot, index, view)
+            armed = clear_of_market(plan, state.pivot, index, view)
             draft.levels[index] = Waiting(level.cycle, armed=armed, reason=level.reason)
             draft.dirty.add(index)
     return move.window, move.resets
@@ -338,6 +343,7 @@ def _settle(plan: GridPlan, new: GridState, draft: _Draft, choice: Choice, view:
         if index in starting and isinstance(level, Waiting):
             at_market = not level.armed and plan.config.initial_inventory == "market"
             qty = _grown(plan, index, view) if plan.config.reinvest else None
+            qty = share_of(plan, new, index) if plan.config.infinite else qty
             draft.levels[index] = level = Entering(
                 level.cycle, ZERO, ZERO, ZERO, view.now, at_market=at_market, qty=qty
             )
@@ -380,7 +386,7 @@ def _arm(plan: GridPlan, pivot: int | None, draft: _Draft, window: tuple[int, in
         return
     for index in range(*window):
         level = draft.levels[index]
-        if isinstance(level, Waiting) and not level.armed and _clear_of_market(plan, pivot, index, view):
+        if isinstance(level, Waiting) and not level.armed and clear_of_market(plan, pivot, index, view):
             draft.levels[index] = Waiting(level.cycle, armed=True, reason=level.reason)
             draft.dirty.add(index)
 
@@ -390,8 +396,3 @@ def _place_of(lot_id: str) -> tuple[int, int]:
     if not (place_text.isdigit() and cycle_text.isdigit()):
         return -1, -1
     return int(place_text), int(cycle_text)
-
-
-def _clear_of_market(plan: GridPlan, pivot: int | None, index: int, view: View) -> bool:
-    line = line_at(plan, pivot, index)
-    return line.entry_price < view.quote.ask if line.side is Side.BUY else line.entry_price > view.quote.bid

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def objection_to(config: "GridConfig") -> str | None:
     """Return the first objection, `key: reason`, or None."""
-    for found in (_to_size, _to_owned, _to_barriers, _to_limit, _to_movement, _to_neutral):
+    for found in (_to_size, _to_owned, _to_barriers, _to_limit, _to_movement, _to_neutral, _to_infinite):
         for objection in found(config):
             return objection
     return None
@@ -97,3 +97,27 @@ def _to_neutral(config: "GridConfig") -> Iterator[str]:
     if config.moves:
         key = "on_range_exit" if config.on_range_exit == "reset" else "trailing_up"
         yield f"{key}: a NEUTRAL grid stays where it is; close or hold at its ends, or two grids, work"
+
+
+def _to_infinite(config: "GridConfig") -> Iterator[str]:
+    if not config.infinite:
+        return
+    if config.end_price != config.start_price * 100:
+        yield "end_price: an infinite grid has none; leave it out"
+    if config.min_spread_between_orders is None:
+        yield "min_spread_between_orders: an infinite grid needs its step, for example 0.01 for 1 %, in place of levels"
+    if config.total_amount_quote is None:
+        yield "total_amount_quote: an infinite grid needs its whole money; it sizes its levels itself"
+    for key, works in (
+        ("side", "BUY"),
+        ("exit", "next_level"),
+        ("spacing", "geometric"),
+        ("initial_inventory", "market"),
+    ):
+        if key in config.model_fields_set and getattr(config, key) != works:
+            yield f"{key}: an infinite grid has {works}"
+    for key in ("trailing_up", "trailing_down", "reinvest", "activation_bounds", "coerce_tp_to_step"):
+        if getattr(config, key):
+            yield f"{key}: an infinite grid follows the price by itself and keeps the worth of what it holds; leave it out"
+    if config.on_range_exit == "reset":
+        yield "on_range_exit: an infinite grid can only leave its range below; close or hold works"

@@ -98,6 +98,7 @@ class GridState:
 
     `window` are the places at work (first, one past the last; None: the plan's), `reach` those whose exits may rest (None:
     all), `resets` how often fresh money was put in, `pivot` the first place that enters short (neutral grids alone).
+    Of an infinite grid, `base` is the first place that its opening purchase supplies and `worth` the quote that it holds.
     """
 
     levels: tuple[Level, ...]
@@ -108,6 +109,8 @@ class GridState:
     reach: tuple[int, int] | None = None
     resets: int = 0
     pivot: int | None = None
+    base: int | None = None
+    worth: Decimal | None = None
 
 
 def lot_name(index: int, cycle: int) -> str:
@@ -183,6 +186,8 @@ def write_head(state: GridState) -> dict[str, Any]:
         head["resets"] = state.resets
     if state.pivot is not None:
         head["pivot"] = state.pivot
+    if state.base is not None and state.worth is not None:
+        head["base"], head["worth"] = state.base, str(state.worth)
     return head
 
 
@@ -198,6 +203,8 @@ def read_head(head: Mapping[str, Any], levels: tuple[Level, ...]) -> GridState:
         reach=_pair(head.get("reach")),
         resets=head.get("resets", 0),
         pivot=head.get("pivot"),
+        base=head.get("base"),
+        worth=_amount(head.get("worth")),
     )
 
 
