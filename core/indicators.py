@@ -23,6 +23,9 @@ WARMUP = 200
 SMOOTHINGS = ("sma", "wilder")
 
 _CONTEXT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+# An EMA weighs what it was with n - 1 and the close with 2, over n + 1.
+_EMA_LESS = tuple(Decimal(length - 1) for length in EMA_LENGTHS)
+_EMA_MORE = tuple(Decimal(length + 1) for length in EMA_LENGTHS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +62,22 @@ def follow(gauge: Gauge | None, candle: Candle, smoothing: str = "sma") -> Gauge
     if gauge is None:
         tr = candle.high - candle.low
         return Gauge(1, candle.close, (tr,), Reading(tr, tr, tr, (candle.close,) * len(EMA_LENGTHS)))
-    before = gauge.reading
+    before, close = gauge.reading, candle.close
     tr = true_range(candle, gauge.close)
     ranges = (*gauge.ranges[-(ATR_LENGTHS[-1] - 1) :], tr)
     count = gauge.count + 1
-    atrs = [
-        _smoothed(old, tr, length)
-        if smoothing == "wilder" and count > length
-        else _over(sum(ranges[-length:], ZERO), min(count, length))
-        for old, length in zip((before.atr_14, before.atr_28), ATR_LENGTHS, strict=True)
-    ]
-    emas = tuple(_next_ema(old, candle.close, length) for old, length in zip(before.emas, EMA_LENGTHS, strict=True))
-    return Gauge(count, candle.close, ranges, Reading(tr, atrs[0], atrs[1], emas))
+    wilder = smoothing == "wilder"
+    atr_14 = _next_atr(before.atr_14, tr, ranges, count, ATR_LENGTHS[0], wilder=wilder)
+    atr_28 = _next_atr(before.atr_28, tr, ranges, count, ATR_LENGTHS[1], wilder=wilder)
+    # Written out: the hours and minutes of a backtest spend their time here.
+    twice, fma, divide = close * 2, _CONTEXT.fma, _CONTEXT.divide
+    emas = tuple(
+        [
+            divide(fma(old, less, twice), more).quantize(AMOUNT_PLACES, None, _CONTEXT)
+            for old, less, more in zip(before.emas, _EMA_LESS, _EMA_MORE, strict=True)
+        ]
+    )
+    return Gauge(count, close, ranges, Reading(tr, atr_14, atr_28, emas))
 
 
 def readings(candles: Sequence[Candle], smoothing: str = "sma") -> list[Reading]:
@@ -87,6 +94,14 @@ def readings(candles: Sequence[Candle], smoothing: str = "sma") -> list[Reading]
 def true_range(candle: Candle, close_before: Decimal) -> Decimal:
     """Return how far the price went, the way from the close before included."""
     return max(candle.high, close_before) - min(candle.low, close_before)
+
+
+def _next_atr(
+    before: Decimal, tr: Decimal, ranges: tuple[Decimal, ...], count: int, length: int, *, wilder: bool
+) -> Decimal:
+    if wilder and count > length:
+        return _smoothed(before, tr, length)
+    return _over(sum(ranges[-length:], ZERO), min(count, length))
 
 
 def _atr_column(ranges: Sequence[Decimal], length: int, smoothing: str) -> list[Decimal]:

@@ -73,7 +73,6 @@ def hedge_exit(draft: Draft) -> str:
     loss, cost = max(-draft.spot_profit, ZERO), short.round_trip(draft, quote.ask)
     turned = draft.mood.trend == UP
     held_s = (draft.view.now - draft.short.opened_at).total_seconds()
-    told = f"the short stands at {_money(profit)}, the bag at {_money(draft.spot_profit)}"
     earned = exact_product(hedge.cost_multiple, cost)
     if draft.mood.pending_since is not None and profit > ZERO and profit >= earned:
         word = "PENDING_DONE"
@@ -87,7 +86,7 @@ def hedge_exit(draft: Draft) -> str:
         word = "REVERSAL_CUT"
     else:
         return ""
-    short.close(draft, word, told)
+    short.close(draft, word, f"the short stands at {_money(profit)}, the bag at {_money(draft.spot_profit)}")
     return word
 
 
@@ -105,16 +104,15 @@ def recover(draft: Draft, lost: str) -> bool:
     """
     hedge, capital = draft.plan.config.hedge, draft.plan.config.initial_capital
     loss = ratio(max(-draft.spot_profit, ZERO), capital)
-    told = f"the bag's floating loss is {plain((loss * 100).quantize(Decimal('0.01')))} % of the initial capital"
     if draft.mood.recovery:
         if loss <= hedge.recovery_until:
             draft.feel(recovery=False)
-            draft.note("recovery", "END", told)
+            draft.note("recovery", "END", _told_loss(loss))
         return not draft.mood.recovery
     if lost not in {"MAX_LOSS", "REVERSAL_STOP", "REVERSAL_CUT"} or loss < hedge.recovery_from:
         return False
     draft.feel(recovery=True)
-    draft.note("recovery", "BEGIN", told)
+    draft.note("recovery", "BEGIN", _told_loss(loss))
     withdraw(draft, RECOVERY)
     if loss > hedge.recovery_sale_from:
         reduce_by(draft, hedge.recovery_sale, "recovery")
@@ -293,6 +291,10 @@ def _zone(draft: Draft, close: Decimal) -> None:
         draft.note("zone", zone.upper() or "NONE", f"closed at {plain(close)}; the lowest level is {plain(lowest)}")
     if (ratio_, zone) != (draft.short.ratio, draft.short.zone):
         draft.hedge(ratio=ratio_, zone=zone)
+
+
+def _told_loss(loss: Decimal) -> str:
+    return f"the bag's floating loss is {plain((loss * 100).quantize(Decimal('0.01')))} % of the initial capital"
 
 
 def _money(amount: Decimal) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from operator import is_not
 from typing import Any
 
 from core.indicators import Gauge
@@ -26,6 +27,10 @@ class Draft:
     mood: Mood
     money: Money
     short: Short
+    before: tuple[Level, ...]
+    # What stands in the futures market, and its prices; None where there is no such market, or nothing is known of it.
+    beside: Held | None
+    futures_quote: Quote | None
     notes: list[Note] = field(default_factory=list[Note])
     alarms: list[Alarm] = field(default_factory=list[Alarm])
     calm: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -33,21 +38,18 @@ class Draft:
     @classmethod
     def of(cls, plan: AtrGridPlan, state: AtrGridState, view: View) -> "Draft":
         """Start changing a state."""
+        beside = None if plan.futures is None else view.beside.get(plan.futures.market)
         return cls(
-            plan,
-            view,
-            list(state.levels),
-            state.gauge,
-            state.bar_at,
-            state.layout,
-            state.mood,
-            state.money,
-            state.short,
-        )
+            plan, view, list(state.levels), state.gauge, state.bar_at, state.layout, state.mood, state.money, state.short,
+            state.levels, beside, None if beside is None else beside.quote,
+        )  # fmt: skip
 
     def frozen(self) -> AtrGridState:
-        """Return the state as it is now."""
-        return AtrGridState(tuple(self.levels), self.gauge, self.bar_at, self.layout, self.mood, self.money, self.short)
+        """Return the state as it is now; levels that did not change stay the same tuple."""
+        levels = self.before
+        if any(map(is_not, self.levels, levels)):
+            levels = tuple(self.levels)
+        return AtrGridState(levels, self.gauge, self.bar_at, self.layout, self.mood, self.money, self.short)
 
     def note(self, subject: str, decision: str, reason: str) -> None:
         """Write a line for the journal."""
@@ -80,17 +82,6 @@ class Draft:
     def spot_profit(self) -> Decimal:
         """Floating profit of the bag at the last price, before fees, in quote."""
         return exact_product(self.view.quote.last, self.view.inventory) - self.view.net_cost
-
-    @property
-    def beside(self) -> Held | None:
-        """What stands in the futures market, where there is one."""
-        return None if self.plan.futures is None else self.view.beside.get(self.plan.futures.market)
-
-    @property
-    def futures_quote(self) -> Quote | None:
-        """The futures' prices, where they are known."""
-        held = self.beside
-        return None if held is None else held.quote
 
     @property
     def short_qty(self) -> Decimal:

@@ -10,7 +10,7 @@ One step answers, in this order: fills; the short's hard stop; the newest closed
 (`short`). Spot legs rest at the exchange, post-only; the short's legs take the book.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -196,12 +196,17 @@ def _hard_stop(draft: Draft) -> bool:
 
 def _changes(plan: AtrGridPlan, before: AtrGridState, after: AtrGridState) -> dict[str, Leg | None]:
     changes: dict[str, Leg | None] = {}
-    for index, (old, new) in enumerate(zip(before.levels, after.levels, strict=True)):
+    for index, (old, new) in _moved(before, after):
         if old is not new:
             changes |= _change(_legs(plan, index, old), _legs(plan, index, new))
     if before.short is not after.short:
         changes |= _change(short.legs_of(plan, before.short), short.legs_of(plan, after.short))
     return changes
+
+
+def _moved(before: AtrGridState, after: AtrGridState) -> Iterable[tuple[int, tuple[Level, Level]]]:
+    # Most steps leave the levels alone: then nothing is compared.
+    return () if before.levels is after.levels else enumerate(zip(before.levels, after.levels, strict=True))
 
 
 def _change(old: Mapping[str, Leg], new: Mapping[str, Leg]) -> dict[str, Leg | None]:
@@ -210,7 +215,7 @@ def _change(old: Mapping[str, Leg], new: Mapping[str, Leg]) -> dict[str, Leg | N
 
 
 def _touched(plan: AtrGridPlan, before: AtrGridState, after: AtrGridState) -> tuple[int, ...]:
-    changed = [i for i, (old, new) in enumerate(zip(before.levels, after.levels, strict=True)) if old is not new]
+    changed = [index for index, (old, new) in _moved(before, after) if old is not new]
     if plan.futures is not None and before.short != after.short:
         changed += [plan.hedge_place, plan.hedge_place + 1]
     return tuple(changed)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.engine import Limits
+from core.engine import Limits, Place
 from core.lots import unrealized
 from core.market import Intrabar
 from core.orders import Role, decode
@@ -128,7 +128,8 @@ def test_the_short_never_outgrows_the_bag(play: Play) -> None:
         bot = step.world.bots["a"]
         live = [work.order for work in bot.works.values() if work.order is not None]
         selling = total(one.unbooked for one in live if one.role is Role.HEDGE and one.side.sign < 0)
-        sent = [i.order for i in step.intents if i.order.role is Role.HEDGE and i.order.side.sign < 0]
+        orders = [one.order for one in step.intents if isinstance(one, Place)]
+        sent = [one for one in orders if one.role is Role.HEDGE and one.side.sign < 0]
         if sent:
             short = -total(one.inventory for one in bot.beside.values())
             assert short + selling <= bot.inventory
