@@ -3,8 +3,14 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+import yaml
+from pydantic import AliasChoices, AliasPath, BaseModel
+
+from core.kinds import KINDS, AnyBot
+from core.portfolio import Alerts, Portfolio, VenueConfig
 
 ROOT = Path(__file__).parents[1]
 CLI = ROOT / "tasks/cli.py"
@@ -64,6 +70,98 @@ def test_links_lead_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)|<img[^>]+src=\"([^\"]+)\"", document.read_text())
     inside = [target for pair in targets for target in pair if target and not re.match(r"[a-z]+:", target)]
     assert [target for target in inside if not (document.parent / target).exists()] == []
+
+
+def headings(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    found = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in found}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_to_a_heading_find_it(document: Path) -> None:
+    """Each link with a # leads to a heading of the file that it names."""
+    for target, anchor in re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", document.read_text()):
+        other = document if not target else (document.parent / target).resolve()
+        assert anchor in headings(other), f"{target}#{anchor}"
+
+
+def fields_of(bot: dict[str, Any]) -> set[str]:
+    """The fields of a bot of that kind, aliases included."""
+    for model in get_args(get_args(AnyBot)[0]):
+        if bot["kind"] in get_args(model.model_fields["kind"].annotation):
+            return names_of(model)
+    raise AssertionError(f"no bot has the kind {bot['kind']!r}")
+
+
+def nested_in(kind: str) -> set[str]:
+    """The fields of the models that a bot of that kind contains."""
+    for model in get_args(get_args(AnyBot)[0]):
+        if kind in get_args(model.model_fields["kind"].annotation):
+            parts = model.model_json_schema().get("$defs", {}).values()
+            return {name for part in parts for name in part.get("properties", {})}
+    raise AssertionError(f"no bot has the kind {kind!r}")
+
+
+def names_of(model: type[BaseModel]) -> set[str]:
+    """The names that a model takes."""
+    aliases = {str(choice) for field in model.model_fields.values() for choice in choices(field.validation_alias)}
+    return set(model.model_fields) | aliases
+
+
+def choices(alias: AliasChoices | AliasPath | str | None) -> list[object]:
+    """The names of an alias."""
+    return list(alias.choices) if isinstance(alias, AliasChoices) else [] if alias is None else [alias]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documented_settings_exist(document: Path) -> None:
+    """Each key of a YAML block, and of its bots and venues, is one that the portfolio file takes."""
+    for block in re.findall(r"^```yaml\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL):
+        loaded = yaml.safe_load(block)
+        # Some blocks are the list of `bots:` alone.
+        found = {"bots": loaded} if isinstance(loaded, list) else loaded
+        assert set(found) <= names_of(Portfolio), block
+        for bot in found.get("bots", ()):
+            assert set(bot) <= fields_of(bot), bot
+        for venue in found.get("venues", ()):
+            assert set(venue) <= names_of(VenueConfig), venue
+        if isinstance(found.get("alerts"), dict):
+            assert set(found["alerts"]) <= names_of(Alerts)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_fields_of_a_strategys_page_exist(kind: str) -> None:
+    """The first column of a table of fields names fields of that kind, or of its barrier."""
+    page = ROOT / "docs" / "strategies" / f"{kind}.md"
+    if not page.exists():
+        pytest.skip(f"docs/strategies/{kind}.md is not there")
+    known = fields_of({"kind": kind}) | nested_in(kind)
+    rows = re.findall(r"^\|[^\n]*\|\n", page.read_text(), re.MULTILINE)
+    inside = False
+    for row in rows:
+        first = row.split("|")[1]
+        if not row.startswith(("| `", "|-")):
+            inside = first.strip() == "field"
+        elif inside and row.startswith("| `"):
+            # `a.b` is a field within a; `.b` goes on from the cell's first name.
+            named = {name.lstrip(".").partition(".")[0] for name in re.findall(r"`([\w.]+)", first)}
+            assert named <= known, row
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    """Each number of the README's table stands in its script's row of benchmarks/README.md, or in the text it refers to."""
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (`.+?) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    measured = (ROOT / "benchmarks/README.md").read_text()
+    told = measured.partition("## How it was measured")[2] + (ROOT / "docs/backtest.md").read_text()
+    assert rows
+    for what, figure, scripts in rows:
+        lines = "\n".join(
+            line for name in re.findall(r"`(\w+\.py)`", scripts) for line in measured.splitlines() if name in line
+        )
+        numbers = set(re.findall(r"\d[\d.,]*\d|\d", what + " " + figure))
+        plain = set(re.findall(r"\d[\d.,]*\d|\d", lines + told))
+        assert numbers <= plain, f"{what}: {sorted(numbers - plain)} are told by no benchmark"
 
 
 def test_names_are_read_from_code_alone() -> None:

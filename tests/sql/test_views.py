@@ -22,7 +22,14 @@ TABLES = sorted(
     for path in (ROOT / "sql" / "schema" / "trading").glob("*.sql")
     for name in re.findall(r"CREATE TABLE (\w+)", path.read_text())
 )
-EXAMPLES = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "sql.md").read_text(), re.DOTALL)
+DOCUMENT = ROOT / "docs" / "sql.md"
+# Whole statements, in blocks and in spans, of all documents; those of docs/sql.md first.
+EXAMPLES = [
+    sql
+    for path in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")], key=lambda path: (path != DOCUMENT, path))
+    for block, span in re.findall(r"```sql\n(.*?)```|`(SELECT [^`]+)`", path.read_text(), re.DOTALL)
+    if (sql := block or span)
+]
 
 # A grid on spot without a hedge, an executor or a trouble has no rows in these.
 QUIET = {"report_incidents", "report_recovery", "report_executors", "report_hedges", "report_funding"}
@@ -73,13 +80,15 @@ def test_a_view_has_rows_once_there_is_something_to_tell(view: str, traded: tupl
 
 @pytest.mark.parametrize("sql", EXAMPLES, ids=lambda text: text.split("FROM ")[-1].split()[0])
 def test_an_example_of_the_documents_runs(sql: str, traded: tuple[Path, Any]) -> None:
-    """What docs/sql.md shows can be typed."""
+    """What docs/sql.md, the questions and the other documents show can be typed."""
     query(traded[0], sql)
 
 
 def test_every_view_has_an_example() -> None:
     """A view that nobody is shown how to use is not there."""
-    shown = {name for text in EXAMPLES for name in re.findall(r"report_\w+", text)}
+    shown = set(
+        re.findall(r"FROM (report_\w+)", "".join(re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)))
+    )
     assert shown == set(VIEWS)
 
 
