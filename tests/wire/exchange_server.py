@@ -55,6 +55,7 @@ class ExchangeServer:
         self.deposits: list[dict[str, Any]] = []
         self.withdrawals: list[dict[str, Any]] = []
         self.moves: list[dict[str, Any]] = []
+        self.candles: list[list[Any]] = []
         self.may_withdraw = False
         self.url = ""
         self._loop = asyncio.new_event_loop()
@@ -173,6 +174,9 @@ class ExchangeServer:
             "GET ticker/price": lambda p: self._tickers(books, p, _price),
             "GET premiumIndex": lambda p: self._tickers(books, p, _mark),
             "GET fundingRate": lambda p: [r for r in self.rates if r["fundingTime"] >= int(p["startTime"])],
+            "GET klines": lambda p: [
+                row for row in self.candles if int(p.get("startTime", "0")) <= row[0] <= self.clock_ms()
+            ][: int(p.get("limit", "500"))],
             "GET depth": lambda p: _depth(books.market(p["symbol"])),
         }
         private: dict[str, Handler] = {

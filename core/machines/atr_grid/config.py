@@ -20,6 +20,10 @@ ORDER_LEAST = Decimal(5)
 # A margin of this share of notional is lost before a position is liquidated (Binance's lowest tier is 0.4 %).
 MAINTENANCE = Decimal("0.005")
 
+# Candles read before the first decision: some more than the indicators need, for minutes that the exchange left out or
+# lists late.
+HISTORY = WARMUP + 20
+
 Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=10_000)]
 
@@ -175,7 +179,7 @@ def prepare(config: AtrGridConfig, instruments: Mapping[Market, Instrument]) -> 
     return Prepared(
         plan=plan, capital_quote=config.initial_capital,
         places=config.levels + (2 if plan.futures is not None else 0), long=True, hears_refusals=True,
-        bars=(Bars(plan.spot.market, plan.bar_s, WARMUP),),
+        bars=(Bars(plan.spot.market, plan.bar_s, HISTORY),),
     )  # fmt: skip
 
 
