@@ -10,6 +10,7 @@ import pandas as pd
 
 from core import metrics
 from core.values import ZERO
+from tasks.report_beside import beside_of, leverages_of
 from tasks.report_data import CANDLE_COLUMNS, BotReport, BotSummary, ReportData
 from tasks.report_html import write_html
 from tasks.report_money import Money, Span, span_money
@@ -38,7 +39,11 @@ def report_of(data_dir: Path | str, from_: datetime | None = None, to: datetime 
     try:
         span = Span(con, from_, to)
         meta = dict(_rows(con, "SELECT key, value FROM meta"))
-        bots = [_bot(span, row) for row in span.table("SELECT * FROM bot_state ORDER BY bot_id")]
+        leverages = leverages_of(meta.get("config", ""))
+        bots = [
+            _bot(span, row, leverages.get(row["bot_id"], 1))
+            for row in span.table("SELECT * FROM bot_state ORDER BY bot_id")
+        ]
         newest = span.table("SELECT max(price_ts) AS at FROM marks")[0]["at"]
         stamps = span.table("SELECT min(ts) AS first, max(ts) AS last FROM equity")[0]
     finally:
@@ -53,6 +58,8 @@ def report_of(data_dir: Path | str, from_: datetime | None = None, to: datetime 
             "Profit, fees and funding are of the span alone; floating is its change within. They are the differences of "
             "the samples at its ends, which are taken every minute. Levels are of now."
         )
+    if any(bot.beside for bot in bots):
+        notes.append("What is held in a bot's other markets is drawn at the price of the last execution there.")
     return ReportData(
         title=f"Portfolio {meta.get('portfolio', '')}".strip(), mode=meta.get("mode", "paper"), synthetic=synthetic,
         generated_at=datetime.now(UTC).replace(tzinfo=None), data_from=stamps["first"], data_to=stamps["last"],
@@ -64,7 +71,7 @@ def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
     return ask(con, sql)[1]
 
 
-def _bot(span: Span, state: dict[str, Any]) -> BotReport:
+def _bot(span: Span, state: dict[str, Any], leverage: int) -> BotReport:
     bot_id = state["bot_id"]
     samples = _frame(
         span.of_bot("SELECT * FROM equity WHERE bot_id = ? AND ts >= ? AND ts < ? ORDER BY ts", bot_id),
@@ -79,7 +86,7 @@ def _bot(span: Span, state: dict[str, Any]) -> BotReport:
         bot_id=bot_id, kind=state["kind"], venue=state["venue"], symbol=state["symbol"], side=_side(levels),
         quote_asset=rest.partition(":")[0], base_asset=base, capital_quote=money.capital, candles=_candles(samples),
         levels=_levels(levels), fills=_fills(own), equity=_equity(samples, money.capital),
-        summary=_summary(span, state, fills, samples, money),
+        summary=_summary(span, state, fills, samples, money), beside=beside_of(span, state, money), leverage=leverage,
     )  # fmt: skip
 
 

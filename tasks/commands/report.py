@@ -1,7 +1,7 @@
 """`gridkeeper report`: the HTML report of a running portfolio with its pictures, or an export of its books as CSV."""
 
 import argparse
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tasks.commands.backtest import moment
@@ -12,10 +12,15 @@ from tasks.outcome import Outcome
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = "example: gridkeeper report --portfolio examples/paper.yaml --out report"
+    parser.epilog = (
+        "example: gridkeeper report --portfolio examples/paper.yaml --out report; "
+        "gridkeeper report --month 2026-03; gridkeeper report --export tax --year 2026 --lots fifo"
+    )
     add_place(parser)
     parser.add_argument("--from", dest="from_", type=moment, metavar="DATE", help="first moment, UTC")
     parser.add_argument("--to", type=moment, metavar="DATE", help="first moment not to show, UTC")
+    parser.add_argument("--day", type=day, metavar="YYYY-MM-DD", help="one day (UTC), in place of --from, --to")
+    parser.add_argument("--month", type=month, metavar="YYYY-MM", help="one month (UTC), in place of --from, --to")
     parser.add_argument("--out", metavar="DIR", help="where to write (default: reports/ in the data directory)")
     parser.add_argument(
         "--export", choices=("fills", "round-trips", "tax"), help="write this as CSV instead of the report"
@@ -30,6 +35,7 @@ def run(args: argparse.Namespace) -> Outcome:
     """Write the report; raises `Refused` where nothing was published yet."""
     place = find_place(args)
     out = Path(args.out) if args.out is not None else place.data_dir / "reports"
+    _set_span(args)
     if args.export is not None:
         return _export(args, place.data_dir, out)
     if args.lots is not None or args.year is not None:
@@ -42,6 +48,30 @@ def run(args: argparse.Namespace) -> Outcome:
     except QueryRefused as refused:
         raise Refused(str(refused), key="data_dir", accepted="a portfolio that has run") from None
     return Outcome({"files": files}, lambda: print("\n".join(f"wrote {file}" for file in files)))
+
+
+def day(text: str) -> tuple[datetime, datetime]:
+    """Read a day as its first moment and the next day's; argparse reports a `ValueError` as a refusal."""
+    first = datetime.strptime(text, "%Y-%m-%d")  # noqa: DTZ007  UTC without zone, as everywhere
+    return first, first + timedelta(days=1)
+
+
+def month(text: str) -> tuple[datetime, datetime]:
+    """Read a month as its first moment and the next month's."""
+    first = datetime.strptime(text, "%Y-%m")  # noqa: DTZ007
+    return first, (first + timedelta(days=31)).replace(day=1)
+
+
+def _set_span(args: argparse.Namespace) -> None:
+    # A day or a month is a short way to say --from and --to.
+    named = [name for name in ("day", "month") if getattr(args, name) is not None]
+    if not named:
+        return
+    if len(named) > 1 or args.from_ is not None or args.to is not None or args.year is not None:
+        raise Refused(
+            "more than one span is named", key=f"--{named[0]}", accepted="one of --day, --month, --from with --to"
+        )
+    args.from_, args.to = getattr(args, named[0])
 
 
 def _export(args: argparse.Namespace, data_dir: Path, out: Path) -> Outcome:
