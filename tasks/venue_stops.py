@@ -6,6 +6,7 @@ from decimal import ROUND_FLOOR, Decimal
 
 from core.config import BotBase, StopAt, TripleBarrier
 from core.engine import BotSpec
+from core.machines.grid.config import GridPlan
 from core.market import Instrument
 from core.values import ONE, ZERO, exact_product, plain, ratio
 from tasks.errors import Refused
@@ -65,10 +66,26 @@ def _exits(bot: BotBase, spec: BotSpec) -> list[tuple[str, Decimal]]:
         found.append(("triple_barrier.stop_loss", barriers.stop_loss))
     if spec.venue_stop is not None:
         found.append(("venue_stop", spec.venue_stop))
-    lines = [(entry, qty) for entry, _, qty in spec.machine.prices(spec.plan) if entry > ZERO and qty > ZERO]
-    held = sum((qty for _, qty in lines), ZERO)
-    if held > ZERO:
-        entry = ratio(sum((exact_product(price, qty) for price, qty in lines), ZERO), held)
-        if spec.venue_stop_price is not None:
-            found.append(("venue_stop", ratio(abs(spec.venue_stop_price - entry), entry)))
+    if spec.venue_stop_price is not None:
+        far = [ratio(abs(spec.venue_stop_price - entry), entry) for entry in _average_entries(spec)]
+        found += [("venue_stop", max(far))] if far else []
+    return found
+
+
+def _average_entries(spec: BotSpec) -> list[Decimal]:
+    """List what a full position may have cost on average: one price, or the lowest and highest of a range that moves.
+
+    Lines ascend, so no place of the range between its two ends is farther from a fixed price than one of those.
+    """
+    lines = [(entry, qty) for entry, _, qty in spec.machine.prices(spec.plan)]
+    parts = [lines]
+    if isinstance(spec.plan, GridPlan) and spec.plan.config.moves:
+        width = spec.plan.window[1] - spec.plan.window[0]
+        parts = [lines[:width], lines[-width:]]
+    found: list[Decimal] = []
+    for part in parts:
+        filled = [(entry, qty) for entry, qty in part if entry > ZERO and qty > ZERO]
+        held = sum((qty for _, qty in filled), ZERO)
+        if held > ZERO:
+            found.append(ratio(sum((exact_product(price, qty) for price, qty in filled), ZERO), held))
     return found

@@ -64,3 +64,22 @@ def test_less_leverage_makes_room() -> None:
     """The same exits pass once liquidation is far enough away."""
     assert made(leverage=9, venue_stop="0.05").venue_stop == D("0.05")
     assert made(leverage=2, venue_stop={"price": 85}).venue_stop_price == 85
+
+
+def test_a_fixed_stop_is_held_against_the_whole_way_of_a_range_that_moves() -> None:
+    """The range may climb to 200: seen from there a stop at 92 stands nearer to liquidation than the start lets think."""
+    still = made(leverage=4, venue_stop={"price": 92})
+    assert still.venue_stop_price == 92
+    with pytest.raises(Refused) as refused:
+        made(leverage=4, venue_stop={"price": 92}, trailing_up=200)
+    assert refused.value.key == "bots[0].venue_stop"
+    assert made(leverage=4, venue_stop={"price": 92}, trailing_up=106).venue_stop_price == 92
+
+
+def test_an_infinite_grid_has_no_fixed_stop() -> None:
+    """A price that stays behind while the grid follows the market protects less and less; a fraction works."""
+    endless = {"end_price": None, "levels": None, "amount_base": None, "infinite": True}
+    more = {"min_spread_between_orders": "0.02", "total_amount_quote": 2000}
+    with pytest.raises(ValueError, match="venue_stop"):
+        made(**endless, **more, venue_stop={"price": 40})
+    assert made(**endless, **more, venue_stop="0.3").venue_stop == D("0.3")

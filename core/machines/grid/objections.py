@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from core.config import StopAt
 from core.values import ZERO
 
 if TYPE_CHECKING:
@@ -119,5 +120,7 @@ def _to_infinite(config: "GridConfig") -> Iterator[str]:
     for key in ("trailing_up", "trailing_down", "reinvest", "activation_bounds", "coerce_tp_to_step"):
         if getattr(config, key):
             yield f"{key}: an infinite grid follows the price by itself and keeps the worth of what it holds; leave it out"
+    if isinstance(config.venue_stop, StopAt):
+        yield "venue_stop: a fixed price stays behind while the grid follows the market; a fraction works"
     if config.on_range_exit == "reset":
         yield "on_range_exit: an infinite grid can only leave its range below; close or hold works"

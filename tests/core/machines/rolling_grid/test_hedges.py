@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from core.engine import BotSpec, Step, advance
 from core.facts import BalanceRead
 from core.machines.rolling_grid.state import Holding
 from core.market import Candle, Instrument, Intrabar
+from core.orders import Role
 from core.series import ListSeries
 from core.simbook import FillRules
 from core.simulation import Account
@@ -149,3 +151,28 @@ def test_hedges_never_exceed_what_is_held_and_agree_with_the_books(
     last = steps[-1].world.bots["r"]
     spot = total(lot.qty for lot in last.lots.values() if lot.symbol != SWAP)
     assert -last.beside[PERP].inventory <= spot + D("0.1")
+    assert_none_returns(bot, steps)
+
+
+def assert_none_returns(bot: BotSpec, steps: list[Step]) -> None:
+    """Assert that a hedge's leg, once withdrawn, is never wanted again: no place view has to name it for a restart."""
+    before: set[str] = set()
+    gone: set[str] = set()
+    for step in steps:
+        state = step.world.bots["r"].state
+        if state is None:
+            continue
+        wanted = {leg.leg_id for leg in bot.machine.wants(bot.plan, state).values() if leg.role is Role.HEDGE}
+        assert not wanted & gone
+        gone |= before - wanted
+        before = wanted
+
+
+@pytest.mark.parametrize("prices", [[*FALL, 97, 95, *[96] * 3, *[101] * 3, 99], [*FALL, 97, 94.9, 101, 95, 101, 94]])
+def test_a_stopped_bots_hedge_legs_never_come_back(prices: list[float]) -> None:
+    """Flattened with a hedge standing, back above its stop price, stuck again: every hedge has numbers of its own."""
+    bot = spec(max_orders=1, stop_price=96, stop_loss="0.10")
+    _, steps = play(bot, prices)
+    assert "STOP_PRICE" in {row.decision for step in steps for row in step.journal}
+    assert_none_returns(bot, steps)
+    assert steps[-1].world.bots["r"].beside[PERP].inventory == ZERO
