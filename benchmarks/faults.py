@@ -1,11 +1,13 @@
 """Trades many seeds against the hostile account of tests/simulation and counts what went wrong there, and with us.
 
-Each seed draws its own swarm of faults, its grids and its price walk, trades through all of it, then comes to rest and
-is compared with the exchange's books. A seed that breaks an invariant is stopped and printed as (seed, commit, tick):
-`python -m benchmarks.faults --seed SEED --ticks 1` plays exactly that one again. Only ticks with faults switched on
+Each seed draws its own swarm of faults, a kind of bot, its settings and a price walk, trades through all of it, then comes
+to rest and is compared with the exchange's books. A seed that breaks an invariant is stopped and printed as (seed, commit,
+tick): `python -m benchmarks.faults --seed SEED --ticks 1` plays exactly that one again (with the same `--kind`).
+Only ticks with faults switched on
 count as ticks; the calm ones at the end of a seed are paid for in the rate, but not counted.
 
     python -m benchmarks.faults [--ticks 200000] [--seed 0] [--workers 2] [--seconds S] [--book FILE] [--log]
+    python -m benchmarks.faults --kind rolling_grid --ticks 80000
 
 A long run is kept in a book, one line of JSON for each block of seeds: a block that stands there is not traded again, so
 a run that was ended goes on where it was. `--ticks 0 --book FILE --log` only adds up what the book holds.
@@ -29,6 +31,7 @@ from random import Random
 from typing import Any
 
 from tests.simulation.hostile import CALM, Faults
+from tests.simulation.kinds import EVERY_KIND, kind_of
 from tests.simulation.trading import Trading
 
 ROOT = Path(__file__).parents[1]
@@ -91,11 +94,11 @@ def swarm(seed: int) -> tuple[Faults, int]:
     return Faults(**drawn), rng.choice(STEPS_MAX)
 
 
-def trade(seed: int) -> Tally:
-    """Trade one seed to its end, or to the first broken invariant."""
+def trade(seed: int, kind: str = "") -> Tally:
+    """Trade one seed to its end, or to the first broken invariant; of this kind, or of the kind that it draws."""
     faults, step_max = swarm(seed)
     began = time.process_time()
-    one = Trading(seed, faults, step_max=step_max)
+    one = Trading(seed, faults, step_max=step_max, kind=kind or kind_of(seed))
     said = ""
     ticks = 0
     try:
@@ -117,11 +120,11 @@ def trade(seed: int) -> Tally:
     return made
 
 
-def trade_block(seeds: range) -> Tally:
+def trade_block(seeds: range, kind: str = "") -> Tally:
     """Trade some seeds one after the other."""
     tally = Tally()
     for seed in seeds:
-        tally.add(trade(seed))
+        tally.add(trade(seed, kind))
     return tally
 
 
@@ -131,7 +134,7 @@ def blocks(first: int, count: int) -> Iterator[range]:
         yield range(start, min(start + SEEDS_PER_BLOCK, first + count))
 
 
-def run(first: int, ticks: int, workers: int, seconds_max: float | None, book: Path | None) -> Tally:
+def run(first: int, ticks: int, workers: int, seconds_max: float | None, book: Path | None, kind: str = "") -> Tally:
     """Trade as many seeds as make up `ticks`, on some processes; no block is begun after `seconds_max`.
 
     What stands in the book for these seeds already is taken from there; everything new is written into it.
@@ -145,7 +148,10 @@ def run(first: int, ticks: int, workers: int, seconds_max: float | None, book: P
     with multiprocessing.Pool(workers) as pool:
         while waiting and (seconds_max is None or time.monotonic() - began < seconds_max):
             now, waiting = waiting[:workers], waiting[workers:]
-            parts = pool.map(trade_block, now, chunksize=1) if workers > 1 else [trade_block(one) for one in now]
+            asked = [(one, kind) for one in now]
+            parts = (
+                pool.starmap(trade_block, asked, chunksize=1) if workers > 1 else [trade_block(*one) for one in asked]
+            )
             for block, part in zip(now, parts, strict=True):
                 tally.add(part)
                 if book is not None:
@@ -203,13 +209,16 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ticks", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--kind", choices=EVERY_KIND, default="", help="trade this kind alone; else each seed draws one"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--book", type=Path)
     parser.add_argument("--log", action="store_true")
     args = parser.parse_args()
     commit = commit_id()
-    tally = run(args.seed, args.ticks, args.workers, args.seconds, args.book)
+    tally = run(args.seed, args.ticks, args.workers, args.seconds, args.book, args.kind)
     for name, value in table(tally).items():
         print(f"{name:<20} {value:>14,}")
     never = asdict(CALM).keys() - tally.faults.keys() - set(DELAYS)

@@ -181,7 +181,8 @@ class Outcome:
 class PlaceView:
     """One place (level, slice, rung) for people and for the store: prices, size, and what it waits for.
 
-    `entry` and `exit` name its legs; `data` is what the machine needs to stand up again after a restart.
+    `entry` and `exit` name its legs, `others` those that it has beside them: rungs, a hedge. Whatever of them is withdrawn
+    may be wanted again. `data` is what the machine needs to stand up again after a restart.
     """
 
     place: int
@@ -194,6 +195,12 @@ class PlaceView:
     held: Decimal
     reason: str
     data: Mapping[str, str]
+    others: tuple[str, ...] = ()
+
+    @property
+    def legs(self) -> tuple[str, ...]:
+        """Every leg of the place's present life: their client ids must not be used a second time."""
+        return (self.entry, self.exit, *self.others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,13 +131,16 @@ def _tend(leg: Leg | None, order: Order, work: Work, quote: Quote | None) -> Pro
 def price_to_send(leg: Leg, quote: Quote, instrument: Instrument, safe_spread: Decimal) -> Decimal | None:
     """Return the limit to send: the leg's own price, moved behind the touch where a post-only order would cross.
 
-    A market leg gets its cap; without one, None. Moving only ever makes the price better for us.
+    Where bid and ask are one, as in candles, the touch itself would cross: it goes one tick behind. A market leg gets its
+    cap; without one, None. Moving only ever makes the price better for us.
     """
     if leg.price is None or not leg.post_only or _rests(leg.side, leg.price, quote):
         return leg.price
     if leg.side is Side.BUY:
-        return min(leg.price, instrument.floor_price(quote.bid * (ONE - safe_spread)))
-    return max(leg.price, instrument.ceil_price(quote.ask * (ONE + safe_spread)))
+        price = min(leg.price, instrument.floor_price(quote.bid * (ONE - safe_spread)))
+        return price if price < quote.ask else instrument.floor_price(quote.ask) - instrument.tick_size
+    price = max(leg.price, instrument.ceil_price(quote.ask * (ONE + safe_spread)))
+    return price if price > quote.bid else instrument.ceil_price(quote.bid) + instrument.tick_size
 
 
 def _rests(side: Side, price: Decimal, quote: Quote) -> bool:

@@ -17,6 +17,9 @@ from core.risk import Approved
 from core.values import ZERO
 from core.working import NEW, Rest, Send, Withdraw, Work, started, wanted, with_order
 
+# More legs than this for each place, and those that are over are forgotten.
+_LEGS_PER_PLACE = 16
+
 
 def advance_bot(draft: Draft, bot: BotDraft) -> None:
     """Run one bot's step after its facts were taken in; appends to the draft what is to be stored and sent."""
@@ -146,7 +149,16 @@ def _work(draft: Draft, bot: BotDraft) -> dict[Market, Wake]:
             known = wakes.get(market)
             wakes[market] = settled if known is None else known.meet(settled)
     bot.dirty.clear()
+    if len(bot.works) > _LEGS_PER_PLACE * bot.spec.places + _LEGS_PER_PLACE:
+        _forget(bot)
     return wakes
+
+
+def _forget(bot: BotDraft) -> None:
+    # Legs that were withdrawn while they might still have returned, and whose place has moved on since.
+    for name, work in list(bot.works.items()):
+        if work.leg is None and work.order is None and not _may_return(bot, name):
+            bot.drop(name)
 
 
 def _work_one(draft: Draft, bot: BotDraft, name: str, work: Work, groups: Groups) -> Wake | None:
@@ -230,7 +242,7 @@ def _may_return(bot: BotDraft, name: str) -> bool:
     if bot.state is None or index >= bot.spec.places:
         return False
     view = bot.spec.machine.place(bot.spec.plan, bot.state, index)
-    return name in {view.entry, view.exit}
+    return name in view.legs
 
 
 def _place_index(name: str) -> int:

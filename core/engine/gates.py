@@ -6,9 +6,9 @@ from core.engine.control import may_keep, may_place
 from core.engine.draft import BotDraft, Draft
 from core.engine.protect import beyond_stop
 from core.market import Market
-from core.orders import Kind, Leg
+from core.orders import Kind, Leg, Role
 from core.risk import Approved, Caps, Declined, Exposure, check
-from core.values import ZERO, exact_product
+from core.values import ZERO, exact_product, plain, total
 from core.working import Proposal, Send, Work, propose, wanted
 
 
@@ -45,7 +45,11 @@ def gate(
     if quote is None:
         return Declined(f"no price of {leg.symbol} has been read yet", passing=True)
     at = _at_stake(draft, bot, leg, beside_quote, beside_entries)
-    return check(leg, send, quote, at, _caps(draft, bot), draft.now, swap=bot.spec.rule(market).swap)
+    verdict = check(leg, send, quote, at, _caps(draft, bot), draft.now, swap=bot.spec.rule(market).swap)
+    if leg.role is not Role.EXIT or isinstance(verdict, Declined):
+        return verdict
+    reason = _outsold(bot, leg, send)
+    return verdict if reason is None else Declined(reason)
 
 
 class Groups:
@@ -102,6 +106,24 @@ def only_reduces(draft: Draft, bot: BotDraft, leg: Leg, qty: Decimal) -> bool:
         return True
     promised = bot.live_at(market).exit_qty + draft.promised_beside(bot.spec.bot_id, market)
     return -position * leg.side.sign - promised >= qty
+
+
+def _outsold(bot: BotDraft, leg: Leg, send: Send) -> str | None:
+    """Say why an exit would sell more than its place holds, beside other exits of the same place that are not over yet.
+
+    A stop waits for the end of the target that it replaces even where the bot holds other lots: theirs are not its to sell.
+    """
+    place = leg.leg_id[: leg.leg_id.index("-") + 1]
+    promised = ZERO
+    for name, work in bot.works.items():
+        if work.order is not None and name != leg.leg_id and name.startswith(place):
+            promised += work.order.unbooked
+    if promised == ZERO:
+        return None
+    held = total(lot.qty for lot in bot.lots.values() if lot.lot_id.startswith(place[1:]))
+    if promised + send.qty <= held:
+        return None
+    return f"waits: {plain(max(held - promised, ZERO))} of {plain(held)} of its lot is free of its other exits"
 
 
 def _caps(draft: Draft, bot: BotDraft) -> Caps:

@@ -11,15 +11,14 @@ from core.working import Work
 
 
 def legs_to_recall(spec: BotSpec, state: Any, unwind: Unwind | None) -> dict[str, Leg | None]:
-    """Return the legs wanted now and those that may be wanted again: both legs of every place's present cycle.
+    """Return the legs wanted now and those that may be wanted again: all legs of every place's present life.
 
     A level that was withdrawn wants nothing, yet its leg may have used up client ids and may still have an order.
     """
     legs: dict[str, Leg | None] = {}
     if state is not None:
         for index in range(spec.places):
-            view = spec.machine.place(spec.plan, state, index)
-            legs |= {view.entry: None, view.exit: None}
+            legs |= dict.fromkeys(spec.machine.place(spec.plan, state, index).legs)
         legs |= spec.machine.wants(spec.plan, state)
     if unwind is not None:
         for index in range(len(spec.instruments)):

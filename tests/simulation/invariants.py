@@ -9,10 +9,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from core.engine import Mode, Place, Step
-from core.machines.grid.state import Running
 from core.orders import Role, Status, decode
 from core.reconcile import ours
 from core.values import ZERO, ratio, total
+from tests.simulation import kinds
 
 if TYPE_CHECKING:
     from tests.simulation.trading import Trading
@@ -28,14 +28,19 @@ NEVER = ("over_filled",)
 def check_send(run: "Trading", intent: Place) -> None:
     """I-18: what is sent lies on the exchange's grid."""
     order = intent.order
-    instrument = run.memory.specs[order.bot_id].instrument
+    instrument = run.memory.specs[order.bot_id].rule((order.venue, order.symbol))
     objection = instrument.objection(order.price or run.prices_now()[order.symbol], order.qty)
     if objection is not None:
         run.problems.append(f"{run.now} I-18 {order.client_id}: {objection}")
 
 
 def check_step(run: "Trading", step: Step) -> None:
-    """I-11 on what we know: unknown orders count as live, trades still to come as done."""
+    """I-11 on what we know: unknown orders count as live, trades still to come as done. Notes the most each leg wanted."""
+    for order in step.orders:
+        work = step.world.bots[order.bot_id].works.get(order.leg_id)
+        if work is not None and work.leg is not None:
+            about = (order.bot_id, order.leg_id)
+            run.wanted[about] = max(run.wanted.get(about, ZERO), work.leg.qty)
     for bot_id, bot in step.world.bots.items():
         cap = run.memory.specs[bot_id].max_position_size
         if cap is None:
@@ -55,7 +60,7 @@ def check_venue(run: "Trading") -> None:
             continue
         mine = [h.order for cid, h in run.venue.books.items() if cid.startswith(f"{bot_id}-")]
         held = total(order.filled * order.side.sign for order in mine)
-        sign = one.plan.config.entry_side.sign
+        sign = 1 if one.long else -1
         resting = total(
             o.qty - o.filled for o in run.venue.open_truth()
             if o.client_id.startswith(f"{bot_id}-") and o.side.sign == sign
@@ -98,14 +103,16 @@ def check_settled(run: "Trading") -> None:
 
 
 def _check_legs(run: "Trading") -> None:
-    """I-06 over all history: no leg executed more than its entry was planned."""
+    """I-06 over all history: no leg executed more than was ever wanted of it, no grid's entry more than was planned."""
     done: dict[tuple[str, str], Decimal] = {}
     for cid, history in run.venue.books.items():
         who = decode(cid)
         if who is not None:
             done[who.bot_id, who.leg_id] = done.get((who.bot_id, who.leg_id), ZERO) + history.order.filled
     for (bot_id, leg), qty in done.items():
-        if leg.startswith("e"):
+        if qty > run.wanted.get((bot_id, leg), ZERO):
+            run.problems.append(f"I-06 leg {leg} of {bot_id} executed {qty} of {run.wanted.get((bot_id, leg))}")
+        if leg.startswith("e") and run.kind == "grid":
             planned = run.memory.specs[bot_id].plan.lines[int(leg[1:].split("-")[0])].qty
             if qty > planned:
                 run.problems.append(f"I-06 leg {leg} of {bot_id} executed {qty} of {planned}")
@@ -158,17 +165,20 @@ def _check_resting(run: "Trading") -> None:
 
 
 def _check_exits(run: "Trading") -> None:
-    """I-14: everything held is offered by exits, but for what is less than an order may be."""
+    """I-14: everything held is offered by exits, but for what is less than an order may be; executors have ended."""
     for bot_id, bot in run.world.bots.items():
         spec = run.memory.specs[bot_id]
         rules = spec.instrument
         orders = [work.order for work in bot.works.values() if work.order is not None]
         offered = total(order.remaining for order in orders if order.role is Role.EXIT)
         least = rules.min_qty + ratio(rules.min_notional, run.prices_now()[rules.symbol])
-        dust = least * len(spec.plan.lines) + rules.lot_step * len(bot.lots)
-        running = bot.state is not None and isinstance(bot.state.phase, Running)
-        if bot.state is None or (running and abs(bot.inventory) - offered > dust):
+        dust = least * spec.places + rules.lot_step * len(bot.lots)
+        if bot.state is None or (kinds.offers(spec, bot.state) and abs(bot.inventory) - offered > dust):
             run.problems.append(f"I-14 {bot_id} holds {bot.inventory}, offers {offered}")
+        if len(bot.works) > 16 * spec.places + 48:
+            run.problems.append(f"I-27 {bot_id} remembers {len(bot.works)} legs of {spec.places} places")
+        if bot.state is not None and not kinds.ended(spec, bot.state):
+            run.problems.append(f"I-14 {bot_id} has not ended: {bot.state}")
 
 
 def _check_incidents(run: "Trading") -> None:

@@ -11,6 +11,7 @@ from benchmarks import faults
 from core.engine import Limits
 from tests.simulation import trading
 from tests.simulation.hostile import Faults
+from tests.simulation.kinds import EVERY_KIND
 from tests.simulation.trading import Trading
 
 TICKS = 150
@@ -41,6 +42,14 @@ def test_no_fault_breaks_an_invariant(seeds: range) -> None:
     assert tally.broken == []
     assert tally.ticks == SEEDS_PER_TEST * faults.TICKS_PER_SEED
     assert tally.crashes_store_lost > 10
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND[1:])
+def test_no_fault_breaks_an_invariant_of_any_kind(kind: str) -> None:
+    """Rolling grids, ladders and executors meet the same weather; what they held is closed or offered in the end."""
+    tally = faults.trade_block(range(2_000, 2_010), kind)
+    assert tally.broken == []
+    assert tally.fills > 20
 
 
 def test_bad_weather_breaks_no_invariant() -> None:

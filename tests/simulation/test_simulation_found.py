@@ -1,13 +1,21 @@
 """What the hostile simulation found broken: each test here is the smallest scene of a seed that had failed."""
 
-from core.engine import Limits, Mode, World, advance
+from dataclasses import replace
+from typing import Any
+
+from core.engine import BotSpec, Cancel, Limits, Mode, Place, World, advance
 from core.engine.rebuild import rebuild
-from core.facts import Accepted, Action, BalanceRead, Command, Fill, PositionRead
-from core.orders import ClientId, client_id
+from core.engine.recall import legs_to_recall
+from core.facts import Accepted, Action, BalanceRead, Command, Fill, PositionRead, Seen, SeenAs
+from core.machines.rolling_grid.config import RollingGridConfig
+from core.machines.rolling_grid.state import Flattening, Free, Hedge, Holding, Laddered, Lot, RollingGridState, Rung
+from core.orders import ClientId, Kind, Leg, Order, Role, client_id
 from core.reconcile import to_book
 from core.recovery import Told
 from core.values import ZERO, Side
-from tests.core.worlds import SWAP, T0, D, after, grid, instrument, quote, spec, swap, world
+from core.working import price_to_send
+from tasks.assemble import spec_of
+from tests.core.worlds import SWAP, SYMBOL, T0, D, after, grid, instrument, quote, spec, swap, world
 
 
 def by_hand(seconds: float) -> Fill:
@@ -103,3 +111,67 @@ def test_a_position_of_nothing_is_opened_once() -> None:
     step = advance(world(spec(grid(venue="perp", symbol=SWAP), rules)), [quote("99", rules=rules), read], T0)
     assert [(e.account, e.kind) for e in step.entries] == [("position", "opening"), ("external", "opening")]
     assert not advance(step.world, [quote("99", after(5), rules), read], after(5)).entries
+
+
+def rolling(**changes: Any) -> BotSpec:
+    """A rolling grid of two lots on spot, bought one right after the other, each with a stop."""
+    rules = instrument()
+    given = {
+        "id": "g", "venue": "spot", "symbol": SYMBOL, "quantity": "0.1", "take_profit": "0.005", "grid_step": "0.001",
+        "max_orders": 2, "wait_time": 0, "max_margin": 1000, "stop_loss": "0.01", "recovery_mode": "none",
+    }  # fmt: skip
+    return spec_of(RollingGridConfig.model_validate(given | changes), {rules.market: rules}, "test", key="g")
+
+
+def bought(leg: str, price: str, seconds: float) -> Fill:
+    """The whole of an entry's first order."""
+    return Fill(
+        venue="spot", symbol=SYMBOL, trade_id=leg, client_id=client_id("g", "test", leg, 0), side=Side.BUY,
+        price=D(price), qty=D("0.1"), fee=ZERO, fee_asset="USDT", ts=after(seconds), maker=True,
+    )  # fmt: skip
+
+
+def test_a_stop_does_not_sell_the_coins_of_another_lot() -> None:
+    """I-16: its own target may have sold them already; what is free beside that belongs to other lots, whose exits starve."""
+    now = advance(world(rolling()), [quote("100")], T0).world
+    now = advance(now, [quote("99.9", after(5)), bought("e0-1", "99.98", 5)], after(5)).world
+    (target,) = [order for name, order in exits(now) if name == "x0-1"]
+    now = advance(now, [Accepted(target.client_id, "1", after(10), ZERO)], after(10)).world
+    fallen = advance(now, [quote("98.9", after(15)), bought("e1-1", "99.8", 15)], after(15))
+    sent = [intent.order for intent in fallen.intents if isinstance(intent, Place)]
+    assert [order.leg_id for order in sent if order.role is Role.EXIT and order.leg_id.startswith("x0")] == []
+    assert any(isinstance(intent, Cancel) and intent.order.client_id == target.client_id for intent in fallen.intents)
+    over = advance(
+        fallen.world,
+        [Seen(target.client_id, "1", SeenAs.CANCELED, ZERO, after(16)), quote("98.9", after(16))],
+        after(16),
+    )
+    sent = [intent.order for intent in over.intents if isinstance(intent, Place)]
+    assert [(order.leg_id, order.qty) for order in sent if order.leg_id.startswith("x0")] == [("x0-2", D("0.1"))]
+
+
+def exits(now: World) -> list[tuple[str, Order]]:
+    """The orders of exits, by leg."""
+    works = now.bots["g"].works.items()
+    return [(name, work.order) for name, work in works if work.order is not None and work.order.role is Role.EXIT]
+
+
+def test_a_post_only_order_goes_behind_a_touch_that_is_one_price() -> None:
+    """I-14: where bid and ask are one, an order at the touch crosses, is refused for ever, and what it should sell stays."""
+    one = quote("100")
+    sale = Leg(leg_id="x0-0", venue="spot", symbol=SYMBOL, side=Side.SELL, role=Role.EXIT, qty=D("0.1"), price=D("99"),
+               kind=Kind.LIMIT, post_only=True)  # fmt: skip
+    assert price_to_send(sale, one, instrument(), ZERO) == D("100.01")
+    assert price_to_send(replace(sale, side=Side.BUY, price=D("101")), one, instrument(), ZERO) == D("99.99")
+    wide = quote("100", bid=D("99.98"), ask=D("100.02"))
+    assert price_to_send(sale, wide, instrument(), ZERO) == D("100.02")
+
+
+def test_every_leg_of_a_place_is_remembered_over_a_restart() -> None:
+    """I-04: rungs and hedges that are withdrawn for a while come back under their names, never with the same client id."""
+    lot = Lot(1, D("0.1"), D(100), T0, D("100.5"), None, D(99), D("0.1"))
+    rungs = Laddered((Rung(2, D("99.5"), D("0.05")), Rung(3, D("100.2"), D("0.05"))))
+    hedge = Hedge(4, 5, T0, D("0.1"), D(99), D(101), asked=D("0.05"))
+    state = RollingGridState(slots=(Holding(5, lot, rungs, hedge), Free(0)), phase=Flattening("STOP_PRICE", T0))
+    legs = legs_to_recall(rolling(), state, None)
+    assert {"e0-1", "x0-2", "x0-3", "h0-4", "h0-5"} <= legs.keys()

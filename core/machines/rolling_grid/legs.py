@@ -52,6 +52,18 @@ def exit_id(index: int, slot: Slot) -> str:
             return leg_id(Role.EXIT, index, _exit_cycle(leaving))
 
 
+def other_ids(index: int, slot: Slot) -> tuple[str, ...]:
+    """Name the legs that a place has beside those two: the other rungs of its ladder, both sides of its hedge."""
+    if not isinstance(slot, Holding):
+        return ()
+    leaving, hedge = slot.leaving, slot.hedge
+    rungs = leaving.rungs if isinstance(leaving, Laddered) else ()
+    names = [leg_id(Role.EXIT, index, rung.cycle) for rung in rungs if rung.cycle != _exit_cycle(leaving)]
+    if hedge is not None:
+        names += [leg_id(Role.HEDGE, index, cycle) for cycle in (hedge.open_cycle, hedge.close_cycle)]
+    return tuple(names)
+
+
 def _exit_cycle(leaving: Offered | Laddered | Closing) -> int:
     if not isinstance(leaving, Laddered):
         return leaving.cycle

@@ -22,7 +22,7 @@ from core.machines.rolling_grid.adoption import adopted
 from core.machines.rolling_grid.config import RollingGridPlan
 from core.machines.rolling_grid.draft import Draft, lot_of, open_draft
 from core.machines.rolling_grid.entries import tend_entry, tend_pause
-from core.machines.rolling_grid.legs import entry_id, exit_id, legs_of
+from core.machines.rolling_grid.legs import entry_id, exit_id, legs_of, other_ids
 from core.machines.rolling_grid.lots import STOP_LOSS, entered, parted
 from core.machines.rolling_grid.recovery import guard_lots, guard_price, recover, tend_closings
 from core.machines.rolling_grid.state import (
@@ -104,7 +104,7 @@ def place(plan: RollingGridPlan, state: RollingGridState, index: int) -> PlaceVi
     return PlaceView(
         place=index, phase=_phase_word(slot), entry=entry_id(index, slot), exit=exit_id(index, slot), entry_price=entry,
         exit_price=leave, qty=qty, held=held, reason=state.why_not if index == first else _reason(slot),
-        data=slot_data(slot),
+        data=slot_data(slot), others=other_ids(index, slot),
     )  # fmt: skip
 
 
