@@ -33,6 +33,8 @@ from core.machines.rolling_grid import config as rolling_grid_config
 from core.machines.rolling_grid import machine as rolling_grid_machine
 from core.machines.twap import config as twap_config
 from core.machines.twap import machine as twap_machine
+from core.machines.watch import config as watch_config
+from core.machines.watch import machine as watch_machine
 from core.machines.xemm import config as xemm_config
 from core.machines.xemm import machine as xemm_machine
 from core.market import Instrument, Market
@@ -66,6 +68,7 @@ AnyBot = Annotated[
     | position_config.PositionConfig
     | rolling_grid_config.RollingGridConfig
     | twap_config.TwapConfig
+    | watch_config.WatchConfig
     | xemm_config.XemmConfig,
     Field(discriminator="kind"),
 ]
@@ -83,5 +86,6 @@ KINDS: dict[str, Kind] = {
     "position": Kind(position_machine, position_config.prepare),
     "rolling_grid": Kind(rolling_grid_machine, rolling_grid_config.prepare),
     "twap": Kind(twap_machine, twap_config.prepare),
+    "watch": Kind(watch_machine, watch_config.prepare),
     "xemm": Kind(xemm_machine, xemm_config.prepare),
 }

@@ -62,7 +62,10 @@ async def run_controllers(session: Session, now: datetime) -> None:
         mine = tuple(_mine(session.world, said))
         if None in mine:
             continue  # without a price of what is held nothing is known of profit, and nothing is decided
-        scene = Scene(now=now, quote=quote, mine=tuple(one for one in mine if one is not None), memory=_own(said))
+        scene = Scene(
+            now=now, quote=quote, mine=tuple(one for one in mine if one is not None), memory=_own(said),
+            quotes=session.world.quotes, rates=session.told.newest, max_price_age_s=session.world.limits.max_price_age_s,
+        )  # fmt: skip
         told = decide(controller, scene)
         await _carry_out(session, controller, told, memory, scene)
 

@@ -21,12 +21,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
 class Told:
-    """What was told so far: the newest candle's opening by market and timeframe, the newest rate's time by market."""
+    """What was told so far: the newest candle's opening by market and timeframe, the newest rate and its time by market."""
 
     def __init__(self) -> None:
         """Begin with nothing told."""
         self.bars: dict[tuple[Market, int], datetime] = {}
         self.rates: dict[Market, datetime] = {}
+        self.newest: dict[Market, RateSeen] = {}
         self.rates_read: dict[str, datetime] = {}
 
 
@@ -66,11 +67,15 @@ async def _bars(told: Told, venue: TellsMarket, wanted: Bars, now: datetime) -> 
 
 
 async def _rates(session: "Session", venue: TellsMarket, now: datetime) -> list[RateSeen]:
-    symbols = sorted({m[1] for spec in session.world.specs.values() for m in spec.rates if m[0] == venue.id})
+    markets = [m for spec in session.world.specs.values() for m in spec.rates]
+    traded = {one.market for spec in session.world.specs.values() for one in spec.instruments}
+    markets += [m for c in session.portfolio.controllers for m in c.wants_rates() if m in traded]
+    symbols = sorted({m[1] for m in markets if m[0] == venue.id})
     last = session.told.rates_read.get(venue.id)
     if not symbols or (not venue.rates_are_free and last is not None and now < last + timedelta(seconds=RATES_EVERY_S)):
         return []
     found = [rate for rate in await venue.rates(symbols, now) if rate.ts != session.told.rates.get(rate.market)]
     session.told.rates_read[venue.id] = now
     session.told.rates |= {rate.market: rate.ts for rate in found}
+    session.told.newest |= {rate.market: rate for rate in found}
     return found

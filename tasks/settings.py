@@ -192,7 +192,7 @@ def _check_netting(portfolio: Portfolio) -> None:
     for index, bot in enumerate(portfolio.bots):
         for key in bot.markets():
             venue = portfolio.venue(key[0])
-            if venue.market != "swap":
+            if venue.market != "swap" or bot.kind == "watch":
                 continue
             direction = bot.direction_at(key)
             other = seen.setdefault(key, (index, direction, bot.leverage))

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from core.config import Positive, Seconds, Strict
 from core.executors.life import CloseType, Status
-from core.market import Quote
+from core.facts import RateSeen
+from core.market import Market, Quote
 
 # Ends after which a controller rests for its cooldown.
 BAD_ENDS = frozenset({CloseType.STOP_LOSS, CloseType.FAILED, CloseType.INSUFFICIENT_BALANCE})
@@ -46,12 +47,19 @@ class Mine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """All that a controller may look at. `memory` is what it returned last time, JSON-ready."""
+    """All that a controller may look at. `memory` is what it returned last time, JSON-ready.
+
+    `quote` is its own market's, no older than `max_price_age_s`; `quotes` are the newest of every market that is traded, of
+    any age, and `rates` the newest funding rates of those that it asked for.
+    """
 
     now: datetime
     quote: Quote
     mine: tuple[Mine, ...] = ()
     memory: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    quotes: Mapping[Market, Quote] = field(default_factory=dict[Market, Quote])
+    rates: Mapping[Market, RateSeen] = field(default_factory=dict[Market, RateSeen])
+    max_price_age_s: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +105,16 @@ class ControllerConfig(Strict):
     max_drawdown_quote: Positive | None = None
     manual_kill_switch: bool = False
 
+    def wants_rates(self) -> tuple[Market, ...]:
+        """Markets whose funding rates it wants to see in `Scene.rates`, of those that are traded; none unless it says so."""
+        return ()
 
-class Proposes(Protocol):
-    """The part of a controller that `decide` needs."""
-
-    id: str
-    max_executors: int
-    cooldown_time: float
-    max_drawdown_quote: Decimal | None
-    manual_kill_switch: bool
-
-    def propose(self, scene: Scene) -> Proposals:
-        """Return what is wanted now; pure."""
-        ...
+    def propose(self, scene: Scene) -> Proposals:  # noqa: ARG002  what every controller answers in its own way
+        """Return what is wanted now: nothing, unless a controller says so. Pure."""
+        return Proposals()
 
 
-def decide(controller: Proposes, scene: Scene) -> Proposals:
+def decide(controller: ControllerConfig, scene: Scene) -> Proposals:
     """Hold a controller's proposals against its limits: kill switch, drawdown, cooldown, one executor per level, cap.
 
     The memory under "peak" and "killed" is this function's own; "won" is the profit of executors that were stored.
@@ -147,6 +149,6 @@ def decide(controller: Proposes, scene: Scene) -> Proposals:
     return Proposals(tuple(actions), {**told.memory, **latch})
 
 
-def _resting(controller: Proposes, scene: Scene) -> bool:
+def _resting(controller: ControllerConfig, scene: Scene) -> bool:
     bad = [one.closed_at for one in scene.mine if one.close_type in BAD_ENDS and one.closed_at is not None]
     return bool(bad) and (scene.now - max(bad)).total_seconds() < controller.cooldown_time

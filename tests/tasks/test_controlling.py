@@ -1,13 +1,14 @@
 """Controllers at work in a portfolio: executors created, renewed, stored, across restarts."""
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tasks.played import play, stored, write_candles, write_portfolio
+from tests.tasks.played import START, play, stored, write_candles, write_portfolio
 
 LADDER = """
 controllers:
@@ -85,3 +86,41 @@ def test_a_refused_creation_is_said_and_rests(portfolio: Path) -> None:
     refused = stored(portfolio, "SELECT reason FROM journal WHERE decision = 'NOT_OBEYED'")
     assert len(refused) == 2 * 5  # two levels, at minutes 0, 1, 3, 7 and 15
     assert "amount" in refused[0][0]
+
+
+def test_the_funding_scanner_opens_a_pair_where_recorded_rates_differ(tmp_path: Path) -> None:
+    """Two swap venues over played candles with funding files: it creates the executor, which goes in on both sides."""
+    candles = write_candles(tmp_path / "candles.csv", 200)
+    rows = {"a": "0.0000", "b": "0.0100"}
+    for name, rate in rows.items():
+        times = [START + timedelta(minutes=30 * i) for i in range(6)]
+        lines = ["timestamp,funding_rate", *(f"{at},{rate}" for at in times)]
+        (tmp_path / f"{name}.funding.csv").write_text("\n".join(lines) + "\n")
+    rule = '{"COIN/USDT:USDT": {tick_size: 0.01, lot_step: 0.001, min_qty: 0.001, min_notional: 1, maker: 0.0002, taker: 0.0005}}'
+    legs = '[{venue: a, symbol: "COIN/USDT:USDT"}, {venue: b, symbol: "COIN/USDT:USDT"}]'
+    file = tmp_path / "portfolio.yaml"
+    file.write_text(
+        f"""\
+id: scan
+mode: paper
+data_dir: data
+venues:
+  - {{id: a, exchange: binanceusdm, market: swap, instruments: {rule}}}
+  - {{id: b, exchange: bybit, market: swap, instruments: {rule}}}
+feed: {{kind: candles, speed: candle, paths: {{a: {candles}, b: {candles}}}, funding: {{a: a.funding.csv, b: b.funding.csv}}}}
+bots:
+  - {{id: eyes, kind: watch, legs: {legs}}}
+controllers:
+  - {{id: fs, controller_name: funding_scanner, total_amount_quote: 2000, max_executors: 1,
+     legs: {legs}}}
+"""
+    )
+    play(file, 90)
+    assert stored(file, "SELECT reason FROM journal WHERE decision = 'NOT_OBEYED'") == []
+    held = stored(
+        file,
+        "SELECT venue, sum(CASE side WHEN 'buy' THEN qty ELSE -qty END) FROM fills WHERE bot_id LIKE 'fs%' "
+        "GROUP BY venue ORDER BY venue",
+    )
+    assert [venue for venue, _ in held] == ["a", "b"]
+    assert held[0][1] == -held[1][1] > 0

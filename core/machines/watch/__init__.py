@@ -1,0 +1,1 @@
+"""Watching markets: no orders; what controllers look at is read."""
