@@ -263,10 +263,15 @@ def _hedge_place(plan: AtrGridPlan, hedge: Short, index: int) -> PlaceView:
     wanted = (
         f"the {hedge.zone} zone wants {plain(hedge.ratio)} of the bag short" if hedge.zone else "no zone wants a short"
     )
-    reason = hedge.refusal or wanted
     leg = leg_id(Role.HEDGE, index, hedge.cycle)
+    asked, done = (hedge.asked_sell, hedge.sold) if sells else (hedge.asked_buy, hedge.bought)
+    # With nothing left to trade a side is no order that is missing.
+    phase = ("Short" if sells else "Cover") if asked > done else "Waiting"
+    if sells:
+        reason = hedge.refusal or wanted
+    else:
+        reason = hedge.refusal or ("buys the short back" if asked > done else "nothing has to be bought back")
     return PlaceView(
-        place=index, phase="Short" if sells else "Cover", entry=leg, exit=leg, entry_price=ZERO, exit_price=ZERO,
-        qty=hedge.asked_sell if sells else hedge.asked_buy, held=hedge.sold if sells else hedge.bought,
-        reason=reason if sells else "buys the short back", data=_planned(_HEDGE),
+        place=index, phase=phase, entry=leg, exit=leg, entry_price=ZERO, exit_price=ZERO, qty=asked, held=done,
+        reason=reason, data=_planned(_HEDGE),
     )  # fmt: skip
