@@ -24,8 +24,13 @@ STRANGER = "external"
 SUSPECT_AGE = timedelta(seconds=30)
 
 
-def book_fill(draft: Draft, bot: BotDraft, fill: Fill, who: Decoded) -> bool:
-    """Book an execution of a bot's order into ledger and lots and tell its machine; False where it was booked before."""
+def book_fill(
+    draft: Draft, bot: BotDraft, fill: Fill, who: Decoded, spared: Mapping[str, Decimal] | None = None
+) -> bool:
+    """Book an execution of a bot's order into ledger and lots and tell its machine; False where it was booked before.
+
+    `spared`: base by lot id that a sale at the market closes last; without it, what the lots' own exits may still sell.
+    """
     instrument = bot.spec.rule((fill.venue, fill.symbol))
     if not book_trade(draft, fill, instrument, bot.spec.bot_id):
         return False
@@ -41,7 +46,10 @@ def book_fill(draft: Draft, bot: BotDraft, fill: Fill, who: Decoded) -> bool:
         bot.events.append(LegFilled(who.leg_id, who.role, lot_id, fill.qty, net, fill.price, fill.ts, fill.side))
         return True
     against = _lots_to_close(bot, who, fill)
-    spared = _awaiting_their_exits(bot, against) if who.role is Role.UNWIND else {}
+    if who.role not in {Role.UNWIND, Role.STOP}:
+        spared = {}
+    elif spared is None:
+        spared = _awaiting_their_exits(bot, against)
     parts, over = split_oldest_first(against, net, spared)
     fee_left = fee
     own = ZERO

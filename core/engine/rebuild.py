@@ -61,6 +61,10 @@ class _Life:
     peak: Decimal = ZERO
 
 
+# Venue, symbol, id and side: what one trade is known by.
+_TradeKey = tuple[str, str, str, Side]
+
+
 @dataclass(slots=True)
 class _Replay:
     """The replay under way: one draft after another, because a lot may end and begin anew between two steps only."""
@@ -73,7 +77,8 @@ class _Replay:
     steps: list[Step] = field(default_factory=list[Step])
     ended: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     findings: list[Finding] = field(default_factory=list[Finding])
-    spare: dict[tuple[str, str], Decimal] = field(default_factory=dict[tuple[str, str], Decimal])
+    needs: dict[tuple[str, str], Decimal] = field(default_factory=dict[tuple[str, str], Decimal])
+    needs_after: dict[_TradeKey, Decimal] = field(default_factory=dict[_TradeKey, Decimal])
 
     def cut(self) -> None:
         """End the step under way and begin the next one."""
@@ -107,7 +112,7 @@ def rebuild(
     rules = {one.market: one for spec in specs.values() for one in spec.instruments}
     trades = sorted((fill for fill in told.trades if (fill.venue, fill.symbol) in rules), key=lambda fill: fill.ts)
     _open_accounts(replay, told, trades, rules)
-    _count_spare(replay, trades, rules)
+    _count_needs(replay, trades, rules)
     for fill in trades:
         _book(replay, fill, rules[fill.venue, fill.symbol], truncated=told.since is not None)
     _compare(replay, told)
@@ -165,17 +170,16 @@ def _book(replay: _Replay, fill: Fill, rules: Instrument, *, truncated: bool) ->
         book_trade(replay.draft, fill, rules, STRANGER)
         replay.find(who.bot_id, fill.trade_id, "closed what was opened before the history that could be read")
         return
-    before = dict(bot.lots)
+    before = set(bot.lots)
     aside = _set_aside(replay, bot, who, fill, rules)
-    booked = book_fill(replay.draft, bot, fill, who)
+    spared = {name: replay.needs.get((who.bot_id, name), ZERO) for name in bot.lots}
+    booked = book_fill(replay.draft, bot, fill, who, spared)
     bot.lots.update(aside)
     if not booked:
         return
-    replay.ended.update((who.bot_id, name) for name in before.keys() - bot.lots.keys())
-    if who.role in {Role.UNWIND, Role.STOP}:
-        for name, lot in before.items():
-            after = bot.lots.get(name)
-            _spend(replay, who.bot_id, name, lot.qty - (after.qty if after is not None else ZERO))
+    replay.ended.update((who.bot_id, name) for name in before - bot.lots.keys())
+    if who.role in {Role.ENTRY, Role.EXIT}:
+        replay.needs[who.bot_id, lot_id] = replay.needs_after[_key_of(fill)]
     life = replay.lives[who.bot_id]
     life.started_at = min(life.started_at or fill.ts, fill.ts)
     life.events += bot.events
@@ -183,37 +187,40 @@ def _book(replay: _Replay, fill: Fill, rules: Instrument, *, truncated: bool) ->
     life.peak = max(life.peak, spec.capital_quote + bot.realized - bot.fees)
 
 
-def _count_spare(replay: _Replay, trades: list[Fill], rules: Mapping[tuple[str, str], Instrument]) -> None:
-    """Sum for each place what its entries bought and its own exits never sold: as much may be closed by other orders."""
-    done: set[tuple[str, str, str, Side]] = set()
-    for fill in trades:
-        who, key = decode(fill.client_id), (fill.venue, fill.symbol, fill.trade_id, fill.side)
-        if who is not None and key not in done and who.role in {Role.ENTRY, Role.EXIT}:
-            done.add(key)
-            net = net_qty(fill, rules[fill.venue, fill.symbol])
-            _spend(replay, who.bot_id, str(who.place), net if who.role is Role.EXIT else -net)
+def _count_needs(replay: _Replay, trades: list[Fill], rules: Mapping[tuple[str, str], Instrument]) -> None:
+    """Note after each trade what its lot must hold then, so that none of its own later exits sells more than is open.
+
+    Which lot an unwind closed is in no order, but what the exit of a lot sold later was not closed before. Told backwards:
+    an exit needs what it sold beside what is needed after it, an entry brings a part of what is needed after it.
+    """
+    for fill in reversed(trades):
+        who, key = decode(fill.client_id), _key_of(fill)
+        if who is None or key in replay.needs_after or who.role not in {Role.ENTRY, Role.EXIT}:
+            continue
+        lot = who.bot_id, who.leg_id[1:]
+        after = replay.needs.get(lot, ZERO)
+        net = net_qty(fill, rules[fill.venue, fill.symbol])
+        replay.needs_after[key] = after
+        replay.needs[lot] = after + net if who.role is Role.EXIT else max(after - net, ZERO)
 
 
-def _spend(replay: _Replay, bot_id: str, lot_id: str, qty: Decimal) -> None:
-    key = bot_id, lot_id.partition("-")[0]
-    replay.spare[key] = replay.spare.get(key, ZERO) - qty
+def _key_of(fill: Fill) -> _TradeKey:
+    return fill.venue, fill.symbol, fill.trade_id, fill.side
 
 
 def _set_aside(replay: _Replay, bot: BotDraft, who: Decoded, fill: Fill, rules: Instrument) -> dict[str, Lot]:
-    # Which lot an unwind closed is in no order, but what the exit of a lot sold later was not closed before: such lots are
-    # set aside while an unwind is booked. Where that leaves an exit with less than it sold, other lots give the rest.
+    # A sale at the market closes a lot that can give all of it, where there is one: perhaps it was closed by its name. An
+    # exit that sold more than its place holds closes other lots, where those hold enough.
     against = [lot for lot in bot.lots.values() if lot.symbol == fill.symbol and lot.side is not fill.side]
     net = net_qty(fill, rules)
     if who.role in {Role.UNWIND, Role.STOP}:
-        places = {lot.lot_id: lot.lot_id.partition("-")[0] for lot in against}
-        kept = [lot for lot in against if replay.spare.get((who.bot_id, places[lot.lot_id]), ZERO) < net]
-        if total(lot.qty for lot in against) - total(lot.qty for lot in kept) < net:
-            return {}
+        kept = [lot for lot in against if lot.qty - replay.needs.get((who.bot_id, lot.lot_id), ZERO) < net]
     else:
         kept = [lot for lot in against if lot.lot_id.partition("-")[0] == str(who.place)]
-        held = total(lot.qty for lot in kept)
-        if who.role is not Role.EXIT or held >= net or total(lot.qty for lot in against) - held < net:
+        if who.role is not Role.EXIT or total(lot.qty for lot in kept) >= net:
             return {}
+    if total(lot.qty for lot in against) - total(lot.qty for lot in kept) < net:
+        return {}
     return {lot.lot_id: bot.lots.pop(lot.lot_id) for lot in kept}
 
 

@@ -175,3 +175,21 @@ def test_every_leg_of_a_place_is_remembered_over_a_restart() -> None:
     state = RollingGridState(slots=(Holding(5, lot, rungs, hedge), Free(0)), phase=Flattening("STOP_PRICE", T0))
     legs = legs_to_recall(rolling(), state, None)
     assert {"e0-1", "x0-2", "x0-3", "h0-4", "h0-5"} <= legs.keys()
+
+
+def test_a_rebuild_takes_a_sale_at_the_market_from_what_exits_did_not_sell_later() -> None:
+    """I-16: no lot alone can give all of it, so each gives what its own exits do not need."""
+    told = [
+        ("e0-0", Side.BUY, "0.043"), ("e1-0", Side.BUY, "0.011"), ("u0-0", Side.SELL, "0.025"), ("x0-0", Side.SELL, "0.025"),
+    ]  # fmt: skip
+    trades = tuple(
+        Fill(
+            venue="spot", symbol="BTC/USDT", trade_id=str(number), client_id=client_id("g", "test", leg, 0), side=side,
+            price=D(97), qty=D(qty), fee=ZERO, fee_asset="USDT", ts=after(number), maker=True,
+        )
+        for number, (leg, side, qty) in enumerate(told)
+    )  # fmt: skip
+    read = (BalanceRead("spot", "BTC", D("0.004"), after(9)),)
+    made = rebuild({"g": spec(grid(), instrument())}, Limits(), Told(orders=(), trades=trades, balances=read), after(9))
+    assert not any(one.kind == "over_filled" for step in made.steps for one in step.raised)
+    assert {lot.lot_id: lot.qty for lot in made.world.bots["g"].lots.values()} == {"1-0": D("0.004")}
