@@ -129,12 +129,16 @@ class BalanceRead:
 
 @dataclass(frozen=True, slots=True)
 class PositionRead:
-    """Signed base quantity of one swap position; zero is read as such, an unread position has no fact."""
+    """Signed base quantity of one swap position; zero is read as such, an unread position has no fact.
+
+    `entry_price` is the exchange's own average, None where it tells none.
+    """
 
     venue: str
     symbol: str
     qty: Decimal
     ts: datetime
+    entry_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

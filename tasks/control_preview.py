@@ -10,7 +10,7 @@ import duckdb
 from pydantic import ValidationError
 
 from core.engine import Cancel, Place, Step, World, advance
-from core.facts import Action, Command, Fact, Seen, SeenAs
+from core.facts import Action, Command, Fact, PositionRead, Seen, SeenAs
 from core.market import Quote
 from core.portfolio import Portfolio
 from core.values import plain
@@ -58,8 +58,10 @@ def preview(data_dir: Path, bot: str, action: str, argument: str, who: str, note
     now = max((quote.ts for quote in quotes), default=datetime(1970, 1, 1))
     calm = advance(world, quotes, now).world
     word = Command(0, bot, Action(action), argument, who, note, now)
-    step = advance(calm, [word], now)
+    step = advance(calm, [word, *_positions(calm, bot, quotes, now)], now)
     outcome = next((row.reason for row in step.journal if row.subject == "control"), "nothing")
+    if word.action is Action.CLAIM and not outcome.startswith("not applied"):
+        outcome += "; shown at the last price, the tick takes the exchange's own entry price"
     orders: list[dict[str, Any]] = []
     for _ in range(ROUNDS_MAX):
         mine = [one for one in step.intents if one.order.bot_id == bot]
@@ -96,6 +98,16 @@ def _world(con: duckdb.DuckDBPyConnection, data_dir: Path) -> tuple[World, list[
 
 def _quote(venue: str, symbol: str, price: Decimal, ts: datetime) -> Quote:
     return Quote(venue=venue, symbol=symbol, bid=price, ask=price, last=price, ts=ts)
+
+
+def _positions(world: World, bot: str, quotes: list[Quote], now: datetime) -> list[PositionRead]:
+    # The exchange's reading as the ledger has it: what a claim is held against.
+    market = world.specs[bot].instrument.market
+    return [
+        PositionRead(one.venue, one.symbol, world.positions[market], now, one.last)
+        for one in quotes
+        if (one.venue, one.symbol) == market and market in world.positions
+    ]
 
 
 def _again(quotes: list[Quote], now: datetime) -> list[Quote]:

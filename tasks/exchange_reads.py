@@ -48,6 +48,7 @@ class AccountReader:
         self._client_ids: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._assets: dict[str, Decimal] = {}
         self._positions: dict[str, Decimal] = {}
+        self._entries: dict[str, Decimal] = {}
         self._vanished: set[str] = set()
         # Conditional orders of USD-M have a list of their own, read once one of ours is known to rest there.
         self.watches_stops = False
@@ -208,30 +209,39 @@ class AccountReader:
                 continue
             self._vanished.discard(symbol)
             self._positions[symbol] = read.get(symbol, ZERO)
-            found.append(PositionRead(self.venue, symbol, self._positions[symbol], now))
+            found.append(PositionRead(self.venue, symbol, self._positions[symbol], now, self._entries.get(symbol)))
         return found
 
     async def _binance_positions(self) -> dict[str, Decimal]:
         rows = await self.list_of("positions", self.client.api.fapiPrivateV3GetPositionRisk)
         found: dict[str, Decimal] = {}
         standing: set[str] = set()
+        self._entries = {}
         for row in rows:
             market = self.client.api.markets_by_id.get(text(row_of(row, "the position"), "symbol"))
             symbol = market[0]["symbol"] if market else text(row, "symbol")
             if add_position(found, symbol, row, hedged=self.hedged):
                 standing.add(symbol)
+                # In hedge mode two sides have two prices, and the sum of both has none.
+                if not self.hedged:
+                    self._entries[symbol] = number(row, "entryPrice", least=ZERO)
         self.standing = standing
         return found
 
     async def _unified_positions(self, symbols: Sequence[str]) -> dict[str, Decimal]:
         rows = await self.list_of("positions", self.client.api.fetch_positions, list(symbols))
         found: dict[str, Decimal] = {}
+        self._entries = {}
         for row in rows:
             symbol = text(row_of(row, "the position"), "symbol")
             side = row.get("side")
             if side not in {"long", "short"}:
                 raise BadAnswer(f"the position of {symbol} has side {side!r}")
             qty = number(row, "contracts", least=ZERO) * contract_size(market_of(self.client, symbol))
+            if symbol not in found and row.get("entryPrice") is not None:
+                self._entries[symbol] = number(row, "entryPrice", least=ZERO)
+            else:
+                self._entries.pop(symbol, None)
             found[symbol] = found.get(symbol, ZERO) + (qty if side == "long" else -qty)
         return found
 

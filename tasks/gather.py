@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 
 from core.facts import (
     Accepted,
+    Action,
     BalanceRead,
     BarClosed,
+    Command,
     Fact,
     Fill,
     FundingPaid,
@@ -43,6 +45,8 @@ INCOME_OVERLAP = timedelta(hours=1)
 async def gather(session: Session, now: datetime) -> list[Fact]:
     """Read every venue once; returns facts in the order in which the engine should hear of them."""
     facts: list[Fact] = [*session.carried(), *session.commands()]
+    if any(isinstance(fact, Command) and fact.action is Action.CLAIM for fact in facts):
+        session.balanced.clear()  # a position is taken over as it is read in the same tick
     for venue in session.venues.values():
         read = _Readings()
         session.priced.setdefault(venue.id, {})

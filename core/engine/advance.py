@@ -14,6 +14,7 @@ from core.engine.booking import (
     shares_of,
 )
 from core.engine.bot import advance_bot
+from core.engine.claims import claim
 from core.engine.control import acknowledge, obey, unread
 from core.engine.draft import BotDraft, Draft, open_draft, thaw
 from core.engine.forced import book_forced, forced_word
@@ -56,6 +57,12 @@ def advance(world: World, facts: Iterable[Fact], now: datetime) -> Step:
             draft.fresh.add((fact.venue, fact.symbol))
     for fact in told:
         _route(draft, bots, fact)
+    for fact in told:
+        # After all that was traded is booked: what is left of the position is nobody's.
+        if isinstance(fact, Command) and fact.action is Action.CLAIM:
+            claimant = _open(draft, bots, fact.bot_id)
+            if claimant is not None:
+                claim(draft, claimant, fact, told)
     for bot_id in world.specs:
         bot = bots.get(bot_id)
         if bot is None and _awake(draft, bot_id):
@@ -129,6 +136,8 @@ def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
             _hear_trouble(draft, fact)
         case Command(action=Action.ACKNOWLEDGE):
             acknowledge(draft, fact)
+        case Command(action=Action.CLAIM):
+            pass
         case Command():
             bot = _open(draft, bots, fact.bot_id)
             if bot is not None:

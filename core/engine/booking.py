@@ -212,6 +212,11 @@ def book_claim(draft: Draft, bot: BotDraft, claim: Claim) -> None:
     draft.note(name, claim.lot_id, "CLAIM", f"{plain(claim.qty)} {base} taken over at {plain(claim.price)}")
 
 
+def adopt_lot(draft: Draft, bot: BotDraft, lot: Lot) -> None:
+    """Take a lot that no execution of the bot opened into its books; the caller posts what it moves."""
+    _store(draft, bot, None, lot)
+
+
 def book_transfer(draft: Draft, transfer: Transfer) -> None:
     """Book a deposit or withdrawal that the venue's own records show."""
     draft.post(

@@ -135,7 +135,7 @@ def _apply(bot: BotDraft, command: Command, said: str) -> str:
             _unwind(bot, command, command.argument)
             return f"lot {command.argument} is closed at the market"
         case Action.CLAIM:
-            return "not applied: there is no foreign position at this venue"
+            return "not applied: it is taken after all that was traded is booked (core.engine.claims)"
         case Action.ACKNOWLEDGE:
             return "not applied: an incident is acknowledged, not a bot"
 

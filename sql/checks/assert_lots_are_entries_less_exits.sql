@@ -1,4 +1,4 @@
--- A bot's lots hold what its executions left: entries less everything that closed, net of fees taken in base.
+-- A bot's lots hold what its executions and what it took over left: entries less everything that closed, net of base fees.
 WITH net AS (
     SELECT
         f.bot_id,
@@ -7,7 +7,12 @@ WITH net AS (
     FROM fills AS f
     WHERE f.bot_id <> 'external'
 ),
-executed AS (SELECT bot_id, sum(qty) AS qty FROM net GROUP BY bot_id),
+claimed AS (
+    SELECT bot_id, amount AS qty
+    FROM ledger
+    WHERE bot_id <> '' AND kind IN ('claim', 'transfer') AND account IN ('wallet', 'position')
+),
+executed AS (SELECT bot_id, sum(qty) AS qty FROM (FROM net UNION ALL FROM claimed) GROUP BY bot_id),
 held AS (SELECT bot_id, sum(CASE side WHEN 'buy' THEN qty ELSE -qty END) AS qty FROM lots GROUP BY bot_id)
 SELECT coalesce(e.bot_id, h.bot_id) AS bot_id, e.qty AS executed, h.qty AS lots
 FROM executed AS e

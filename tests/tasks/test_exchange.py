@@ -230,7 +230,7 @@ def test_swap_positions_are_signed_and_flat_ones_are_zero(server: ExchangeServer
         now = utc_now()
         assert await venue.positions([SWAP.symbol], now) == [PositionRead("v", SWAP.symbol, D(0), now)]
         await venue.place(order(SWAP, CID, "sell", "59000", kind=Kind.MARKET), utc_now())
-        assert await venue.positions([SWAP.symbol], now) == [PositionRead("v", SWAP.symbol, D("-0.01"), now)]
+        assert await venue.positions([SWAP.symbol], now) == [PositionRead("v", SWAP.symbol, D("-0.01"), now, D(60000))]
         [wallet] = await venue.balances(now)
         assert wallet.total == D(10000) - D("0.3")
 
