@@ -33,6 +33,7 @@ def move(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) 
         else:
             _take_off(i, p, s, g)
             end_order(i, s, g)
+            g[t.ENDED, i] = at
     if s[t.S_DUE_FROM] == s[t.S_DUE_TO]:
         s[t.S_DUE_FROM] = s[t.S_DUE_TO] = 0
     _sweep(price, now, p, s, g, log)
@@ -132,6 +133,7 @@ def _activate(i: int, here: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) 
         else:
             _take_off(i, p, s, g)
             end_order(i, s, g)
+            g[t.ENDED, i] = at
         return
     g[t.STATE, i] = t.LIVE
     if bid and price == g[t.BID, i]:
@@ -169,6 +171,7 @@ def _fill(i: int, price: int, maker: bool, at: int, p: Ints, s: Ints, g: Ints, l
     g[t.ATTEMPT, i] = -1
     g[t.TAKES, i] = 0
     end_order(i, s, g)
+    g[t.ENDED, i] = at
 
 
 def count(i: int, leaves: int, value: int, fee: int, p: Ints, s: Ints, g: Ints) -> None:
@@ -263,7 +266,7 @@ def place(i: int, last: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log
             s[t.S_MOVED] += 1
     g[t.PRICE, i], g[t.ORDER, i] = price, s[t.S_NEXT_ID]
     s[t.S_NEXT_ID] += 1
-    g[t.STATE, i], g[t.CANCELING, i] = t.SENT, 0
+    g[t.STATE, i], g[t.CANCELING, i], g[t.ENDED, i] = t.SENT, 0, t.FAR
     if p[t.LATENCY_US] == 0:
         _activate(i, last, now, p, s, g, log)
     else:

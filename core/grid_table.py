@@ -20,11 +20,11 @@ BLOCK = 16
 
 # Rows of the table of levels; the first five are given, the others are the run's.
 (BID, ASK, QTY, RANK, BY_RANK, HOLDING, STATE, PRICE, ORDER, CANCELING, CYCLE, ATTEMPT, TAKES, ON_BID, ON_ASK, LOT_COST,
- LOT_FEE, QUEUE, NOW, MOVED, BID_FEE, ASK_FEE) = range(22)  # fmt: skip
-LEVEL_ROWS = 22
+ LOT_FEE, QUEUE, NOW, MOVED, BID_FEE, ASK_FEE, ENDED) = range(23)  # fmt: skip
+LEVEL_ROWS = 23
 ABSENT, SENT, LIVE = range(3)
-# CANCELING is when an order's cancel was sent (0: not). After so long the rest of a closing no longer waits for its end, as
-# `core.engine.unwind` has it.
+# ENDED is when a level's order was over (FAR: it lives), CANCELING when its cancel was sent (0: not). After so long the rest
+# of a closing no longer waits for its end, as `core.engine.unwind` has it.
 CANCEL_WAIT_US = 2_000_000
 
 # The run's scalars. TOP and BOTTOM point to the best own-price bid and ask, LOW and HIGH are the prices that matter next.

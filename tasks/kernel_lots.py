@@ -1,6 +1,6 @@
 """Counts what a kernel run earned where lots were closed in parts: its fills, booked into lots as the core books them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -21,10 +21,15 @@ class Booked:
     won: int
 
 
-def booked(fills: Iterable[Fill], mark: Decimal) -> Booked:
+# Whether, when a closing's fill was booked, an order may still sell a lot: its fill, the lot.
+InView = Callable[[Fill, Lot], bool]
+
+
+def booked(fills: Iterable[Fill], mark: Decimal, in_view: InView) -> Booked:
     """Book fills of one spot or swap market whose fees are in quote, in their order, as `core.engine.booking.book_fill`.
 
-    An exit closes the lots of its place; with none of those, as an unwinding, whatever is open, the oldest first.
+    An exit closes the lots of its place; with none of those, as an unwinding, whatever is open, the oldest first, but last
+    those that an exit may still sell.
     """
     still_open: dict[str, Lot] = {}
     closed: list[Lot] = []
@@ -37,7 +42,8 @@ def booked(fills: Iterable[Fill], mark: Decimal) -> Booked:
             continue
         own = [lot for lot in still_open.values() if lot.lot_id.partition("-")[0] == str(who.place)]
         against = own if who.role is Role.EXIT and own else list(still_open.values())
-        parts, _ = split_oldest_first(against, fill.qty)
+        spared = {lot.lot_id: lot.qty for lot in against if who.role is Role.UNWIND and in_view(fill, lot)}
+        parts, _ = split_oldest_first(against, fill.qty, spared)
         fee_left = fill.fee
         for index, (one, part) in enumerate(parts):
             share = fee_left if index == len(parts) - 1 else share_of_cost(fill.fee, part, fill.qty)

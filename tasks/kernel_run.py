@@ -1,7 +1,7 @@
 """Backtests one grid with the compiled kernel and counts the result: the core's fills and figures, without its journal."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from core import grid_table as gt
 from core.engine import BotSpec, Limits
 from core.facts import Fill
+from core.lots import Lot
 from core.machines.grid.config import GridConfig
+from core.market import TIMEFRAME_S
 from core.orders import Role, client_id, leg_id
 from core.simbook import FillRules
 from core.values import ONE, ZERO, Side, exact_product, plain, ratio, share_of_cost
@@ -36,6 +38,7 @@ from tasks.kernel_tables import (
 
 Floats = NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1)
+_US = timedelta(microseconds=1)
 _STATUS = {
     gt.BELOW_MINIMUM: "an order behind the touch is below the exchange's minimum and has to wait",
     gt.ROUNDING: "the price moves so far inside a bar that the division of its path rounds",
@@ -175,7 +178,7 @@ def sums_of(made: KernelRun) -> Sums:
     if len(unwinds) and (unwinds[0] < len(made.log) - 1 or s[gt.S_INVENTORY]):
         # Closed in parts, some of them of lots whose own exits were still on their way: booked fill by fill.
         mark = Decimal(int(made.columns.close[-1])).scaleb(-made.columns.scale)
-        lots = booked(made.fills(), mark)
+        lots = booked(made.fills(), mark, _in_view(made))
         return Sums(lots.realized, lots.grid_profit, lots.floating, paid, lots.trips, lots.won)
     trips, won = int(s[gt.S_TRIPS]), int(s[gt.S_WON])
     held = g[gt.HOLDING] == 1
@@ -186,6 +189,24 @@ def sums_of(made: KernelRun) -> Sums:
     floating = made.amount(value * sign * units.cost_mul)
     closed = int((g[gt.HOLDING] == 1).sum() - held.sum())
     return Sums(grid + profit, grid, floating, paid, trips + closed, won + winners)
+
+
+def _in_view(made: KernelRun) -> Callable[[Fill, Lot], bool]:
+    # The engine hears of an exit's end at the point of the path that follows it, and books a fill at the point that follows
+    # that: an exit was in view until then, unless its end was told at a point before.
+    g, columns = made.levels, made.columns
+    third_us = timedelta(seconds=TIMEFRAME_S[columns.timeframe]) / 3 // _US
+    offsets = np.array([0, third_us, 2 * third_us, TIMEFRAME_S[columns.timeframe] * 1_000_000 - 1000])
+    points = (columns.ts[:, None] * 1000 + offsets).ravel()
+
+    def in_view(fill: Fill, lot: Lot) -> bool:
+        level = int(lot.lot_id.partition("-")[0])
+        if g[gt.CANCELING, level] <= (lot.opened_at - _EPOCH) // _US:
+            return False  # what was called back was the entry
+        at = int(np.searchsorted(points, (fill.ts - _EPOCH) // _US, side="left"))
+        return int(g[gt.ENDED, level]) > int(points[at - 1])
+
+    return in_view
 
 
 def _unwound(made: KernelRun, held: NDArray[np.bool_]) -> tuple[Decimal, int]:
