@@ -24,6 +24,8 @@ from core.working import CANCEL_PATIENCE_S, NEW, refused, with_order
 # An order that the exchange shows otherwise than its booked trades say, for longer than lists lag.
 MISPLACED = "trade_misplaced"
 MISPLACED_AFTER = timedelta(seconds=30)
+# Two own orders that traded with each other: two fees for nothing, although all books agree (RULES, test C).
+SELF_TRADE = "self_trade"
 # One that was not seen again by then was a lag.
 FORGOTTEN = timedelta(hours=1)
 
@@ -43,6 +45,7 @@ def take_in(draft: Draft, bot: BotDraft, fact: OrderFact, who: Decoded) -> None:
     if isinstance(fact, FillFact):
         if book_fill(draft, bot, fact, who):
             bot.dirty.add(who.leg_id)
+            _look_for_both_sides(draft, bot, fact)
             if mine and order is not None:
                 _put(draft, bot, who, apply(order, Event.ACKED, fact.ts, traded=fact.qty))
             elif who.leg_id in bot.works:
@@ -66,6 +69,15 @@ def take_in(draft: Draft, bot: BotDraft, fact: OrderFact, who: Decoded) -> None:
         bot.put(who.leg_id, work)
         if bot.spec.hears_refusals:
             bot.events.append(LegRefused(who.leg_id, fact.kind, fact.reason, work.refusals, draft.now))
+
+
+def _look_for_both_sides(draft: Draft, bot: BotDraft, fill: FillFact) -> None:
+    """Raise an incident where the other side of a trade was an order of ours too: the exchange should have prevented it."""
+    if draft.seen((fill.venue, fill.symbol, fill.trade_id, fill.side.opposite.value)):
+        detail = (
+            f"trade {fill.trade_id} of {fill.symbol}: both sides were orders of this account, and both paid their fee"
+        )
+        draft.alarm(SELF_TRADE, bot.spec.bot_id, fill.trade_id, "warning", f"{detail}; is self-trade prevention on?")
 
 
 def _hold_against_books(draft: Draft, bot: BotDraft, order: Order | None, seen: Seen) -> None:
