@@ -101,7 +101,7 @@ def run(
     index, visited, incomplete = first, 0, 0
     now = _time(lead.ts_ms(first))
     while index < end:
-        candles = _candles_at(scene, lead.ts_ms(index))
+        candles = _candles_at(scene, index)
         if candles is None:
             incomplete += 1
             index += 1
@@ -109,7 +109,6 @@ def run(
         if index > first:
             _close_before(play, index - 1)
         world = _bar(world, play, candles)
-        now = path_times(candles[0].ts, scene.timeframe_s)[3]
         visited += 1
         index = _next(world, play, index + 1) if jump else index + 1
     if end > first:
@@ -120,10 +119,11 @@ def run(
     )
 
 
-def _candles_at(scene: Scene, ts_ms: int) -> list[Candle] | None:
-    # The bars of all tracks that open at one time, or None where one of them has none.
-    found: list[Candle] = []
-    for track in scene.tracks:
+def _candles_at(scene: Scene, index: int) -> list[Candle] | None:
+    # The bars of all tracks that open with the leading one's, or None where one of them has none.
+    lead = scene.tracks[0].series
+    found, ts_ms = [lead.bar(index)], lead.ts_ms(index)
+    for track in scene.tracks[1:]:
         at = track.series.index_at(ts_ms)
         if at >= len(track.series) or track.series.ts_ms(at) != ts_ms:
             return None
@@ -133,9 +133,9 @@ def _candles_at(scene: Scene, ts_ms: int) -> list[Candle] | None:
 
 def _close_before(play: _Play, index: int) -> None:
     # Bars that were skipped moved the price without meeting anything.
-    ts_ms = play.scene.tracks[0].series.ts_ms(index)
+    lead = play.scene.tracks[0].series
     for track in play.scene.tracks:
-        at = track.series.index_at(ts_ms + 1) - 1
+        at = index if track.series is lead else track.series.index_at(lead.ts_ms(index) + 1) - 1
         if at >= 0:
             before = track.series.bar(at)
             venue, symbol = track.market

@@ -113,6 +113,10 @@ class Wake:
 
     def meet(self, other: "Wake") -> "Wake":
         """The narrower of two bands on each side: wakes when either would."""
+        if other.low is None and other.high is None and other.deadline is None:
+            return self
+        if self.low is None and self.high is None and self.deadline is None:
+            return other
         return Wake(
             _pick(self.low, other.low, max),
             _pick(self.high, other.high, min),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import NewType
 
 from core.values import ZERO, Side
@@ -264,6 +265,8 @@ class Decoded:
         return leg_id(self.role, self.place, self.cycle)
 
 
+# The same few hundred legs are named again and again.
+@lru_cache(maxsize=1 << 14)
 def leg_id(role: Role, place: int, cycle: int) -> str:
     """Name a leg: role, place in the strategy (level, slice, rung) and the cycle of that place."""
     return f"{role.value}{place}-{cycle}"

@@ -164,7 +164,8 @@ def run_spec(
 
         def keep(step: Step, now: datetime) -> None:
             steps.append((now, step))
-            progress.show(series[0].index_at(int(now.replace(tzinfo=UTC).timestamp() * 1000)))
+            if progress.due:
+                progress.show(series[0].index_at(int(now.replace(tzinfo=UTC).timestamp() * 1000)))
 
         scene = scene_of(spec, series, timeframe, options, rates or {})
         result = run(world, accounts, scene, jump=options.jump, keep=keep)

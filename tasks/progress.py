@@ -32,14 +32,16 @@ class Progress:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 
+    @property
+    def due(self) -> bool:
+        """Whether `show` would say anything now: for callers to whom the count itself costs something."""
+        return self._on and time.monotonic() - self._shown >= SHOW_EVERY_S
+
     def show(self, done: int, words: str = "") -> None:
         """Say that `done` are done; `words` are added. Cheap enough to call for each."""
-        if not self._on:
+        if not self.due:
             return
-        now = time.monotonic()
-        if now - self._shown < SHOW_EVERY_S:
-            return
-        self._shown = now
+        now = self._shown = time.monotonic()
         share = f" of {self._expected:,} ({done / self._expected:.0%})" if self._expected else ""
         speed = done / max(now - self._began, 1e-9)
         sys.stderr.write(f"\r{done:,}{share} {self._unit}{words}, {speed:,.0f}/s \x1b[K")

@@ -94,6 +94,10 @@ def _open(draft: Draft, bot: BotDraft, lot_id: str, fill: Fill, net: Decimal, fe
 def _lots_to_close(bot: BotDraft, who: Decoded, fill: Fill) -> list[Lot]:
     # An exit closes the lots of its place: its own cycle's, and what a late fill of an older one left there. With none
     # of those, as with an unwind, whatever is open is closed. A hedge closes hedges.
+    if who.role is Role.EXIT:
+        own = _at_place(bot, who.place, fill)
+        if own:
+            return own
     against = [
         lot
         for lot in bot.lots.values()
@@ -101,11 +105,20 @@ def _lots_to_close(bot: BotDraft, who: Decoded, fill: Fill) -> list[Lot]:
     ]
     if who.role is Role.HEDGE:
         return [lot for lot in against if is_hedge(lot.lot_id)]
-    if who.role is Role.EXIT:
-        return [lot for lot in against if _place_of(lot) == str(who.place)] or against
     if bot.unwind is not None and who.role is Role.UNWIND:
         return [lot for lot in against if lot.lot_id == bot.unwind.lot_id] or against
     return against
+
+
+def _at_place(bot: BotDraft, place: int, fill: Fill) -> list[Lot]:
+    prefix = f"{place}-"
+    return [
+        lot
+        for name, lot in bot.lots.items()
+        if name.startswith(prefix)
+        and lot.side is not fill.side
+        and (lot.venue, lot.symbol) == (fill.venue, fill.symbol)
+    ]
 
 
 def _awaiting_their_exits(bot: BotDraft, lots: list[Lot]) -> dict[str, Decimal]:

@@ -10,13 +10,15 @@ from core.engine.gates import Groups, gate, market_of, only_reduces, proposal_fo
 from core.engine.protect import tend_stops
 from core.engine.unwind import start_unwind, tend_unwind
 from core.engine.world import Cancel, LevelRow, Mode, Place
-from core.machine import Held, Outcome, View, Wake
+from core.machine import Held, Outcome, PlaceView, View, Wake
 from core.market import Market, Quote
 from core.orders import Event, Leg, Order, Role, Status, apply, client_id, leg_id
 from core.risk import Approved
 from core.values import ZERO
 from core.working import NEW, Rest, Send, Withdraw, Work, started, wanted, with_order
 
+# The letter of entry legs; asked of the enumeration each time it costs as much as the comparison.
+_ENTRY = Role.ENTRY.value
 # More legs than this for each place, and those that are over are forgotten.
 _LEGS_PER_PLACE = 16
 
@@ -99,6 +101,7 @@ def _ask_machine(draft: Draft, bot: BotDraft, quote: Quote) -> tuple[Wake, Mappi
 
 def _obey(draft: Draft, bot: BotDraft, outcome: Outcome) -> None:
     bot.state = outcome.state
+    bot.views.clear()
     _take_wants(bot, outcome)
     bot.touched.update(outcome.touched)
     for note in outcome.notes:
@@ -137,7 +140,7 @@ def _work(draft: Draft, bot: BotDraft) -> dict[Market, Wake]:
     bot.restless = set()
     groups = Groups(draft, bot)
     # Exits before entries: nothing that protects waits behind an entry gate.
-    for name in sorted(names, key=lambda n: (n[0] == Role.ENTRY.value, n)):
+    for name in sorted(names, key=_by_urgency):
         work = bot.works.get(name)
         if work is None:
             continue
@@ -152,6 +155,10 @@ def _work(draft: Draft, bot: BotDraft) -> dict[Market, Wake]:
     if len(bot.works) > _LEGS_PER_PLACE * bot.spec.places + _LEGS_PER_PLACE:
         _forget(bot)
     return wakes
+
+
+def _by_urgency(name: str) -> tuple[bool, str]:
+    return name[0] == _ENTRY, name
 
 
 def _forget(bot: BotDraft) -> None:
@@ -241,8 +248,15 @@ def _may_return(bot: BotDraft, name: str) -> bool:
         return True
     if bot.state is None or index >= bot.spec.places:
         return False
-    view = bot.spec.machine.place(bot.spec.plan, bot.state, index)
+    view = _place_view(bot, index)
     return name in view.legs
+
+
+def _place_view(bot: BotDraft, index: int) -> PlaceView:
+    view = bot.views.get(index)
+    if view is None:
+        view = bot.views[index] = bot.spec.machine.place(bot.spec.plan, bot.state, index)
+    return view
 
 
 def _place_index(name: str) -> int:
@@ -255,7 +269,7 @@ def _show(draft: Draft, bot: BotDraft) -> None:
     for index in bot.touched:
         if index >= bot.spec.places:
             continue
-        view = bot.spec.machine.place(bot.spec.plan, bot.state, index)
+        view = _place_view(bot, index)
         entry, leave = bot.works.get(view.entry), bot.works.get(view.exit)
         state, reason = level_state(view.phase, entry, leave, view.reason)
         row = LevelRow(bot.spec.bot_id, view, state, reason)

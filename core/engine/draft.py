@@ -26,7 +26,7 @@ from core.engine.world import (
 from core.facts import BarClosed, Fill, OrderFact, RateSeen
 from core.ledger import Entry, Numbering, Posting, number
 from core.lots import Lot
-from core.machine import MachineEvent, Wake
+from core.machine import MachineEvent, PlaceView, Wake
 from core.market import Market, Quote
 from core.orders import Order
 from core.values import ZERO, total
@@ -37,7 +37,7 @@ from core.working import Work
 class BotDraft:
     """A bot being advanced. The fields are those of `Bot`; `dirty` legs and `touched` places are to be looked at.
 
-    `unanswered` are the legs of which it was said in this advance that no answer came.
+    `unanswered` are the legs of which it was said in this advance that no answer came, `views` places seen as they are now.
     """
 
     spec: BotSpec
@@ -72,6 +72,7 @@ class BotDraft:
     touched: set[int] = field(default_factory=set[int])
     events: list[MachineEvent] = field(default_factory=list[MachineEvent])
     unanswered: set[str] = field(default_factory=set[str])
+    views: dict[int, PlaceView] = field(default_factory=dict[int, PlaceView])
     withdraw_entries: bool = False
 
     @property
@@ -251,7 +252,8 @@ class Draft:
             self._exposure += bot.exposure - before.exposure
         for market in self._promised:
             self._promised[market] += self._leaving(bot, market) - self._leaving(before, market)
-        if _remembered(before) != _remembered(bot):
+        # Most often the state itself has changed, and the rest need not be looked at.
+        if (before.state is not bot.state and before.state != bot.state) or _remembered(before) != _remembered(bot):
             self.changed[bot.bot_id] = bot
 
     def freeze(self) -> Step:
@@ -273,9 +275,9 @@ class Draft:
 
 
 def _remembered(bot: Bot) -> tuple[object, ...]:
-    # What a restart needs of a bot beside its levels, lots and orders.
+    # What a restart needs of a bot beside its state, levels, lots and orders.
     return (
-        bot.state, bot.mode, bot.mode_reason, bot.started_at, bot.unwind, bot.episodes, bot.peak,
+        bot.mode, bot.mode_reason, bot.started_at, bot.unwind, bot.episodes, bot.peak,
         bot.realized, bot.grid_profit, bot.fees, bot.funding, bot.round_trips,
     )  # fmt: skip
 

@@ -129,6 +129,8 @@ class Live:
 
     def changed(self, before: Order | None, after: Order | None) -> "Live":
         """Return the sums after one order took another's place."""
+        if before is not None and after is not None and before.live and after.live and _alike(before, after):
+            return self
         entries, entry_qty, exit_qty, entry_quote = self.entries, self.entry_qty, self.exit_qty, self.entry_quote
         for order, sign in ((before, -1), (after, 1)):
             if order is None or order.role is Role.HEDGE or order.kind is Kind.STOP_MARKET:
@@ -142,6 +144,11 @@ class Live:
             if order.price is not None:
                 entry_quote += exact_product(order.price, quantity)
         return Live(entries, entry_qty, exit_qty, entry_quote)
+
+
+def _alike(before: Order, after: Order) -> bool:
+    # Whether two live states of one order count for the same, as before and after its acknowledgement.
+    return before.qty == after.qty and before.traded_qty == after.traded_qty and before.price == after.price
 
 
 def live_of(works: Mapping[str, Work], market: Market | None = None) -> Live:
