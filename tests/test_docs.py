@@ -57,6 +57,17 @@ def test_documented_commands_exist(document: Path) -> None:
     assert set(words_after("./run", code)) <= known | RUN_WORDS
 
 
+@pytest.mark.parametrize("command", [*sorted(commands()), "candles import", "candles download", "candles check"])
+def test_each_command_helps_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` ends with a line that can be typed."""
+    from tasks.cli import main
+
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert re.search(rf"examples?: .*gridkeeper {command.split()[0]} ", words)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_documented_views_exist(document: Path) -> None:
     """Each `report_...` view of a document is a file below sql/views."""

@@ -36,6 +36,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     more.add_argument("--to", type=moment, metavar="DATE", help="first candle not to fetch, UTC (default: now)")
     more.add_argument("--funding", action="store_true", help="funding rates of a swap too")
     two = inside.add_parser("check", help="list gaps and bad rows of the stored candles")
+    one.epilog = parser.epilog
+    more.epilog = (
+        "example: gridkeeper candles download --symbol BTC/USDT --timeframe 1m --venue binance --from 2026-01-01"
+    )
+    two.epilog = "example: gridkeeper candles check --portfolio examples/paper.yaml"
     for action in (one, more, two):
         add_place(action)
         action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)

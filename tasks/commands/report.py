@@ -51,15 +51,22 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def day(text: str) -> tuple[datetime, datetime]:
-    """Read a day as its first moment and the next day's; argparse reports a `ValueError` as a refusal."""
-    first = datetime.strptime(text, "%Y-%m-%d")  # noqa: DTZ007  UTC without zone, as everywhere
+    """Read a day as its first moment and the next day's."""
+    first = _dated(text, "%Y-%m-%d", "a day such as 2026-03-01 is wanted")
     return first, first + timedelta(days=1)
 
 
 def month(text: str) -> tuple[datetime, datetime]:
     """Read a month as its first moment and the next month's."""
-    first = datetime.strptime(text, "%Y-%m")  # noqa: DTZ007
+    first = _dated(text, "%Y-%m", "a month such as 2026-03 is wanted")
     return first, (first + timedelta(days=31)).replace(day=1)
+
+
+def _dated(text: str, form: str, wanted: str) -> datetime:
+    try:
+        return datetime.strptime(text, form)  # noqa: DTZ007  UTC without zone, as everywhere
+    except ValueError:
+        raise argparse.ArgumentTypeError(wanted) from None
 
 
 def _set_span(args: argparse.Namespace) -> None:
