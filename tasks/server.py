@@ -7,6 +7,7 @@ that folder's `profiles.toml` (mode 0600): the secret stands in no command line,
 
 import base64
 import ctypes
+import json
 import os
 import secrets
 import signal
@@ -83,6 +84,11 @@ def login_file(home: Path) -> Path:
     return home / "login"
 
 
+def database_file(home: Path) -> Path:
+    """The file that names the server's database where it is not SQLite: postgresql+asyncpg://USER:PASSWORD@HOST/NAME."""
+    return home / "database"
+
+
 def login(home: Path) -> str:
     """The login of this folder's server; made once, kept for ever."""
     path = login_file(home)
@@ -117,8 +123,11 @@ def write_settings(home: Path, port: int, auth: str) -> Path:
         **SERVER_SETTINGS,
         **CLIENT_SETTINGS,
     }
+    if (database := database_file(home)).exists():
+        settings["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.read_text(encoding="utf-8").strip()
     lines = [f'active = "{PROFILE}"', "", f"[profiles.{PROFILE}]"]
-    lines += [f'{name} = "{value}"' for name, value in settings.items()]
+    # What JSON escapes, TOML reads.
+    lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
     path = home / "profiles.toml"
     _write_private(path, "\n".join(lines) + "\n")
     return path
