@@ -23,7 +23,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.client.schemas.responses import SetStateStatus
+from prefect.client.schemas.responses import SetStateStatus, WorkerFlowRunResponse
 from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.exceptions import Abort, ObjectNotFound, Pause, PrefectException
 from prefect.flow_engine import run_flow
@@ -42,14 +42,15 @@ from tasks.errors import GridkeeperError
 from tasks.warm_alone import Alone
 from tasks.warm_client import RunInHand
 from tasks.warm_deployments import Deployments, FlowUnusable, Known
-from tasks.warm_timetable import Due, Skip, choose
+from tasks.warm_timetable import STALE_AFTER_MIN_S, Due, Skip, choose
 
 POLL_S = 5.0
 HORIZON_S = 20.0
-# The concurrency slot is taken this long before a run is due, so that only one call lies between the time and the
-# tick.
+# The slot is taken this long before a run is due, so that only one call lies between the time and the tick.
 AHEAD = timedelta(seconds=0.5)
 SEEN_FOR = timedelta(minutes=15)
+# So many planned runs are a backlog: more than 20 s hold at one a second, less than a page of the server's.
+MANY = 100
 UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
@@ -141,7 +142,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         try:
             for run_id in list(self._unreported):
                 await self._settle(run_id)
-            planned_runs = await self._get_scheduled_flow_runs()
+            planned_runs = await self._planned()
         except httpx.TransportError as error:
             # Not an error of this worker: it asks again, and what is in its timetable goes on.
             self._logger.warning("The Prefect server does not answer: %s", type(error).__name__)
@@ -161,6 +162,18 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         self._seen = {run_id: at for run_id, at in self._seen.items() if at > horizon}
         self._arrived.set()
         return new
+
+    async def _planned(self) -> list[WorkerFlowRunResponse]:
+        # The oldest come first, a page at a time. After a long absence the newest are asked for as well: the tick that
+        # answers all of them does not wait for the last page.
+        oldest = await self._get_scheduled_flow_runs()
+        if len(oldest) < MANY:
+            return oldest
+        since = datetime.now(UTC) - timedelta(seconds=STALE_AFTER_MIN_S)
+        words = {"scheduled_after": str(since), "scheduled_before": str(since + timedelta(seconds=2 * HORIZON_S))}
+        path = f"/work_pools/{self._work_pool_name}/get_scheduled_flow_runs"
+        newest = await self.client.request("POST", path, json=words)
+        return [*oldest, *WorkerFlowRunResponse.model_validate_list(newest.json())]
 
     async def sync_with_backend(self) -> None:
         """Send the worker's heartbeat; a server that is away for long does not end the worker."""
@@ -278,7 +291,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
                 self._pending[first.run_id] = asyncio.create_task(self._pend(self._fetched[first.run_id]))
 
     async def _quiet_moment(self) -> None:
-        # A poll beside a tick that starts would delay it: both need the server.
+        # Beside a tick that starts a poll would delay it.
         with anyio.move_on_after(POLL_S / 2):
             if self._timetable and self._seconds_to_next() < 0.1:
                 await anyio.sleep(0.15)

@@ -25,6 +25,9 @@ from prefect.states import Scheduled
 from tasks import server
 from tasks.warm_worker import WarmWorker
 
+# What a server's first start takes on an idle machine, at most.
+IDLE_START_S = 10.0
+
 BEAT = """
 import asyncio, json, time
 from pathlib import Path
@@ -43,11 +46,12 @@ async def beat(file: str, work_s: float = 0.0, fail: bool = False, portfolio: st
 
 @dataclass
 class Lab:
-    """A server that runs, and a folder."""
+    """A server that runs, and a folder. `slow` says how many times longer things take here than on an idle machine."""
 
     folder: Path
     home: Path
     port: int
+    slow: float = 1.0
 
     @property
     def url(self) -> str:
@@ -104,6 +108,18 @@ class Lab:
 
         self.ask(create)
 
+    def miss_runs(self, name: str, count: int, interval_s: float) -> None:
+        """Let the server plan what its schedule would have planned up to now, had it come to that."""
+
+        async def plan(client: PrefectClient) -> None:
+            deployment = await client.read_deployment_by_name(f"beat/{name}")
+            now = datetime.now(UTC)
+            span = {"start_time": str(now - timedelta(seconds=count * interval_s)), "end_time": str(now)}
+            words = span | {"min_runs": count, "max_runs": count}
+            await client.request("POST", f"/deployments/{deployment.id}/schedule", json=words, timeout=60)
+
+        self.ask(plan)
+
     def runs(self, name: str, flow: str = "beat") -> list[FlowRun]:
         """All runs of a deployment that are not merely planned, by the time at which they were due."""
 
@@ -114,9 +130,29 @@ class Lab:
 
         return sorted(self.ask(read), key=lambda run: run.expected_start_time)
 
+    def completed(self, name: str, flow: str = "beat") -> list[FlowRun]:
+        """Completed runs of a deployment, at most 200, by the time at which they were due."""
+
+        async def read(client: PrefectClient) -> list[FlowRun]:
+            deployment = await client.read_deployment_by_name(f"{flow}/{name}")
+            wanted = {"deployment_id": {"any_": [str(deployment.id)]}, "state": {"type": {"any_": ["COMPLETED"]}}}
+            return await client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted), limit=200)
+
+        return sorted(self.ask(read), key=lambda run: run.expected_start_time)
+
     def states(self, name: str, flow: str = "beat") -> list[str]:
         """The names of the states of these runs."""
         return [run.state.name for run in self.runs(name, flow) if run.state is not None]
+
+    def count(self, name: str, state: str, flow: str = "beat") -> int:
+        """How many runs of a deployment are in a state of this name."""
+
+        async def read(client: PrefectClient) -> int:
+            deployment = await client.read_deployment_by_name(f"{flow}/{name}")
+            wanted = {"deployment_id": {"any_": [str(deployment.id)]}, "state": {"name": {"any_": [state]}}}
+            return await client.count_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted))
+
+        return self.ask(read)
 
     @contextmanager
     def worker(self, name: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -136,12 +172,18 @@ class Lab:
 @contextmanager
 def lab(folder: Path) -> Iterator[Lab]:
     """Start a server in a folder and stop it at the end."""
-    home, port = folder / "prefect", free_port()
-    running = server.start_or_join(home, port, say=lambda _: None)
+    here, running = begun(folder, folder / "prefect", free_port())
     try:
-        yield Lab(folder, home, port)
+        yield here
     finally:
         server.stop(running)
+
+
+def begun(folder: Path, home: Path, port: int) -> tuple[Lab, server.Server]:
+    """Start a server whose end is the caller's business."""
+    began = time.monotonic()
+    running = server.start_or_join(home, port, say=lambda _: None)
+    return Lab(folder, home, port, max(1.0, (time.monotonic() - began) / IDLE_START_S)), running
 
 
 def free_port() -> int:
