@@ -8,6 +8,7 @@ that obeying it twice is obeying it once.
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from core.kinds import AnyBot
 from tasks.errors import Refused
 
 FOLDER = "actions"
+# Words by which people ask for the actions.
+WORDS = ("create", "stop", "store")
 _BOT: TypeAdapter[Any] = TypeAdapter(AnyBot)
 
 
@@ -68,6 +71,28 @@ def config_of(action: CreateExecutorAction) -> Any:
         error = fault.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in error["loc"][1:]) or "executor_config"
         raise Refused(error["msg"].removeprefix("Value error, "), key=key) from None
+
+
+def action_of(
+    word: str, name: str, config: Mapping[str, Any] | None = None, *,
+    keep_position: bool = False, close_hold: bool = False, controller_id: str = "main",
+) -> ExecutorAction:  # fmt: skip
+    """Make the action of a word (create, stop, store) for the executor `name`; raises `Refused` for what makes no sense."""
+    if word == "create":
+        if not config:
+            raise Refused("create needs a configuration", key="config", accepted="what a bot has in the portfolio file")
+        if config.get("id", name) != name:
+            raise Refused(f"the configuration is of {config['id']!r}", key="id", accepted=name)
+        action: ExecutorAction = CreateExecutorAction({**config, "id": name}, controller_id)
+        config_of(action)
+        return action
+    if config:
+        raise Refused(f"{word} takes no configuration", key="config", accepted="create")
+    if word == "store":
+        return StoreExecutorAction(name, controller_id)
+    if keep_position and close_hold:
+        raise Refused("keep_position and close_hold contradict each other", key="close_hold", accepted="one of them")
+    return StopExecutorAction(name, keep_position, controller_id, close_hold)
 
 
 def submit(data_dir: Path | str, action: ExecutorAction) -> str:

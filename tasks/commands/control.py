@@ -5,11 +5,13 @@ import asyncio
 import getpass
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from core.facts import Action
 from tasks.commands.backtest import seconds
 from tasks.commands.places import Place, add_place, find_place
 from tasks.errors import Refused
+from tasks.orchestrator_queue import WORDS
 from tasks.outcome import Outcome, say
 
 ACTIONS = tuple(action.value for action in Action)
@@ -21,11 +23,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = "example: gridkeeper control btc1 pause --portfolio examples/paper.yaml --note 'news tonight'"
     parser.add_argument("bot", metavar="BOT", help=f"the bot; `{ACCOUNT}` for an incident that is no bot's")
-    parser.add_argument("action", choices=ACTIONS)
+    parser.add_argument("action", choices=(*ACTIONS, *WORDS))
     parser.add_argument("--lot", default="", metavar="LOT", help="which lot, for close-lot (see `gridkeeper status`)")
     parser.add_argument(
         "--incident", default="", metavar="ID", help="which incident, for acknowledge: its id or its key"
     )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="for create: a YAML file with what a bot has in the portfolio file"
+    )
+    parser.add_argument("--keep-position", action="store_true", help="for stop: keep what it holds")
+    parser.add_argument("--close-hold", action="store_true", help="for stop: close what an ended executor still holds")
     parser.add_argument("--note", default="", metavar="TEXT", help="why; kept in the journal")
     parser.add_argument("--dry-run", action="store_true", help="show what it would do, and do nothing")
     parser.add_argument(
@@ -42,6 +49,8 @@ def run(args: argparse.Namespace) -> Outcome:
     from tasks import inbox
 
     place = find_place(args)
+    if args.action in WORDS:
+        return _executor(args, place)
     argument = _argument(args, place)
     if args.now and (args.action != Action.FLATTEN.value or place.file is None):
         raise Refused(
@@ -59,6 +68,34 @@ def run(args: argparse.Namespace) -> Outcome:
     return Outcome(
         data, lambda: print(f"{args.action} for {args.bot} is in the inbox (number {number}); the next tick applies it")
     )
+
+
+def _executor(args: argparse.Namespace, place: Place) -> Outcome:
+    from tasks.orchestrator_queue import action_of, submit
+
+    if args.dry_run or args.now:
+        raise Refused(f"{args.action} knows neither --dry-run nor --now", key="control", accepted="another word")
+    config = None if args.config is None else _config_in(args.config)
+    action = action_of(
+        args.action, args.bot, config, keep_position=args.keep_position, close_hold=args.close_hold
+    )  # fmt: skip
+    name = submit(place.data_dir, action)
+    data = {"action_file": name, "bot": args.bot, "action": args.action}
+    return Outcome(
+        data, lambda: print(f"{args.action} for {args.bot} is in the queue; the next tick obeys, or says why not")
+    )
+
+
+def _config_in(file: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as fault:
+        raise Refused(f"{file} cannot be read: {fault}", key="--config", accepted="a YAML file") from None
+    if not isinstance(told, dict):
+        raise Refused(f"{file} holds no fields", key="--config", accepted="what a bot has in the portfolio file")
+    return told
 
 
 def _argument(args: argparse.Namespace, place: Place) -> str:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.logging import disable_run_logger
 
 from core.executors.hold import Hold, add
 from core.executors.life import CloseType, Status
 from core.values import ZERO, Side, ratio
+from flows.control import control
+from tasks.cli import main
 from tasks.errors import Refused
 from tasks.manager import (
     CreateExecutorAction,
@@ -111,6 +114,29 @@ def test_the_queue_is_obeyed_by_the_next_tick(portfolio: Path) -> None:
     assert words == [("buy1", "CREATE"), ("nobody", "NOT_OBEYED")]
     with pytest.raises(Refused, match="price"):
         submit(folder, CreateExecutorAction(market(execution_strategy="LIMIT")))
+
+
+def test_create_stop_and_store_from_the_command_line_and_the_form(
+    portfolio: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`gridkeeper control` and the form put the same actions into the queue; what makes no sense is refused at once."""
+    place = ["--portfolio", str(portfolio), "--json"]
+    file = portfolio.parent / "buy.yaml"
+    file.write_text("{kind: order, venue: spot, symbol: COIN/USDT, side: BUY, amount: 1, execution_strategy: MARKET}\n")
+    run(portfolio, 3)
+    assert main(["control", "buy1", "create", *place]) == 2
+    assert "create needs a configuration" in capsys.readouterr().out
+    assert main(["control", "buy1", "create", "--config", str(file), *place]) == 0
+    (held,) = run(portfolio, 3, info("buy1"))
+    assert held.close_type is CloseType.POSITION_HOLD
+    assert main(["control", "buy1", "stop", "--close-hold", *place]) == 0
+    assert run(portfolio, 4, info("buy1"))[0].custom_info["held_base"] == "0"
+    with disable_run_logger():
+        control.fn(str(portfolio.parent / "data"), "buy1", "store")
+        control.fn(str(portfolio.parent / "data"), "pos1", "create", executor_config={**position(), "id": "pos1"})
+        with pytest.raises(Refused, match="no configuration"):
+            control.fn(str(portfolio.parent / "data"), "pos1", "stop", executor_config=position())
+    assert run(portfolio, 2, lambda session: sorted(session.world.specs)) == [["g1", "pos1"]]
 
 
 def test_stop_is_idempotent_and_means_what_it_says(portfolio: Path) -> None:
