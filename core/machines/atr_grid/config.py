@@ -11,7 +11,7 @@ from core.config import BotBase, Fraction, Number, PlanRefused, Positive, Second
 from core.indicators import WARMUP
 from core.machine import Bars, Prepared
 from core.market import TIMEFRAME_S, Instrument, Market
-from core.values import ONE, ZERO, exact_product, plain, ratio
+from core.values import AMOUNT_PLACES, ONE, ZERO, exact_product, floor_to, plain, ratio
 
 # What an order costs at most of the cash it is cut from: the rest pays fees and rounding.
 CASH_USED = Decimal("0.9")
@@ -204,10 +204,13 @@ def make_plan(config: AtrGridConfig, instruments: Mapping[Market, Instrument]) -
 
 
 def order_quote(plan: AtrGridPlan, cash: Decimal, free: int) -> Decimal:
-    """Return what one of `free` unfilled levels may spend, in quote: as configured, else its part of the cash."""
+    """Return what one of `free` unfilled levels may spend, in quote: as configured, else its part of the cash.
+
+    A part is rounded down to the ledger's places: a seventh has no end.
+    """
     if plan.config.order_size_quote is not None:
         return plan.config.order_size_quote
-    return ratio(CASH_USED * cash, Decimal(free)) if free and cash > ZERO else ZERO
+    return floor_to(ratio(CASH_USED * cash, Decimal(free)), AMOUNT_PLACES) if free and cash > ZERO else ZERO
 
 
 def _check_sizes(plan: AtrGridPlan) -> None:

@@ -93,3 +93,11 @@ def test_an_order_spends_what_is_configured_or_its_part_of_the_cash() -> None:
     assert order_quote(plan_of(), D(4000), 5) == 720
     assert order_quote(plan_of(order_size_quote=300), D(4000), 5) == 300
     assert order_quote(plan_of(), D(0), 5) == 0
+
+
+def test_any_number_of_levels_can_be_cut_from_the_cash() -> None:
+    """A seventh of the cash has no end in decimals, and is an order size like any other."""
+    for levels in range(2, 61):
+        plan = plan_of(levels=levels, initial_capital=100_000)
+        size = order_quote(plan, plan.grid_quote, levels)
+        assert 0 <= plan.grid_quote * D("0.9") - size * levels < D("1e-15")
