@@ -6,8 +6,7 @@ WITH newest AS (
         ts,
         reason,
         row_number() OVER (PARTITION BY bot_id ORDER BY tick_id DESC, n DESC) AS age
-    FROM journal
-    WHERE decision = 'SNAPSHOT'
+    FROM snapshots_daily
 )
 SELECT
     bot_id,

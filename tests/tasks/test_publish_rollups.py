@@ -58,7 +58,7 @@ def answers(folder: Path, sql: str) -> list[tuple[Any, ...]]:
 def test_each_rollup_adds_up_to_its_table(lived: tuple[Store, Path]) -> None:
     """What past days' files and the present day come to is what all rows come to; no rollup is left out here."""
     _, folder = lived
-    assert set(WHOLE) | {"orders_late"} == set(rollups())
+    assert set(WHOLE) | {"orders_late", "snapshots_daily"} == set(rollups())
     assert {source_of(sql) for sql in rollups().values()} <= {
         "ticks",
         "journal",
