@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from core.values import ZERO, ceil_to, exact_product, floor_to, on_grid
+from core.values import ZERO, ceil_to, exact_product, floor_to, on_grid, ratio
 
 TIMEFRAME_S = {
     "1s": 1, "1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800,
@@ -63,6 +63,10 @@ class Instrument:
     def notional(self, price: Decimal, qty: Decimal) -> Decimal:
         """Quote value of `qty` at `price`, exact."""
         return exact_product(price, qty, self.contract_size)
+
+    def least_price(self, qty: Decimal) -> Decimal:
+        """The lowest price at which an order of `qty`, above zero, reaches the minimum notional."""
+        return self.ceil_price(ratio(self.min_notional, qty * self.contract_size))
 
     def sellable(self, price: Decimal, qty: Decimal) -> Decimal:
         """The part of `qty` that an order at about `price` could trade: floored to the lot, zero below the minimums."""

@@ -98,6 +98,9 @@ def propose(work: Work, quote: Quote | None, instrument: Instrument, now: dateti
     if quote is None:
         return Rest("no price has been read yet")
     price = price_to_send(leg, quote, instrument, safe_spread)
+    if leg.kind is Kind.MARKET and leg.side is Side.SELL and price is not None:
+        # The exchange reckons a capped order's notional at its cap: a wide cap must not make a sale too small.
+        price = max(price, min(instrument.least_price(left), instrument.floor_price(quote.bid)))
     objection = instrument.objection(price if price is not None else instrument.floor_price(quote.bid), left)
     if objection is not None:
         return Rest(objection)

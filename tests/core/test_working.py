@@ -116,6 +116,16 @@ def test_what_a_filter_would_refuse_is_not_sent() -> None:
     assert "below the minimum" in said.reason
 
 
+def test_a_wide_cap_does_not_make_a_sale_too_small() -> None:
+    """The cap goes up to where the notional suffices, never beyond the bid; below that the sale is no order."""
+    sale = leg(role=Role.EXIT, side=Side.SELL, kind=Kind.MARKET, post_only=False, price=D("69.84"))
+    rules = instrument(min_notional=D(1))
+    sent = [propose(work(replace(sale, qty=D(qty))), quote("96"), rules, T0, D(0)) for qty in ("0.02", "0.014", "0.01")]
+    assert [one.price if isinstance(one, Send) else one for one in sent] == [
+        D("69.84"), D("71.43"), Rest("notional 0.96 USDT is below the minimum 1"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", list(Refusal))
 def test_refusals_are_paced_and_bounded(kind: Refusal) -> None:
     """The waits double from the first to the longest; each keeps its reason, and nothing goes out before."""
