@@ -4,7 +4,7 @@ Each bot is backtested under the default fill rules; then every step of the run 
 run would have done, and all of `sql/checks` are asked: a row of any is a failure. Prints a Markdown table and one JSON
 line. `--funding` gives the perpetual its real funding payments; its prices are the spot candles', at zero basis.
 
-    python benchmarks/grid_family.py CANDLES [--funding FILE] [--only NAME ...]
+    python benchmarks/grid_family.py CANDLES [--funding FILE] [--only NAME ...] [--from D] [--to D]
 """
 
 import argparse
@@ -50,6 +50,8 @@ BOTS = {
     "triple_barrier: {stop_loss: 0.2, trailing_stop: {activation: 0.15, delta: 0.05}}}",
     "grid, short": f"{{id: b, kind: grid, {PERP}, side: SELL, start_price: 30000, end_price: 70000, "
     "total_amount_quote: 10000, levels: 60, spacing: geometric}",
+    "grid, neutral, closed at its ends": f"{{id: b, kind: grid, {PERP}, side: NEUTRAL, start_price: 5000, end_price: 11000, "
+    "total_amount_quote: 3000, levels: 40, spacing: geometric, on_range_exit: close}",
     "grid, neutral": f"{{id: b, kind: grid, {PERP}, side: NEUTRAL, start_price: 4000, end_price: 70000, "
     "total_amount_quote: 3000, levels: 40, spacing: geometric}",
     "grid, neutral, more than its margin holds": f"{{id: b, kind: grid, {PERP}, side: NEUTRAL, start_price: 4000, "
@@ -120,8 +122,10 @@ def main() -> None:
     parser.add_argument("candles")
     parser.add_argument("--funding")
     parser.add_argument("--only", nargs="*", default=list(BOTS))
+    parser.add_argument("--from", dest="from_", type=datetime.fromisoformat)
+    parser.add_argument("--to", type=datetime.fromisoformat)
     args = parser.parse_args()
-    candles, _ = read_candles(args.candles, timeframe="1m", price_scale=2)
+    candles, _ = read_candles(args.candles, timeframe="1m", price_scale=2, from_=args.from_, to=args.to)
     perps = [("perp", "BTC/USDT:USDT")]
     rates = read_rates_of([f"perp={args.funding}"], perps, "the grid family") if args.funding else {}
     money = ("net PnL", "realised", "unrealised", "fees", "funding")

@@ -103,8 +103,8 @@ def place(plan: RollingGridPlan, state: RollingGridState, index: int) -> PlaceVi
     first = next((i for i, one in enumerate(state.slots) if isinstance(one, Free)), -1)
     return PlaceView(
         place=index, phase=_phase_word(slot), entry=entry_id(index, slot), exit=exit_id(index, slot), entry_price=entry,
-        exit_price=leave, qty=qty, held=held, reason=state.why_not if index == first else _reason(slot),
-        data=slot_data(slot), others=other_ids(index, slot),
+        exit_price=leave, qty=qty, held=held,
+        reason=_reason(state, index, first), data=slot_data(slot), others=other_ids(index, slot),
     )  # fmt: skip
 
 
@@ -219,8 +219,12 @@ def _phase_word(slot: Slot) -> str:
             return "Holding"
 
 
-def _reason(slot: Slot) -> str:
-    match slot:
+def _reason(state: RollingGridState, index: int, first: int) -> str:
+    match state.slots[index]:
+        case Free() if index == first:
+            return state.why_not or "one entry at a time"
+        case Free():
+            return "entries take the first free place"
         case Holding(leaving=Closing(word=word)):
             return word
         case Holding(episode=episode) if episode is not None and not episode.outcome:

@@ -101,6 +101,14 @@ def test_one_entry_in_flight_post_only_behind_the_touch() -> None:
     assert sum(isinstance(slot, Entering) for slot in bot_of(made).state.slots) == 1
 
 
+def test_every_place_without_an_order_says_why() -> None:
+    """Free places name what keeps the next entry back, or the one that comes first."""
+    made = played([100, 100, 100])
+    spec = made.result.world.specs["r"]
+    shown = [spec.machine.place(spec.plan, bot_of(made).state, index) for index in range(4)]
+    assert [one.reason for one in shown] == ["", "one entry at a time", *["entries take the first free place"] * 2]
+
+
 def test_fixed_take_profit_rests_from_the_first_fill() -> None:
     """What was bought is offered one target above its price, post-only."""
     made = played([100, 99.9, 99.9], max_orders=1)
