@@ -54,15 +54,20 @@ class Story:
         """Write a heading."""
         self.lines += ["", f"# {text}"]
 
-    def go(self, *closes: float | str, reach: str = "0.3", basis: str = "0") -> None:
+    def go(self, *closes: float | str, reach: str = "0.3", basis: str = "0", shut: bool = False) -> None:
         """Play candles that go from the last close to each of these, `reach` beyond both ends."""
         for close in closes:
             opened = self.news[-1].close if self.news else D(100)
             here = D(str(close))
-            self.bar(opened, max(opened, here) + D(reach), min(opened, here) - D(reach), here, basis=basis)
+            self.bar(opened, max(opened, here) + D(reach), min(opened, here) - D(reach), here, basis=basis, shut=shut)
 
-    def bar(self, open_: Decimal, high: Decimal, low: Decimal, close: Decimal, *, basis: str = "0") -> None:
-        """Play one candle; the futures' prices stand `basis` beside spot's. Candles without an event leave no line."""
+    def bar(
+        self, open_: Decimal, high: Decimal, low: Decimal, close: Decimal, *, basis: str = "0", shut: bool = False
+    ) -> None:
+        """Play one candle; the futures' prices stand `basis` beside spot's. Candles without an event leave no line.
+
+        `shut`: the futures market has no price and takes no order.
+        """
         ts = T0 + timedelta(seconds=BAR_S * self.count)
         candle = Candle(ts, open_, high, low, close, ZERO)
         self.count += 1
@@ -71,6 +76,9 @@ class Story:
         markets = self.told.markets()
         for price, now in zip(path(candle, Intrabar.ADAPTIVE), path_times(ts, BAR_S), strict=True):
             for venue, symbol in markets:
+                if shut and (venue, symbol) == PERP:
+                    self.at[venue].prices.pop(symbol, None)
+                    continue
                 self.at[venue].move(symbol, price + (D(basis) if (venue, symbol) == PERP else ZERO), now)
             self.world = settle(self.world, self.at, markets, now, self._keep, told)
             told = []

@@ -141,6 +141,20 @@ def bag_sold_while_short(restarts: bool) -> Story:
     return story
 
 
+def short_left_alone(restarts: bool) -> Story:
+    story = Story(config(levels=2, hedge={"leave_atr": 20, "deadline_s": 40}), restarts)
+    story.say("Both levels fill, and the danger zone opens a short")
+    story.go(100, 98.6, 98.3, 98.2)
+    story.say(
+        "The futures market closes while both lots are sold: nothing is held, a short is open, and everybody knows"
+    )
+    story.go(98.4)
+    story.go(100.6, 100.7, shut=True)
+    story.say("It trades again: the short is bought back though there is no bag, and the incident is over")
+    story.go(100.6, 100.7)
+    return story
+
+
 def margin_missing(restarts: bool) -> Story:
     story = Story(config(hedge={"deadline_s": 40}), restarts, opening={"perp": 100})
     story.say("The futures account has 100 USDT: the exchange refuses the short, and after 40 s everybody knows")
@@ -192,7 +206,8 @@ def grid_alone(restarts: bool) -> Story:
 SCENES: list[Callable[[bool], Story]] = [
     zones, take_profit_pays_for_the_bag, falling_market, rising_market, sideways_consumed, sideways_while_hedged,
     sideways_with_loss_sale,
-    regimes, max_loss, reversal_stop, reversal_cut, bag_sold_while_short, margin_missing, share_too_small, gap, recovery,
+    regimes, max_loss, reversal_stop, reversal_cut, bag_sold_while_short, short_left_alone,
+    margin_missing, share_too_small, gap, recovery,
     grid_alone,
 ]  # fmt: skip
 
