@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from core.engine import BotSpec, Mode
-from core.executors.life import Status
+from core.executors.life import CloseType, Status
 from core.kinds import AnyBot
 from core.machines.arbitrage.config import ArbitrageConfig
 from core.machines.xemm.config import XemmConfig
@@ -121,7 +121,10 @@ def objection(run: Played, kind: str) -> str:
         return f"has not ended: {standing(run.bot)} {run.bot.state}"
     lot = max(one.lot_step for one in run.spec.instruments)
     left = run.net() if run.bot.mode is Mode.RUN else max(abs(run.bot.inventory), abs(run.net() - run.bot.inventory))
-    if abs(left) >= lot and not run.incidents:
+    shown = (
+        standing(run.bot)[1] is CloseType.POSITION_HOLD
+    )  # stopped by hand: reports show what was too little to close
+    if abs(left) >= lot and not run.incidents and not shown:
         return f"{left} are left, and no incident names them"
     return ""
 

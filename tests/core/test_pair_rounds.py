@@ -43,6 +43,13 @@ def test_a_round_that_went_wrong_is_found() -> None:
     assert "left open" in objection(run, "xemm")
 
 
+def test_what_is_left_between_two_rounds_is_told() -> None:
+    """Seed 12643: a thin book took a part too small to be undone, the other leg never went out; an incident names it."""
+    run = rounds_of("arbitrage")(12643)
+    assert abs(run.net()) == Decimal("0.033")
+    assert run.incidents == {"arbitrage_residue"}
+
+
 @pytest.mark.parametrize("kind", ["xemm", "arbitrage"])
 def test_a_stop_that_keeps_what_is_held_leaves_no_leg_alone(kind: str) -> None:
     """Stopped at any moment, with orders on their way: what trades late is balanced too, and it ends as a held position."""

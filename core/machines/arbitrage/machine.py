@@ -237,9 +237,10 @@ def _incidents(
     elif before.pair.off is not None and off is None:
         calm.append((NAKED, subject))
     lot = max(plan.ways.first.lot_step, plan.ways.second.lot_step)
-    if isinstance(after.phase, Ended) and abs(after.residue) >= lot:
+    rests = isinstance(after.phase, Watching | Ended)
+    if rests and abs(after.residue) >= lot:
         raised.append(Alarm(RESIDUE, subject, "warning", pairing.residue_said(plan.ways, view)))
-    elif isinstance(after.phase, Ended) and before.residue != after.residue:
+    elif rests and before.residue != after.residue:
         calm.append((RESIDUE, subject))
     return tuple(raised), tuple(calm)
 
