@@ -65,7 +65,7 @@ def test_each_command_helps_with_an_example(command: str, capsys: pytest.Capture
     with pytest.raises(SystemExit):
         main([*command.split(), "--help"])
     words = " ".join(capsys.readouterr().out.split())
-    assert re.search(rf"examples?: .*gridkeeper {command.split()[0]} ", words)
+    assert re.search(rf"examples?: .*gridkeeper {command.split(maxsplit=1)[0]} ", words)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -81,6 +81,15 @@ def test_links_lead_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)|<img[^>]+src=\"([^\"]+)\"", document.read_text())
     inside = [target for pair in targets for target in pair if target and not re.match(r"[a-z]+:", target)]
     assert [target for target in inside if not (document.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documented_files_exist(document: Path) -> None:
+    """Each path of the repository that stands in code is there; `tasks/x` may be the module x."""
+    named = re.findall(
+        r"`((?:core|tasks|flows|sql|tests|benchmarks|examples|docs)/[\w/.-]+)(?:::\w+)?`", document.read_text()
+    )
+    assert [name for name in named if not (ROOT / name).exists() and not (ROOT / f"{name}.py").exists()] == []
 
 
 def headings(document: Path) -> set[str]:
