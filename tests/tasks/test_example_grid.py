@@ -23,10 +23,22 @@ def test_the_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert told["incidents"] == 0
 
 
-def test_features_name_their_tests() -> None:
-    """Each row of the grid's section in docs/coverage.md names a test that is there."""
-    section = (ROOT / "docs/coverage.md").read_text().split("## `grid`\n")[1].split("\n## ")[0]
-    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", section)
-    assert len(named) >= 30
+def test_the_rolling_grids_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One entry rests, and nothing is amiss."""
+    (tmp_path / "examples").mkdir()
+    file = shutil.copy(ROOT / "examples/rolling_grid.yaml", tmp_path / "examples/rolling_grid.yaml")
+    assert main(["run", "--portfolio", str(file), "--ticks", "3", "--interval", "0", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["data"]
+    assert (told["ticks"], told["incidents"]) == (3, 0)
+    assert told["orders_placed"] >= 1
+
+
+@pytest.mark.parametrize("section", ["`grid`", "Document 002", "Document 001"])
+def test_features_name_their_tests(section: str) -> None:
+    """Each row of the grid family's sections in docs/coverage.md names a test that is there."""
+    rows = (ROOT / "docs/coverage.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", rows)
+    assert len(named) >= 25
+    assert len(named) == sum(line.startswith("| ") for line in rows.splitlines()) - 1
     for path, test in named:
         assert f"def {test}(" in (ROOT / path).read_text(), test
