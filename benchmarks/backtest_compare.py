@@ -1,7 +1,7 @@
 """Holds this project's engines against others on the same bars in one run, and prints what each took as a ratio.
 
 W1 is a year of minutes and one grid, W2 ten times the bars, W3 a hundred grids over the bars of W1; see
-`benchmarks.workloads`. Every engine must find the fills and the profit that the kernel finds, else the run is an error.
+`benchmarks.workloads`. Times are CPU seconds, so that ratios hold on a busy machine. Every engine must find the fills and the profit that the kernel finds, else the run is an error.
 Others live in an interpreter of their own (`--python`), for their dependencies are not this project's; one that is not
 installed there is named and left out. Prints a table and one JSON line.
 
@@ -14,12 +14,14 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.backtest_kernel import OPTIONS, best, spec_for, sweep, time_core, w3_jobs
+from benchmarks.backtest_kernel import OPTIONS, spec_for, sweep, time_core, w3_jobs
 from benchmarks.workloads import BARS_A_YEAR, brownian_bars, series
 from core.engine import BotSpec
 from core.machines.grid.config import GridConfig
@@ -54,6 +56,16 @@ def cents_of(job: tuple[GridConfig, BotSpec]) -> tuple[int, int, int]:
     return int(lines[0].entry_price * 100), int((lines[0].exit_price - lines[0].entry_price) * 100), len(lines)
 
 
+def cpu_of(work: Callable[[], Any], runs: int) -> tuple[float, Any]:
+    """Return the least CPU time of some runs in seconds, and the last result."""
+    times, result = [], None
+    for _ in range(runs):
+        began = time.process_time()
+        result = work()
+        times.append(time.process_time() - began)
+    return min(times), result
+
+
 def run_other(python: str, script: Path, bars: Path, jobs: Jobs) -> dict[str, Any] | str:
     """Run another engine's script; returns what it printed, or why there is nothing."""
     words = [python, str(script), str(bars), json.dumps([cents_of(job) for job in jobs])]
@@ -69,10 +81,10 @@ def compare(name: str, python: str, *, core: bool) -> dict[str, Any]:
     raw, jobs = bars_of(name), jobs_of(name)
     candles = series(raw)
     columns = columns_of(candles, "1m")
-    took, found = best(lambda: sweep(jobs, columns, OPTIONS), 3)
+    took, found = cpu_of(lambda: sweep(jobs, columns, OPTIONS), 5)
     row: dict[str, Any] = {"workload": name, "grids": len(jobs), "fills": sum(one[0] for one in found), "kernel": took}
     if core and name == "W1":
-        row["core"] = time_core(candles)
+        row["core"], _ = cpu_of(lambda: time_core(candles), 1)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bars.npy"
         np.save(file, raw)
