@@ -2,8 +2,8 @@
 
 W1 is a year of minutes and one grid, W2 ten times the bars, W3 a hundred grids over the bars of W1; see
 `benchmarks.workloads`. Times are CPU seconds, so that ratios hold on a busy machine. Every engine must find the fills and the
-profit that the kernel finds, else the run is an error. Others live in an interpreter of their own (`--python`), for their dependencies
-are not this project's; one that is not installed there is named and left out. Prints a table and one JSON line.
+profit that the kernel finds, else the run is an error. Others live in an interpreter of their own (`--python`), for their
+dependencies are not this project's; one that is not installed there is named and left out. Prints a table and one JSON line.
 
     python -m benchmarks.backtest_compare --python /path/to/venv/bin/python [--workloads W1 W2 W3] [--core]
 """
