@@ -182,7 +182,7 @@ def lab(folder: Path) -> Iterator[Lab]:
 def begun(folder: Path, home: Path, port: int) -> tuple[Lab, server.Server]:
     """Start a server whose end is the caller's business."""
     began = time.monotonic()
-    running = server.start_or_join(home, port, say=lambda _: None)
+    running = server.start_or_join(home, port, timeout_s=300, say=lambda _: None)
     return Lab(folder, home, port, max(1.0, (time.monotonic() - began) / IDLE_START_S)), running
 
 
