@@ -49,7 +49,9 @@ def spec_for(config: dict[str, Any]) -> tuple[GridConfig, BotSpec]:
     return bot, spec_of(bot, instruments_of(portfolio, {}, {}), "w1w1", key="bots[0]")
 
 
-def sweep(jobs: list[tuple[GridConfig, BotSpec]], columns: Columns, options: Options) -> list[tuple[int, Decimal, float]]:
+def sweep(
+    jobs: list[tuple[GridConfig, BotSpec]], columns: Columns, options: Options
+) -> list[tuple[int, Decimal, float]]:
     """Run every job; returns fills, net profit and drawdown of each."""
     found, room = [], ROOM
     for bot, spec in jobs:

@@ -51,7 +51,14 @@ def run_grid(candles: Sequence[Ints], p: Ints, s: Ints, g: Ints, due: Ints, log:
 
 
 def drawdown(
-    columns: Sequence[Ints], log: Ints, *, short: bool, price_unit: float, qty_unit: float, close_unit: float, start: float
+    columns: Sequence[Ints],
+    log: Ints,
+    *,
+    short: bool,
+    price_unit: float,
+    qty_unit: float,
+    close_unit: float,
+    start: float,
 ) -> tuple[float, float]:
     """Call `core.equity_kernel.drawdown`, compiled; `columns` are closes and the blocks' lows and highs."""
     found = np.zeros(2)

@@ -294,7 +294,9 @@ class Store:
         except FileNotFoundError:
             there = False
         if not there:
-            raise StoreLost(f"{self._path} was deleted or replaced while it was open; stop, and put it back from a backup")
+            raise StoreLost(
+                f"{self._path} was deleted or replaced while it was open; stop, and put it back from a backup"
+            )
 
     def _recording_time(self, now: datetime) -> datetime:
         return now if self._recorded_at is None else max(now, self._recorded_at)

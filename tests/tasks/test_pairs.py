@@ -119,7 +119,7 @@ def test_four_years_of_funding_are_the_sum_of_their_payments(tmp_path: Path) -> 
 
 @pytest.mark.skipif(not CANDLES.exists(), reason="recorded rates and candles are not beside this checkout")
 def test_funding_of_a_position_held_for_four_years_is_the_sum_of_its_payments(tmp_path: Path) -> None:
-    """One purchase on the first day of 2020, never closed: over 4,000 payments, each at the price before it, to the last digit."""
+    """One purchase on the first day of 2020, never closed: over 4,000 payments, each at the price before it, exactly."""
     file = tmp_path / "held.yaml"
     venue = 'exchange: binanceusdm, market: swap, balances: {USDT: 100000}, instruments: {"BTC/USDT:USDT": ' + RULES
     file.write_text(

@@ -29,7 +29,9 @@ for price in (99, 101):
 def test_a_controller_of_ones_own_is_one_file(tmp_path: Path) -> None:
     """The document's example, put into a copy of the core as it stands: it is found by its name and proposes."""
     shutil.copytree(ROOT / "core", tmp_path / "core", ignore=shutil.ignore_patterns("__pycache__"))
-    shown = re.search(r"^```python controller\n(.*?)^```", (ROOT / "docs/controllers.md").read_text(), re.DOTALL | re.MULTILINE)
+    shown = re.search(
+        r"^```python controller\n(.*?)^```", (ROOT / "docs/controllers.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     assert shown is not None
     (tmp_path / "core/controllers/dip.py").write_text(shown[1])
     done = subprocess.run(
