@@ -49,7 +49,7 @@ def book_fill(
     if who.role not in {Role.UNWIND, Role.STOP}:
         spared = {}
     elif spared is None:
-        spared = _awaiting_their_exits(bot, against)
+        spared = _spared(bot, against)
     parts, over = split_oldest_first(against, net, spared)
     fee_left = fee
     own = ZERO
@@ -105,8 +105,6 @@ def _lots_to_close(bot: BotDraft, who: Decoded, fill: Fill) -> list[Lot]:
     ]
     if who.role is Role.HEDGE:
         return [lot for lot in against if is_hedge(lot.lot_id)]
-    if bot.unwind is not None and who.role is Role.UNWIND:
-        return [lot for lot in against if lot.lot_id == bot.unwind.lot_id] or against
     return against
 
 
@@ -119,6 +117,15 @@ def _at_place(bot: BotDraft, place: int, fill: Fill) -> list[Lot]:
         and lot.side is not fill.side
         and (lot.venue, lot.symbol) == (fill.venue, fill.symbol)
     ]
+
+
+def _spared(bot: BotDraft, lots: list[Lot]) -> dict[str, Decimal]:
+    # A lot that is closed by its name gives all it has before any other lot gives the rest: an exit that several lots share
+    # may have sold a part of it meanwhile.
+    named = bot.unwind.lot_id if bot.unwind is not None else ""
+    if any(lot.lot_id == named for lot in lots):
+        return {lot.lot_id: lot.qty for lot in lots if lot.lot_id != named}
+    return _awaiting_their_exits(bot, lots)
 
 
 def _awaiting_their_exits(bot: BotDraft, lots: list[Lot]) -> dict[str, Decimal]:

@@ -269,6 +269,8 @@ class Trading:
         self.now += timedelta(seconds=REST_S)
         self.let_go()
         self.run(24, still=True)
+        self.let_go()  # what aged meanwhile was closed at the market, and what that cost may have tripped a limit
+        self.run(8, still=True)
         before, rows, sent = self.quiet_writes, self.memory.rows, len(self.venue.log)
         self.run(10, still=True)
         writes = self.quiet_writes - before if self.kind not in kinds.KEEPS_TIME else 0
