@@ -19,6 +19,7 @@ import duckdb
 from core.engine.world import BotSpec, Limits, Place, Step, World
 from core.facts import BalanceRead, Command, Fact, FundingPaid
 from core.orders import Event, Order, apply
+from tasks import store_booked as booked
 from tasks import store_rows as rows_of
 from tasks import store_write as write
 from tasks.migrations import migrate
@@ -157,28 +158,16 @@ class Store:
         return forgotten_bots(self._con, specs)
 
     def commands_applied(self, numbers: Iterable[int]) -> frozenset[int]:
-        """Say which words of control were applied already, so that a crash before `inbox.applied` repeats none."""
-        found = self._con.execute(
-            "SELECT command_id FROM commands WHERE list_contains(?, command_id)", [list(numbers)]
-        ).fetchall()
-        return frozenset(number for (number,) in found)
+        """As `store_booked.commands_applied`."""
+        return booked.commands_applied(self._con, numbers)
 
     def incomes_booked(self, venue: str, refs: Iterable[str]) -> frozenset[str]:
-        """Say which of these funding payments and transfers of a venue are in the ledger already."""
-        found = self._con.execute(
-            "SELECT DISTINCT ref FROM ledger WHERE venue = ? AND kind IN ('funding', 'transfer') "
-            "AND list_contains(?, ref)",
-            [venue, list(refs)],
-        ).fetchall()
-        return frozenset(ref for (ref,) in found)
+        """As `store_booked.incomes_booked`."""
+        return booked.incomes_booked(self._con, venue, refs)
 
     def income_since(self, venue: str) -> tuple[datetime | None, datetime | None]:
-        """When a venue's wallets were opened in the ledger, and the time of its newest funding or transfer there."""
-        return self._con.execute(
-            "SELECT min(ts) FILTER (kind = 'opening'), max(ts) FILTER (kind IN ('funding', 'transfer')) "
-            "FROM ledger WHERE venue = ?",
-            [venue],
-        ).fetchone() or (None, None)
+        """As `store_booked.income_since`."""
+        return booked.income_since(self._con, venue)
 
     def commit_step(
         self, step: Step, *, tick_id: int, now: datetime, facts: Iterable[Fact] = (), found: bool = False

@@ -29,8 +29,9 @@ class Wants:
     """A session as far as news are concerned: what its bots asked for, and what was told."""
 
     def __init__(self, *bars: Bars, rates: tuple[Any, ...] = ()) -> None:
-        spec = type("Spec", (), {"bars": bars, "rates": rates})()
+        spec = type("Spec", (), {"bars": bars, "rates": rates, "instruments": ()})()
         self.world = type("World", (), {"specs": {"b": spec}})()
+        self.portfolio = type("Portfolio", (), {"controllers": ()})()
         self.told = Told()
 
 
