@@ -34,7 +34,10 @@ class InstrumentRules(Strict):
 
 
 class VenueConfig(Strict):
-    """One account at one exchange. `balances` opens a paper account; without it the account gets ample quote."""
+    """One account at one exchange. `balances` opens a paper account; without it the account gets ample quote.
+
+    `streams` lets a process that keeps ticking hear prices and own orders over web sockets (demo and live).
+    """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,16}$")]
     exchange: Annotated[str, Field(min_length=1)]
@@ -45,6 +48,7 @@ class VenueConfig(Strict):
     password: SecretStr | None = None
     position_mode: Literal["one_way", "hedge"] = "one_way"
     margin_mode: Literal["isolated", "cross"] = "isolated"
+    streams: bool = False
     instruments: dict[str, InstrumentRules] = Field(default_factory=dict[str, InstrumentRules])
     balances: dict[str, Positive] = Field(default_factory=dict[str, Decimal])
     fee_asset: Literal["quote", "base"] = "quote"
