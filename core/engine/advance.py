@@ -170,14 +170,18 @@ def _book_other(draft: Draft, bots: dict[str, BotDraft], fill: Fill) -> None:
 
 
 def _share_funding(draft: Draft, bots: dict[str, BotDraft], paid: FundingPaid) -> None:
-    # The exchange pays one net position; each bot on it gets its share by what it holds (RULES 9).
+    # The exchange pays one net position; each bot on it gets its share by what it holds, and so does what is of no bot
+    # (RULES 9).
     market = (paid.venue, paid.symbol)
     on_it = [i for i, spec in draft.world.specs.items() if any(one.market == market for one in spec.instruments)]
     drafts = {bot_id: bot for bot_id in on_it if (bot := _open(draft, bots, bot_id)) is not None}
     holding = {bot_id: bot.inventory_at(market) for bot_id, bot in drafts.items() if bot.inventory_at(market) != ZERO}
+    foreign = draft.positions.get(market, ZERO) - sum(holding.values(), ZERO)
+    if foreign != ZERO:
+        holding[STRANGER] = foreign
     held = holding or dict.fromkeys(drafts, ZERO)
     for bot_id, amount in shares_of(paid.amount, held).items() if held else ():
-        book_funding(draft, drafts[bot_id], paid, amount)
+        book_funding(draft, drafts.get(bot_id), paid, amount)
 
 
 def _wants_bar(spec: BotSpec, fact: BarClosed) -> bool:

@@ -198,10 +198,13 @@ def shares_of(amount: Decimal, held: Mapping[str, Decimal]) -> dict[str, Decimal
     return shares
 
 
-def book_funding(draft: Draft, bot: BotDraft, paid: FundingPaid, amount: Decimal) -> None:
-    """Book a bot's share of one funding payment."""
+def book_funding(draft: Draft, bot: BotDraft | None, paid: FundingPaid, amount: Decimal) -> None:
+    """Book a bot's share of one funding payment; None: the share of what the account holds for no bot."""
     posts = funding_postings(replace(paid, amount=amount))
-    draft.post(posts, ts=paid.ts, bot_id=bot.spec.bot_id, venue=paid.venue, kind="funding", ref=paid.ref)
+    owner = STRANGER if bot is None else bot.spec.bot_id
+    draft.post(posts, ts=paid.ts, bot_id=owner, venue=paid.venue, kind="funding", ref=paid.ref)
+    if bot is None:
+        return
     bot.funding += amount
     bot.machine_wake = Wake(deadline=draft.now)  # a band may have been made of what the bot has won so far (RULES 18c)
 

@@ -66,3 +66,22 @@ def test_funding_of_one_position_is_shared_by_what_each_bot_holds() -> None:
     assert sum(shares.values()) == D(-1)
     assert abs(shares["a"] * 3 + 1) < D("1E-15")
     assert step.world.bots["b"].funding == shares["b"]
+
+
+def test_funding_of_what_no_bot_holds_is_no_bots() -> None:
+    """A short of 0.2 that stood there before stands against 0.3 of the bots: they get what they would alone, it pays its own."""
+    bots = [grid(id=name, venue="perp", symbol=SWAP, amount_base=size) for name, size in (("a", "0.1"), ("b", "0.2"))]
+    step = advance(world(*[spec(one, swap()) for one in bots]), [PositionRead("perp", SWAP, D("-0.2"), T0)], T0)
+    step = advance(step.world, [quote("101", T0, swap())], T0)
+    fills = [
+        trade(f"{name}-test-e2-0-0", i, Side.BUY, "100", size)
+        for i, (name, size) in enumerate((("a", "0.1"), ("b", "0.2")))
+    ]
+    held = advance(step.world, fills, T0).world
+    paid = FundingPaid("perp", SWAP, D("-1"), "USDT", D("0.0001"), "f1", T0)
+    after = advance(held, [paid], T0 + timedelta(hours=1))
+    shares = {entry.bot_id: entry.amount for entry in after.entries if entry.account == "wallet"}
+    assert shares == {"a": D(-1), "b": D(-2), "external": D(2)}
+    alone = advance(step.world, [paid], T0 + timedelta(hours=1))
+    assert {entry.bot_id for entry in alone.entries if entry.account == "wallet"} == {"external"}
+    assert after.world.bots["b"].funding == D(-2)
