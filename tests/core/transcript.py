@@ -20,7 +20,7 @@ from core.facts import (
 )
 from core.machines.grid.config import GridConfig
 from core.market import Instrument, Quote
-from core.orders import ClientId
+from core.orders import ClientId, Order
 from core.values import ZERO, Side, plain
 from tests.core.worlds import D, after, instrument, quote, spec, world
 from tests.simulation.memory import Memory
@@ -56,18 +56,25 @@ class Script:
         step = advance(self.state, facts, now)
         self.state = step.world
         self.memory.commit(step, now)
-        self.lines += [f"{now:%H:%M:%S} {_fact(fact)}" for fact in facts]
+        self.lines += [f"{now:%H:%M:%S} {self.said(fact)}" for fact in facts]
         self.lines += [f"           {row.subject} {row.decision}: {row.reason}" for row in step.journal]
-        for intent in step.intents:
-            order = intent.order
-            word = "send" if isinstance(intent, Place) else "cancel"
-            price = "the market" if order.price is None else plain(order.price)
-            self.lines.append(f"        -> {word} {order.client_id}: {order.side} {plain(order.qty)} at {price}")
+        self.lines += [
+            f"        -> {self.wanted(intent.order, sends=isinstance(intent, Place))}" for intent in step.intents
+        ]
         for row in step.levels:
             level = f"level {row.view.place} {row.state} {_held(row.view.held)}{row.reason}"
             self.lines.append(f"           {level}".rstrip())
         self.lines += [f"           INCIDENT {one.kind}: {one.detail}" for one in step.raised]
         return step
+
+    def said(self, fact: Fact) -> str:
+        """A fact in words."""
+        return _fact(fact)
+
+    def wanted(self, order: Order, *, sends: bool) -> str:
+        """An order that goes out, or whose cancel does, in words."""
+        price = "the market" if order.price is None else plain(order.price)
+        return f"{'send' if sends else 'cancel'} {order.client_id}: {order.side} {plain(order.qty)} at {price}"
 
     def price(self, price: str, later_s: float = 0) -> Step:
         """Let the price be read."""

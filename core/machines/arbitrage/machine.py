@@ -71,8 +71,13 @@ def place(plan: ArbitragePlan, state: ArbitrageState, index: int) -> PlaceView:
     return PlaceView(
         place=index, phase=_word(state), entry=name_of(open_, cycle), exit=name_of(back, cycle), entry_price=target.cap,
         exit_price=undone.cap, qty=target.qty, held=target.done - undone.done,
-        reason=pair.refusal or (residue if state.residue != ZERO and index == 1 else ""), data={},
+        reason=pair.refusal or (residue if _left_over(state) and index == 1 else ""), data={},
     )  # fmt: skip
+
+
+def _left_over(state: ArbitrageState) -> bool:
+    # While both legs are out, what one of them has traded ahead is on its way, not left over.
+    return state.residue != ZERO and not isinstance(state.phase, Sent)
 
 
 def head(state: ArbitrageState) -> dict[str, Any]:

@@ -84,12 +84,14 @@ def prices(plan: FundingArbPlan) -> tuple[tuple[Any, Any, Any], ...]:  # noqa: A
 def place(plan: FundingArbPlan, state: FundingArbState, index: int) -> PlaceView:
     """Show one swap: on which side it stands, and its rate."""
     side, rule = state.sides[index], plan.rules[index]
-    role = "long" if index == state.long else "short" if index == state.short else "aside"
+    # Flat, it still knows which ones the last pair stood in.
+    roles = {} if isinstance(state.phase, Scanning) else {state.long: "long", state.short: "short"}
     rate = "no rate is known" if side.rate is None else f"funding {plain(side.rate.hourly * 24)} a day"
     return PlaceView(
-        place=index, phase=f"{type(state.phase).__name__} {role}", entry=name_into(state, index), exit=name_out(state, index),
-        entry_price=side.into.cap, exit_price=side.out.cap, qty=side.into.qty, held=side.into.done - side.out.done,
-        reason=state.refusal or f"{rule.venue}: {rate}", data={},
+        place=index, phase=f"{type(state.phase).__name__} {roles.get(index, 'aside')}", entry=name_into(state, index),
+        exit=name_out(state, index), entry_price=side.into.cap, exit_price=side.out.cap, qty=side.into.qty,
+        held=side.into.done - side.out.done if roles else ZERO, reason=state.refusal or f"{rule.venue}: {rate}",
+        data={},
     )  # fmt: skip
 
 

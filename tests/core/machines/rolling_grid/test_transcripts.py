@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from core.facts import Action, Refusal, SeenAs
+from core.facts import Action, FundingPaid, PositionRead, Refusal, SeenAs
 from core.machines.rolling_grid.config import RollingGridConfig
 from core.values import Side
+from tests.core.executors.story import Story
 from tests.core.machines.rolling_grid.bots import ready, rolling
 from tests.core.transcript import Script
-from tests.core.worlds import instrument, swap, world
+from tests.core.worlds import T0, D, after, instrument, swap, world
 from tests.simulation.memory import Memory
 
 TEXTS = Path(__file__).parent / "transcripts"
@@ -120,6 +121,70 @@ def dust() -> str:
     made.now_s += 1
     bought = made.fill("r-test-e0-2-0", "0.1", "99.98", fee="0.0004")
     made.tell(type(bought)(**{name: getattr(bought, name) for name in bought.__slots__} | {"fee_asset": "BTC"}))
+    return made.text
+
+
+def lot_step_remainders() -> str:
+    changes = {"quantity": "0.101", "stop_loss": "0.05", "max_position_size": "0.3"}
+    made = scene(rules=instrument(fee_in_base=True), **changes)
+    made.price("100")
+    made.ok("e0-1-0")
+    made.say("The fee is taken in base: 0.1006 are held, 0.1 can be offered")
+    made.now_s += 1
+    bought = made.fill("r-test-e0-1-0", "0.101", "99.98", fee="0.0004")
+    made.tell(type(bought)(**{name: getattr(bought, name) for name in bought.__slots__} | {"fee_asset": "BTC"}))
+    made.ok("x0-1-0")
+    made.say("Stuck: three rungs of whole lots, the remainder of the division on the nearest")
+    made.price("97.8", later_s=HOUR)
+    made.tell(made.seen("r-test-x0-1-0", SeenAs.CANCELED), later_s=1)
+    for number in (2, 3, 4):
+        made.ok(f"x0-{number}-0")
+    made.say("All rungs fill: what is less than a lot step stays behind, and the next lot takes it in")
+    made.trade("x0-2-0", "0.034", "99.27", Side.SELL, later_s=60)
+    made.trade("x0-3-0", "0.033", "100.74", Side.SELL)
+    made.trade("x0-4-0", "0.033", "100.98", Side.SELL)
+    made.price("100", later_s=60)
+    made.ok("e0-5-0")
+    made.now_s += 1
+    bought = made.fill("r-test-e0-5-0", "0.101", "99.98", fee="0.0004")
+    made.tell(type(bought)(**{name: getattr(bought, name) for name in bought.__slots__} | {"fee_asset": "BTC"}))
+    return made.text
+
+
+def netting_account_with_hedge() -> str:
+    futures = swap(lot_step=D("0.01"), min_qty=D("0.01"))
+    config = rolling(
+        max_orders=1, recovery_mode="hedge", hedge_venue="perp", hedge_symbol=futures.symbol, stop_loss="0.06",
+        position_timeout_minutes=5, stuck_distance="0.02", max_position_size="0.1",
+    )  # fmt: skip
+    made = Story(config, instrument(), others=(futures,))
+    made.say("The futures account nets: somebody else is short of 0.2 there when the bot starts")
+    made.tell(PositionRead("perp", futures.symbol, D("-0.2"), T0))
+    made.prices("100", "100")
+    made.ok("e0-1-0")
+    made.trade("e0-1-0", "0.1", "99.98")
+    made.ok("x0-1-0")
+    made.say("Stuck: a short of as much is opened on the futures account, and the lot keeps its exit")
+    made.prices("97.2", "97.2", later_s=400)
+    made.trade("h0-2-0", "0.1", "97.2", later_s=0.5)
+    made.tell(PositionRead("perp", futures.symbol, D("-0.3"), after(made.now_s)))
+    made.books()
+    made.say("Funding is paid for the one net position: the bot has a third of it")
+    made.tell(
+        FundingPaid("perp", futures.symbol, D("-0.3"), "USDT", D("0.0001"), "f1", after(made.now_s)), later_s=3600
+    )
+    made.books()
+    made.say("A part of the exit trades: as much of the hedge is bought back, reduce-only, and nothing of the other's")
+    made.trade("x0-1-0", "0.04", "100.98", later_s=60)
+    made.prices("99.5", "99.5")
+    made.trade("h0-3-0", "0.04", "99.5", later_s=0.5)
+    made.restart()
+    made.say("Within a target of the exit the hedge has done its work")
+    made.prices("100", "100", later_s=60)
+    made.trade("h0-3-1", "0.06", "100", later_s=0.5)
+    made.tell(PositionRead("perp", futures.symbol, D("-0.2"), after(made.now_s)))
+    made.trade("x0-1-0", "0.06", "100.98", later_s=60)
+    made.books()
     return made.text
 
 
@@ -240,7 +305,8 @@ def restart_in_each_state() -> str:
 
 
 SCENES: list[Callable[[], str]] = [
-    fill_while_paused, partial_then_cancel, post_only_storm, dust, stop_while_exits_rest, stop_price, ladder, loss_budget,
+    fill_while_paused, partial_then_cancel, post_only_storm, dust, lot_step_remainders,
+    netting_account_with_hedge, stop_while_exits_rest, stop_price, ladder, loss_budget,
     exits_repaired, restart_in_each_state,
 ]  # fmt: skip
 
