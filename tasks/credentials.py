@@ -16,8 +16,10 @@ from pydantic import SecretStr
 
 HIDDEN = "***"
 # What a signed request carries beside the secret itself: none of it belongs into a log.
-_SIGNED = re.compile(r"(?i)(signature|api[_-]?key|x-mbx-apikey|passphrase|secret)(['\"]?\s*[=:]\s*['\"]?)[^&\s'\",}]+")
-_QUERY = re.compile(r"(https?://[^\s?]+)\?\S+")
+_SIGNED = re.compile(
+    r"(?i)(signature|api[_-]?key|listen[_-]?key|x-mbx-apikey|passphrase|secret)(['\"]?\s*[=:]\s*['\"]?)[^&\s'\",}]+"
+)
+_QUERY = re.compile(r"((?:https?|wss?)://[^\s?]+)\?\S+")
 _LOGGER = "gridkeeper.ccxt"
 
 

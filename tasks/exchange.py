@@ -8,11 +8,13 @@ The modules of this room, from the wire up:
     exchange_client  the ccxt object                         exchange_parse    answers to facts
     exchange_quotes, exchange_reads, exchange_trades, exchange_income, exchange_history    what is read
     exchange_account what is checked and set before trading
+    exchange_streams, exchange_line, exchange_socket    what web sockets say, where `streams` is set
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from core.facts import (
@@ -48,15 +50,18 @@ from tasks.exchange_parse import contract_size, number, row_of, seen_of, text
 from tasks.exchange_quotes import instruments_of, market_of, read_quotes
 from tasks.exchange_reads import STOPS, AccountReader
 from tasks.exchange_sides import Directions, side_params
+from tasks.exchange_streams import Streams
 from tasks.exchange_trades import read_trades
 from tasks.exchange_wire import BadAnswer, Call
-from tasks.venue import Answer, CancelAnswer, ConfigRefused, ReadFailed
+from tasks.venue import Answer, CancelAnswer, ConfigRefused, OrderTold, ReadFailed
 
 # A decision older than this is not sent: the process may have slept (SIGSTOP, a laptop lid) and the world moved on.
 # The portfolio's `risk.max_decision_age_s` sets it.
 DECISION_AGE_S = 15.0
 # A closing at the market arrives within this time or never, so that it is soon known whether another one is needed.
 PROTECTIVE_WINDOW_MS = 2000
+# Above this share of the request weight nothing is read before its time.
+BUSY_SHARE = 0.5
 # Orders per ten seconds and account that Binance allows (exchangeInfo, rateLimits).
 ORDERS_PER_10_S = {"spot": 100, "swap": 300}
 
@@ -82,6 +87,7 @@ class CcxtVenue:
         testnet: bool = False,
         allow_withdrawals: bool = False,
         decision_age_s: float = DECISION_AGE_S,
+        streams: bool = False,
     ) -> None:
         """Check the configuration; raises `ConfigRefused`. Nothing is sent before `start`.
 
@@ -104,7 +110,12 @@ class CcxtVenue:
         self.margin_mode = margin_mode
         self.leverage = leverage
         self.decision_age_s = decision_age_s
-        self.client = Client(exchange, market, mode=mode, api_url=api_url, credentials=credentials, testnet=testnet)
+        dial = partial(
+            Client, exchange, market, mode=mode, api_url=api_url, credentials=credentials, testnet=testnet
+        )  # fmt: skip
+        self.client = dial()
+        self.streams = Streams(venue_id, self.client, partial(dial, streaming=True)) if streams else None
+        self._asked = False
         hedged = position_mode == "hedge" and market == "swap"
         if hedged and not self.client.binance:
             raise ConfigRefused("position_mode", f"hedge is traded at Binance USD-M alone, not at {exchange}")
@@ -138,7 +149,16 @@ class CcxtVenue:
     async def quotes(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
         """Read best bid, best ask and last price; a symbol without a trustworthy quote is left out."""
         await self._keep_time()
-        return await read_quotes(self.client, self.id, symbols, now)
+        if self.streams is None:
+            return await read_quotes(self.client, self.id, symbols, now)
+        if self._asked:
+            # From the second tick on: a process that ticks once opens no socket.
+            self.streams.begin(symbols)
+        self._asked = True
+        heard = self.streams.quotes(symbols, now)
+        read = await read_quotes(self.client, self.id, [one for one in symbols if one not in heard], now)
+        self.streams.compare(read)
+        return [*heard.values(), *read]
 
     async def open_orders(self, symbols: Sequence[str], now: datetime) -> list[Seen]:
         """Read every open order of the symbols, complete or not at all."""
@@ -150,7 +170,10 @@ class CcxtVenue:
 
     async def trades(self, symbol: str, since: datetime, now: datetime) -> list[Fill]:
         """Read own trades of a symbol from `since` on, oldest first, all pages."""
-        return await read_trades(self.reader, symbol, since, now)
+        found = await read_trades(self.reader, symbol, since, now)
+        if self.streams is not None:
+            self.streams.expect(found)
+        return found
 
     async def balances(self, now: datetime) -> list[BalanceRead]:
         """Read the total of every asset held (on swaps the wallet, without unrealised profit)."""
@@ -220,8 +243,28 @@ class CcxtVenue:
         except BadAnswer as fault:
             return Unanswered(order.client_id, f"the cancel was answered, but {fault}", now)
 
+    @property
+    def hears(self) -> bool:
+        """Whether web sockets are wanted at all."""
+        return self.streams is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether half of the exchange's request weight is used."""
+        return self.client.budget.used > BUSY_SHARE
+
+    def stream_troubles(self) -> dict[str, str]:
+        """Say of every web socket why it is down, "" where it is not; nothing where none is open."""
+        return self.streams.troubles() if self.streams is not None else {}
+
+    def take_updates(self) -> list[OrderTold]:
+        """Hand over what web sockets said of own orders since the last call."""
+        return self.streams.take_updates() if self.streams is not None else []
+
     async def close(self) -> None:
         """Release connections; may be called twice."""
+        if self.streams is not None:
+            await self.streams.close()
         await self.client.close()
 
     async def _keep_time(self) -> None:

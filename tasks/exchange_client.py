@@ -5,6 +5,7 @@ gateway, a proxy or an emulator on this machine can stand in for the exchange.
 """
 
 import decimal
+import importlib
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -34,6 +35,7 @@ FAILURES = (
     LookupError, AttributeError, TypeError, ValueError, AssertionError,
 )  # fmt: skip
 _ORIGIN = re.compile(r"^https?://[^/]+")
+_SOCKETS = re.compile(r"^wss?://[^/]+")
 
 
 class CallFailed(Exception):
@@ -59,8 +61,12 @@ class Client:
         api_url: str | None,
         credentials: Credentials | None,
         testnet: bool = False,
+        streaming: bool = False,
     ) -> None:
-        """Check the words; raises `ConfigRefused` for an exchange ccxt does not have or an unusable address."""
+        """Check the words; raises `ConfigRefused` for an exchange ccxt does not have or an unusable address.
+
+        With `streaming` it is ccxt's class with the `watch_*` methods, for `tasks.exchange_line`.
+        """
         self.knows_marks = True
         if exchange not in ccxt.async_support.exchanges:
             raise ConfigRefused("exchange", f"ccxt {ccxt.__version__} has no exchange {exchange!r}")
@@ -74,7 +80,7 @@ class Client:
         self.credentials = credentials
         self.offset: Offset | None = None
         self.wire = Wire(self._listen)
-        self.api: Any = getattr(ccxt.async_support, exchange)(self._options(market, credentials))
+        self.api: Any = _class_of(exchange, streaming=streaming)(self._options(market, credentials))
         # Switched to verbose it would print headers and signed bodies to stdout.
         self.api.log = _say_nothing
         # Given at the first question: an object that was never used shall not ask to be closed.
@@ -92,6 +98,8 @@ class Client:
             "defaultType": market,
             "adjustForTimeDifference": False,
             "warnOnFetchOpenOrdersWithoutSymbol": False,
+            # Positions are read; ccxt would ask for them once more beside every stream of orders.
+            "watchPositions": {"fetchPositionsSnapshot": False},
         }
         if self.binance:
             options["fetchMarkets"] = {"types": ["spot" if market == "spot" else "linear"]}
@@ -196,10 +204,21 @@ class _Gate:
         await self.client.budget.take(min(units, MINUTE_MS / 2), reducing=call.reducing, patience_s=call.patience_s)
 
 
+def _class_of(exchange: str, *, streaming: bool) -> Any:
+    # The package of the streams is read by those who want one: it takes a while.
+    room = importlib.import_module("ccxt.pro") if streaming else ccxt.async_support
+    if not hasattr(room, exchange):
+        raise ConfigRefused("streams", f"ccxt {ccxt.__version__} has no web sockets of {exchange}; leave streams out")
+    return getattr(room, exchange)
+
+
 def _moved(urls: Any, base: str) -> Any:
     if isinstance(urls, dict):
         return {name: _moved(url, base) for name, url in urls.items()}
-    return _ORIGIN.sub(base, urls) if isinstance(urls, str) else urls
+    if not isinstance(urls, str):
+        return urls
+    # http becomes ws and https wss: the sockets move with everything else, or orders here would be seen from there.
+    return _SOCKETS.sub(f"ws{base.removeprefix('http')}", _ORIGIN.sub(base, urls))
 
 
 def _first_origin(urls: Any, market: str) -> str:

@@ -22,6 +22,7 @@ import certifi
 import yarl
 
 from tasks.exchange_errors import Heard
+from tasks.exchange_socket import Dial
 
 # exchangeInfo of the largest exchanges is about 20 MB.
 BODY_BYTES_MAX = 64 * 1024 * 1024
@@ -102,6 +103,7 @@ class Wire:
         """Open nothing yet: a session belongs to the event loop that first uses it."""
         # ccxt adds them to its own.
         self.headers: Mapping[str, str] = {}
+        self.strange: Callable[[str], None] = _pass_over
         self._listen = listen
         self._session: aiohttp.ClientSession | None = None
 
@@ -119,6 +121,15 @@ class Wire:
 
     def patch(self, url: yarl.URL, **how: Any) -> Any:
         return self._ask("PATCH", url, how)
+
+    def ws_connect(self, url: str, **how: Any) -> Dial:
+        """Dial a web socket; what it brings that is not handed on is told to `strange`."""
+        call = CURRENT.get() or Call()
+
+        def answered(status: int, headers: Mapping[str, str]) -> None:
+            call.status, call.headers = status, headers
+
+        return Dial(self._open, url, how, self.strange, answered)
 
     async def close(self) -> None:
         """Close the connections; may be called twice."""
@@ -145,6 +156,7 @@ class Wire:
             # From the moment a connection is had, bytes may have left: earlier is certain, later is not.
             trace.on_connection_create_end.append(_left_the_machine)
             trace.on_connection_reuseconn.append(_left_the_machine)
+            trace.on_request_redirect.append(_never)
             connector = aiohttp.TCPConnector(ssl=trust(), keepalive_timeout=IDLE_S, limit=20)
             self._session = aiohttp.ClientSession(
                 connector=connector, trace_configs=[trace], cookie_jar=aiohttp.DummyCookieJar()
@@ -162,6 +174,15 @@ async def _left_the_machine(session: Any, context: Any, params: Any) -> None:  #
     call = CURRENT.get()
     if call is not None:
         call.sent = True
+
+
+async def _never(session: Any, context: Any, params: Any) -> None:  # noqa: ARG001  aiohttp's signature
+    # A web socket is dialled with a plain request, for which aiohttp would go where it is sent, key and all.
+    raise BadAnswer("the answer points elsewhere; redirects are never followed")
+
+
+def _pass_over(what: str) -> None:
+    del what
 
 
 async def _once(request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:

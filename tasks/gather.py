@@ -30,7 +30,7 @@ from core.orders import ClientId, Order, Status
 from core.reconcile import changed, ours, to_ask, to_book, trades_due, trades_since
 from tasks.market_news import read_news
 from tasks.session import Session
-from tasks.venue import KeepsIncome, Venue, VenueError
+from tasks.venue import HearsOrders, KeepsIncome, Venue, VenueError
 
 # Balances are read when trades came in, and at least this often; sooner where one differs from the ledger.
 BALANCES_EVERY_S = 60.0
@@ -58,7 +58,7 @@ async def gather(session: Session, now: datetime) -> list[Fact]:
             facts += read.facts()
             if f"venue_unreadable//{venue.id}" in session.world.incidents:
                 facts.append(_unreadable(venue.id, "", over=True))
-        facts += _unpriced(session, venue, read.quotes, now)
+        facts += [*_unpriced(session, venue, read.quotes, now), *_unheard(session, venue)]
     return facts
 
 
@@ -81,6 +81,16 @@ class _Readings:
 
 def _unreadable(venue: str, reason: str, *, over: bool = False) -> Trouble:
     return Trouble("venue_unreadable", "", venue, "warning", f"{venue}: {reason}", over)
+
+
+def _unheard(session: Session, venue: Venue) -> list[Trouble]:
+    # A web socket that is down costs nothing but time: what it said is read. A person should know, once.
+    said = venue.stream_troubles() if isinstance(venue, HearsOrders) else {}
+    standing = {key.removeprefix("stream_lost//") for key in session.world.incidents if key.startswith("stream_lost//")}
+    down = {f"{venue.id} {line}": reason for line, reason in said.items() if reason}
+    over = [one for one in standing if one.partition(" ")[0] == venue.id and one not in down]
+    told = [Trouble("stream_lost", "", one, "warning", why) for one, why in down.items() if one not in standing]
+    return [*told, *(Trouble("stream_lost", "", one, "warning", "", over=True) for one in over)]
 
 
 def _unpriced(session: Session, venue: Venue, quotes: list[Quote], now: datetime) -> list[Trouble]:

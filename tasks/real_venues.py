@@ -47,7 +47,7 @@ async def open_accounts(portfolio: Portfolio, undo: AsyncExitStack) -> dict[str,
                 config.id, config.exchange, config.market, portfolio.mode, config.api_url,
                 Credentials(config.api_key, config.secret, config.password), position_mode=config.position_mode,
                 margin_mode=config.margin_mode, leverage=leverage if config.market == "swap" else None,
-                directions=directions, decision_age_s=portfolio.risk.max_decision_age_s,
+                directions=directions, decision_age_s=portfolio.risk.max_decision_age_s, streams=config.streams,
             )  # fmt: skip
             undo.push_async_callback(venue.close)
             await venue.start(symbols)

@@ -10,7 +10,9 @@ their outcome is a fact, `Accepted`, `Refused` or `Unanswered`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 from core.facts import (
@@ -144,4 +146,38 @@ class TellsMarket(Protocol):
 
     async def rates(self, symbols: Sequence[str], now: datetime) -> list[RateSeen]:
         """Read the funding rate that each perpetual will next apply; `ts` changes when there is a new one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTold:
+    """What a web socket said of an own order: executed so far (base) and whether it is over. No fact: a reason to read."""
+
+    client_id: str
+    filled: Decimal
+    over: bool
+
+
+@runtime_checkable
+class HearsOrders(Protocol):
+    """A venue that may hear of its orders over web sockets between two readings."""
+
+    id: str
+
+    @property
+    def hears(self) -> bool:
+        """Whether web sockets are wanted at all."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether so much of the request weight is used that nothing should be read before its time."""
+        ...
+
+    def stream_troubles(self) -> dict[str, str]:
+        """Say of every web socket why it is down, "" where it is not; nothing where none is open."""
+        ...
+
+    def take_updates(self) -> list[OrderTold]:
+        """Hand over what was said of own orders since the last call."""
         ...

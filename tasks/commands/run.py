@@ -4,12 +4,15 @@ import argparse
 import asyncio
 import signal
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.commands.backtest import seconds
 from tasks.environment import portfolio_file
 from tasks.outcome import Outcome, say
 from tasks.progress import Progress
+
+if TYPE_CHECKING:
+    from tasks.session import Session
 
 INTERVAL_S = 5.0
 
@@ -63,7 +66,7 @@ async def _loop(file: str, interval_s: float | None, most: int | None) -> dict[s
             counts["orders_placed"] += done.orders_placed
             counts["incidents"] += done.incidents
             progress.show(counts["ticks"], f", {counts['fills']:,} fills")
-            await _sleep(stop, due - time.monotonic(), last=most is not None and counts["ticks"] >= most)
+            await _sleep(session, stop, due - time.monotonic(), last=most is not None and counts["ticks"] >= most)
     finally:
         progress.close()
         await session.close()
@@ -76,14 +79,13 @@ async def _loop(file: str, interval_s: float | None, most: int | None) -> dict[s
     }
 
 
-async def _sleep(stop: asyncio.Event, wait_s: float, *, last: bool) -> None:
+async def _sleep(session: "Session", stop: asyncio.Event, wait_s: float, *, last: bool) -> None:
+    from tasks.stream_news import rest
+
     if wait_s <= 0 or last:
         await asyncio.sleep(0)  # signals are heard between ticks, however fast they follow
         return
-    try:
-        await asyncio.wait_for(stop.wait(), wait_s)
-    except TimeoutError:
-        return
+    await rest(session, stop, wait_s)
 
 
 def _show(data: dict[str, Any]) -> None:

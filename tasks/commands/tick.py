@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from tasks.outcome import Outcome
+from tasks.outcome import Outcome, say
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +39,11 @@ def words(summary: object) -> str:
 async def _once(file: str) -> object:
     from tasks.opening import open_session
     from tasks.ticking import tick
+    from tasks.venue import HearsOrders
 
     session = await open_session(file)
+    if any(isinstance(venue, HearsOrders) and venue.hears for venue in session.venues.values()):
+        say("streams serve a process that keeps ticking (`gridkeeper run`, `up`); this one tick reads over REST")
     try:
         return await tick(session)
     finally:

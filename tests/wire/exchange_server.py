@@ -18,6 +18,7 @@ from aiohttp import web
 
 from tests.wire.exchange_books import OPEN, Books, D, Market, Rejected, Resting, Trade, public_market
 from tests.wire.exchange_faults import Fault, cut
+from tests.wire.exchange_sockets import Sockets
 
 API_KEY, SECRET = "key-of-the-test", "secret-of-the-test"
 Handler = Callable[[dict[str, str]], Any]
@@ -58,6 +59,7 @@ class ExchangeServer:
         self.candles: list[list[Any]] = []
         self.may_withdraw = False
         self.url = ""
+        self.sockets = Sockets(self, SECRET)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._ready = threading.Event()
@@ -101,6 +103,8 @@ class ExchangeServer:
         self._loop.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade") == "websocket":
+            return await self.sockets.serve(request)
         raw = request.query_string if request.method in {"GET", "DELETE"} else await request.text()
         params = dict(parse_qsl(raw))
         with self.lock:
@@ -177,6 +181,8 @@ class ExchangeServer:
             "GET klines": lambda p: [
                 row for row in self.candles if int(p.get("startTime", "0")) <= row[0] <= self.clock_ms()
             ][: int(p.get("limit", "500"))],
+            "POST listenKey": lambda p: self.sockets.key(),
+            "PUT listenKey": lambda p: self.sockets.key(),
             "GET depth": lambda p: _depth(books.market(p["symbol"])),
         }
         private: dict[str, Handler] = {
