@@ -30,6 +30,7 @@ def book_fill(
     """Book an execution of a bot's order into ledger and lots and tell its machine; False where it was booked before.
 
     `spared`: base by lot id that a sale at the market closes last; without it, what the lots' own exits may still sell.
+    Given, as where the past is told again, an exit that sold more than its place holds closes other lots with the rest.
     """
     instrument = bot.spec.rule((fill.venue, fill.symbol))
     if not book_trade(draft, fill, instrument, bot.spec.bot_id):
@@ -47,10 +48,14 @@ def book_fill(
         return True
     against = _lots_to_close(bot, who, fill)
     if who.role not in {Role.UNWIND, Role.STOP}:
-        spared = {}
-    elif spared is None:
-        spared = _spared(bot, against)
-    parts, over = split_oldest_first(against, net, spared)
+        held_back: Mapping[str, Decimal] = {}
+    else:
+        held_back = _spared(bot, against) if spared is None else spared
+    parts, over = split_oldest_first(against, net, held_back)
+    if over > ZERO and spared is not None and who.role is Role.EXIT:
+        others = [lot for lot in _against(bot, fill) if lot not in against]
+        more, over = split_oldest_first(others, over, spared)
+        parts += more
     fee_left = fee
     own = ZERO
     for index, (one, part) in enumerate(parts):
@@ -98,14 +103,18 @@ def _lots_to_close(bot: BotDraft, who: Decoded, fill: Fill) -> list[Lot]:
         own = _at_place(bot, who.place, fill)
         if own:
             return own
-    against = [
-        lot
-        for lot in bot.lots.values()
-        if lot.side is not fill.side and lot.symbol == fill.symbol and lot.venue == fill.venue
-    ]
+    against = _against(bot, fill)
     if who.role is Role.HEDGE:
         return [lot for lot in against if is_hedge(lot.lot_id)]
     return against
+
+
+def _against(bot: BotDraft, fill: Fill) -> list[Lot]:
+    return [
+        lot
+        for lot in bot.lots.values()
+        if lot.side is not fill.side and (lot.venue, lot.symbol) == (fill.venue, fill.symbol)
+    ]
 
 
 def _at_place(bot: BotDraft, place: int, fill: Fill) -> list[Lot]:
@@ -147,12 +156,7 @@ def _awaiting_their_exits(bot: BotDraft, lots: list[Lot]) -> dict[str, Decimal]:
 def close_lots(draft: Draft, bot: BotDraft, fill: Fill, qty: Decimal, fee: Decimal) -> None:
     """Close a bot's oldest lots against a trade that is booked already and no order of its own: `qty` base, `fee` quote."""
     bot.fees += fee
-    against = [
-        lot
-        for lot in bot.lots.values()
-        if lot.side is not fill.side and (lot.venue, lot.symbol) == (fill.venue, fill.symbol)
-    ]
-    parts, _ = split_oldest_first(against, qty)
+    parts, _ = split_oldest_first(_against(bot, fill), qty)
     for index, (one, part) in enumerate(parts):
         share = fee if index == len(parts) - 1 else share_of_cost(fee, part, qty)
         fee, qty = fee - share, qty - part

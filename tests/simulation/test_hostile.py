@@ -20,7 +20,7 @@ SEEDS_PER_TEST = 50
 BLOCKS = [range(start, start + SEEDS_PER_TEST) for start in range(0, 200_000 // faults.TICKS_PER_SEED, SEEDS_PER_TEST)]
 FOUND = [
     60_008_806, 60_019_159, 90_002_347, 90_004_476, 90_005_112, 120_001_334, 120_004_150, 150_001_482, 150_006_882,
-    200_011_157, 200_015_288,
+    200_011_157, 200_015_288, 300_008_256,
 ]  # fmt: skip
 HEAVY = Faults(
     lost_before=0.2, lost_after=0.2, late=0.2, refused=0.08, read_fails=0.2, truncated=0.2, by_hand=0.08, partial=0.6,
