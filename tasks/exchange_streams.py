@@ -17,6 +17,7 @@ the line never told. Then it is dialled again, and until it speaks everything is
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -122,10 +123,15 @@ class Streams:
         return {"quotes": TOUCH, "last": LAST} | ({"mark": MARK} if swap and self._rest.knows_marks else {})
 
     def begin(self, symbols: Sequence[str]) -> None:
-        """Dial every line, once; the answers are not waited for."""
-        if self._tasks or not symbols:
+        """Dial every line; the answers are not waited for. More symbols than before dial the lines of prices again."""
+        more = [symbol for symbol in symbols if symbol not in self._symbols]
+        if not more:
             return
-        self._symbols = list(symbols)
+        self._symbols += more
+        if self._tasks:
+            for name in self._sources:
+                self._lines[name].restart("more symbols are wanted")
+            return
         for name, source in self._sources.items():
             self._follow(name, lambda api, watch=source.watch: watch(api, self._symbols), self._hear_price)
         if self._has.get("watchOrders"):
@@ -135,7 +141,9 @@ class Streams:
         client = self._dial()
         client.api.set_markets_from_exchange(self._rest.api)
         line = self._lines[name] = Line(name, client, watch, hear, self._before_dial)
-        self._tasks.append(asyncio.create_task(line.follow(), name=f"stream {self.venue} {name}"))
+        # In no context of the tick that began it: under Prefect that of a flow run, which is over in a moment.
+        task = asyncio.create_task(line.follow(), name=f"stream {self.venue} {name}", context=Context())
+        self._tasks.append(task)
 
     def _before_dial(self, line: Line) -> None:
         # What it said before is of another connection; and what signs is signed with the clock as it is known now.
@@ -252,7 +260,7 @@ class Streams:
 
     def _hold(self, name: str, symbol: str, values: tuple[Decimal, ...], at_s: float) -> None:
         line, key = self._lines.get(name), (name, symbol)
-        if line is None or not line.connected:
+        if line is None or not line.connected or symbol not in self._symbols:
             return
         said = self._said.get(key)
         known = said.values if said is not None else self._first.setdefault(key, values)

@@ -50,6 +50,11 @@ async def session_for(file: str | Path) -> Session:
     return _open[key]
 
 
+def open_one(file: str | Path) -> Session | None:
+    """Return this process' session of a portfolio where it is open; opens none."""
+    return _open.get(str(_real(file)))
+
+
 async def close_sessions() -> None:
     """Close every session of this process; orders stay resting."""
     while _open:

@@ -22,7 +22,8 @@ import anyio
 from tasks import ticking
 from tasks.health import serve_health
 from tasks.one_instance import lock_or_none
-from tasks.opening import close_sessions, session_for
+from tasks.opening import close_sessions, open_one, session_for
+from tasks.stream_news import told_more
 from tasks.warm_alone import SILENCE_S, Alone
 from tasks.warm_worker import WarmWorker
 
@@ -87,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"another worker of {given.pool} runs and holds {path}\n")
         return EXIT_OTHER_INSTANCE
     tick = None if given.portfolio is None else partial(tick_without_prefect, given.portfolio)
-    alone = Alone(tick, given.silence)
+    news = None if given.portfolio is None else partial(news_of, given.portfolio)
+    alone = Alone(tick, given.silence, news)
     process = WorkerProcess(WarmWorker(given.pool, portfolio=given.portfolio, alone=alone, name=given.pool))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.request_stop())
@@ -110,6 +112,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def tick_without_prefect(portfolio: str) -> None:
     """Tick once in plain Python, with the session that the flow uses as well. Raises what the session refuses."""
     await ticking.tick(await session_for(portfolio))
+
+
+def news_of(portfolio: str) -> bool:
+    """Say whether a stream of the open session told of an own order what its books do not know; asked once."""
+    session = open_one(portfolio)
+    return session is not None and told_more(session)
 
 
 def _watch_stdin(process: WorkerProcess) -> None:

@@ -61,3 +61,33 @@ def test_a_single_run_without_interval_says_nothing() -> None:
     alone.heard(at(0))
     alone.ran(at(0), None)
     assert not alone.due(at(60))
+
+
+def test_news_of_an_order_brings_a_tick_forward() -> None:
+    """Between two scheduled runs news makes an urgent tick, half a second after the last one at the earliest."""
+    news = [True]
+    alone = Alone(tick, news=lambda: news[0])
+    alone.heard(at(0))
+    assert not alone.due(at(1)), "nothing has run yet"
+    alone.ran(at(1), 5.0)
+    assert not alone.due(at(1.2))
+    assert alone.due(at(1.6))
+    assert not alone.ticked(at(1.6)), "the server is there"
+    assert not alone.ticking
+    assert not alone.due(at(1.9))
+    assert alone.due(at(2.1))
+    news[0] = False
+    assert not alone.due(at(3))
+
+
+def test_news_does_not_wake_a_paused_deployment() -> None:
+    """Where the scheduled runs have ended, however many urgent ticks there were, news starts no tick."""
+    alone = Alone(tick, news=lambda: True)
+    alone.ran(at(0), 2.0)
+    urgent: list[int] = []
+    for second in range(1, 40):
+        alone.heard(at(second))
+        if alone.due(at(second)):
+            assert not alone.ticked(at(second))
+            urgent.append(second)
+    assert urgent == list(range(1, 16))

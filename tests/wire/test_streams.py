@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -82,6 +83,30 @@ def test_a_silent_stall_falls_back_and_is_dialled_again(server: ExchangeServer, 
         await at.warm()
 
     play(server, kind, scene)
+
+
+def test_a_new_symbol_is_heard_as_well(server: ExchangeServer) -> None:
+    """A market that a running portfolio begins to trade is subscribed to beside the others."""
+    server.spot.markets["ETHUSDT"] = replace(server.spot.markets["BTCUSDT"], id="ETHUSDT", base="ETH")
+    both = ["BTC/USDT", "ETH/USDT"]
+
+    async def scene(at: Account) -> None:
+        await at.warm()
+
+        async def spared() -> bool:
+            for market in server.spot.markets.values():
+                market.bid -= 1
+            await asyncio.sleep(0.2)
+            before = at.readings()
+            found = await at.venue.quotes(both, utc_now())
+            assert [quote.symbol for quote in sorted(found, key=lambda quote: quote.symbol)] == both
+            return at.readings() == before and all(quote.bid == server.spot.markets["ETHUSDT"].bid for quote in found)
+
+        server.spot.markets["BTCUSDT"].bid = server.spot.markets["ETHUSDT"].bid
+        assert any([await spared() for _ in range(60)])
+        assert set(at.venue.stream_troubles().values()) == {""}
+
+    play(server, SPOT, scene)
 
 
 def test_a_market_that_stands_still_is_no_stall(server: ExchangeServer) -> None:
