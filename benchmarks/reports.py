@@ -71,6 +71,9 @@ DAYS: dict[str, str] = {
         '' AS reason, {WHEN} AS updated_at, {BOT} || '-abcd-' || {LEG} || '-0' AS client_id,
         ($day * $n + i)::VARCHAR AS exchange_id, {WHEN} AS recorded_at, {PRICE}::DOUBLE AS average_price, 1::BIGINT AS trades,
         false AS again FROM range($n) AS r(i)""",
+    "trades_made": f"""SELECT $at AS recorded_at, {BOT} AS bot_id, count(*) AS trades, count(*) AS won,
+        (0.4 * count(*))::DECIMAL(38, 18) AS realized, (0.4 * count(*))::DECIMAL(38, 18) AS by_exits
+        FROM range($n) AS r(i) WHERE i % 2 = 1 GROUP BY ALL""",
     "lots": f"""SELECT 'g' || (i % {BOTS} + 1)::VARCHAR AS bot_id, (i % 20)::VARCHAR || '-' || ($day * $n + i)::VARCHAR AS lot_id,
         ($day * $n + i)::BIGINT AS opened_txn, 'spot' AS venue, 'BTC/USDT' AS symbol, 'buy' AS side,
         $at + to_microseconds((i * 2 * 86400000000 // $n)::BIGINT) AS opened_at,

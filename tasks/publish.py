@@ -22,6 +22,7 @@ import duckdb
 from core.orders import TERMINAL
 from tasks.publish_orders import archive_lives, copy_lives, create_lives_view
 from tasks.publish_rollups import create_rollup_views, update_rollups
+from tasks.publish_trades import archive_trades, copy_trades, create_trades_view
 from tasks.store import Store
 
 FILE_NAME = "gridkeeper.duckdb"
@@ -102,6 +103,7 @@ def _archive(con: duckdb.DuckDBPyConnection, folder: Path, today: date) -> None:
             if name not in there:
                 _write_day(con, table, day, place / name)
     archive_lives(con, folder, days, _SETTLED)
+    archive_trades(con, folder, days)
 
 
 def _write_day(con: duckdb.DuckDBPyConnection, table: Daily, day: date, path: Path) -> None:
@@ -130,6 +132,7 @@ def _write_copy(
                 [today],
             )
         copy_lives(con, today, _SETTLED)
+        copy_trades(con, today)
         con.execute(f"CREATE TABLE published.meta AS SELECT * FROM {home}.meta")  # noqa: S608
         for key, value in (("published_at", at), ("data_until", until)):
             con.execute("INSERT INTO published.meta VALUES (?, ?)", [key, value.isoformat() if value else ""])
@@ -147,6 +150,7 @@ def _create_views(con: duckdb.DuckDBPyConnection, folder: Path, today: date) -> 
         con.execute(_whole(table, today, archived=_has_files(folder / "parquet" / table.name)))
     create_rollup_views(con, folder, today)
     create_lives_view(con, folder, today)
+    create_trades_view(con, folder, today)
     # What is not over is never archived: no file has to be opened for it.
     con.execute(f"CREATE VIEW orders_live AS SELECT * FROM orders_today WHERE status NOT IN ({_OVER})")  # noqa: S608  as above
     con.execute("CREATE VIEW lots_open AS SELECT * FROM lots_today WHERE qty <> 0")

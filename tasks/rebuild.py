@@ -29,6 +29,7 @@ from tasks.outcome import say
 from tasks.paper import PaperVenue
 from tasks.publish import DAILY, published_folder
 from tasks.publish_orders import NAME as LIVES
+from tasks.publish_trades import NAME as TRADES
 from tasks.session import Session, fresh_world
 from tasks.settings import data_dir as data_dir_of
 from tasks.settings import load_portfolio
@@ -203,7 +204,7 @@ def _put_in_place(folder: Path, new: Path, held: duckdb.DuckDBPyConnection | Non
     kept = [*set_aside(path)]
     mark = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     days = published_folder(folder) / "parquet"
-    for table in (*(one.name for one in DAILY), LIVES):
+    for table in (*(one.name for one in DAILY), LIVES, TRADES):
         if (days / table).exists():
             # The new store records everything today: its days and the old ones would show every row twice.
             place = folder / f"published.before-rebuild-{mark}" / table

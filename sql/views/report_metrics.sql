@@ -2,65 +2,44 @@
 -- A trade is a leg that closed inventory, however many executions that took; it wins if it realised more than zero before
 -- fees. The stop's latencies are the worst ones: from the decision to the first order of the closing, and to its end.
 CREATE OR REPLACE VIEW report_metrics AS
-WITH legs AS (
-    SELECT bot_id, leg_id, sum(realized) AS realized
-    FROM fills
-    WHERE realized IS NOT NULL AND bot_id <> 'external'
-    GROUP BY bot_id, leg_id
-),
-trades AS (
+WITH trades AS (
     SELECT
         bot_id,
-        count(*) AS trades,
-        count(*) FILTER (realized > 0) AS won,
+        CAST(sum(trades) AS BIGINT) AS trades,
+        CAST(sum(won) AS BIGINT) AS won,
         sum(realized) AS realized,
-        sum(realized) FILTER (leg_id LIKE 'x%') AS by_exits
-    FROM legs
+        sum(by_exits) AS by_exits
+    FROM trades_daily
     GROUP BY bot_id
 ),
 paid AS (
-    SELECT bot_id, sum(fee_quote) AS fees FROM fills GROUP BY bot_id
-),
-climbed AS (
-    SELECT bot_id, equity, exposure, max(equity) OVER (PARTITION BY bot_id ORDER BY ts) AS peak FROM equity
+    SELECT bot_id, sum(fee_quote) AS fees FROM fills_daily GROUP BY bot_id
 ),
 sampled AS (
-    SELECT
-        bot_id,
-        max(CAST(peak - equity AS DOUBLE) / CAST(peak AS DOUBLE)) FILTER (peak > 0) AS max_drawdown,
-        max(exposure) AS exposure_max
-    FROM climbed
+    SELECT bot_id, max(max_drawdown) AS max_drawdown, max(exposure_max) AS exposure_max
+    FROM drawdowns_daily
     GROUP BY bot_id
 ),
 noted AS (
     SELECT
         bot_id,
-        count(*) FILTER (decision = 'STUCK') AS stuck,
-        count(*) FILTER (decision IN ('RECOVERY_END', 'UNHEDGED')) AS recoveries_ended,
-        count(*) FILTER (decision = 'RECOVERY_END' AND reason LIKE '%: recovered after %') AS recovered
-    FROM journal
-    WHERE decision IN ('STUCK', 'RECOVERY_END', 'UNHEDGED')
+        CAST(sum(stuck) AS BIGINT) AS stuck,
+        CAST(sum(recoveries_ended) AS BIGINT) AS recoveries_ended,
+        CAST(sum(recovered) AS BIGINT) AS recovered
+    FROM decisions_daily
     GROUP BY bot_id
 ),
-stops AS (
-    SELECT DISTINCT bot_id, ts
-    FROM journal
-    WHERE decision IN ('STOP_LOSS', 'TRAILING_STOP', 'STOP_PRICE', 'BOT_STOP_LOSS')
-),
 closings AS (
-    SELECT s.bot_id, s.ts, min(o.created_at) AS sent_at, max(o.updated_at) AS done_at
-    FROM stops AS s
-    JOIN orders AS o ON o.bot_id = s.bot_id AND o.created_at >= s.ts AND o.role <> 'entry' AND o.type = 'market'
-    -- An order belongs to the last stop that was decided before it.
-    WHERE NOT EXISTS (SELECT 1 FROM stops AS t WHERE t.bot_id = s.bot_id AND t.ts > s.ts AND t.ts <= o.created_at)
-    GROUP BY s.bot_id, s.ts
+    SELECT bot_id, stopped_at, min(sent_at) AS sent_at, max(done_at) AS done_at
+    FROM stops_done_daily
+    GROUP BY bot_id, stopped_at
 ),
 stopped AS (
     SELECT
         bot_id,
         count(*) AS stops,
-        max(epoch(sent_at - ts)) AS stop_sent_s,
-        max(epoch(done_at - ts)) AS stop_done_s
+        max(epoch(sent_at - stopped_at)) AS stop_sent_s,
+        max(epoch(done_at - stopped_at)) AS stop_done_s
     FROM closings
     GROUP BY bot_id
 ),

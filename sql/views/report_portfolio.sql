@@ -1,36 +1,22 @@
 -- report_metrics over all bots, one row per quote asset. The drawdown is that of their common equity: what all bots gained
 -- and lost since their first samples, on top of what they began with. Mismatches of the account itself count here.
 CREATE OR REPLACE VIEW report_portfolio AS
-WITH moved AS (
-    SELECT
-        b.quote_asset,
-        e.ts,
-        e.equity - lag(e.equity) OVER (PARTITION BY e.bot_id ORDER BY e.ts) AS change,
-        first_value(e.equity) OVER (PARTITION BY e.bot_id ORDER BY e.ts) AS began,
-        row_number() OVER (PARTITION BY e.bot_id ORDER BY e.ts) AS n
-    FROM equity AS e
-    JOIN bot_state AS b ON b.bot_id = e.bot_id
+WITH firsts AS (
+    SELECT bot_id, min_by(equity_began, recorded_on) AS began
+    FROM drawdowns_daily
+    GROUP BY bot_id
 ),
 began AS (
-    SELECT quote_asset, sum(began) AS began FROM moved WHERE n = 1 GROUP BY quote_asset
-),
-summed AS (
-    SELECT quote_asset, ts, sum(change) AS change FROM moved GROUP BY quote_asset, ts
-),
-curve AS (
-    SELECT
-        s.quote_asset,
-        s.ts,
-        b.began + coalesce(sum(s.change) OVER (PARTITION BY s.quote_asset ORDER BY s.ts), 0) AS equity
-    FROM summed AS s
-    JOIN began AS b ON b.quote_asset = s.quote_asset
+    SELECT b.quote_asset, sum(f.began) AS began
+    FROM firsts AS f
+    JOIN bot_state AS b ON b.bot_id = f.bot_id
+    GROUP BY b.quote_asset
 ),
 climbed AS (
-    SELECT
-        quote_asset,
-        equity,
-        max(equity) OVER (PARTITION BY quote_asset ORDER BY ts) AS peak
-    FROM curve
+    SELECT p.quote_asset, b.began + p.gained AS equity, b.began + p.peak AS peak
+    FROM portfolio_daily AS p
+    JOIN began AS b ON b.quote_asset = p.quote_asset
+    WHERE p.bot_id = ''
 ),
 drawn AS (
     SELECT quote_asset, max(CAST(peak - equity AS DOUBLE) / CAST(peak AS DOUBLE)) FILTER (peak > 0) AS max_drawdown
