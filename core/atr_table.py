@@ -1,0 +1,66 @@
+"""The words of the compiled ATR grid: the places of its parameters, scalars, and of the columns of its tables.
+
+Prices are whole numbers of one unit, quantities of another; `money` is quote in a unit of which a price times a quantity
+and a fee are whole multiples. A fraction is a numerator (`*_NUM`) over a denominator (`*_DEN`). `core.atr_kernel` says how
+they are used.
+"""
+
+from core.grid_table import DONE, LOG_FULL, ROUNDING
+
+# How a run ended, beside `core.grid_table`'s: what the kernel does not know the core's answer to.
+BELOW_MINIMUM, CROWDED, NO_FUNDS, MIXED, STRANGE = range(10, 15)
+STATUSES = (DONE, LOG_FULL, ROUNDING, BELOW_MINIMUM, CROWDED, NO_FUNDS, MIXED, STRANGE)
+
+# Parameters. EDGE is what a price must pass a limit by. MAKER and TAKER over FEE_DEN are the fees as the machine reckons
+# them (never below zero), PAID_* over PAID_DEN those that the venue takes, in 1e-8. A price times a quantity times
+# MONEY_MUL is money, times (FEE_DEN + fee) x MONEY_FEE_MUL money with its fee; a fee in 1e-8 times PAID_MUL is money.
+(LEVELS, TICK, LOT, EDGE, PATH, LATENCY_US, THIRD_US, CLOSE_US, MIN_NOTIONAL, MIN_QTY, LEAST, MAKER, TAKER, FEE_DEN,
+ PAID_MAKER, PAID_TAKER, PAID_DEN, MONEY_MUL, MONEY_FEE_MUL, PAID_MUL, ORDER_QUOTE, CAP_NUM, CAP_DEN, ATR_NUM, ATR_DEN,
+ WILD_NUM, WILD_DEN, CALM_NUM, CALM_DEN, ADJUST_NUM, ADJUST_DEN, ADJUST_BARS, DRIFT_NUM, DRIFT_DEN, CONSUMED_NUM,
+ CONSUMED_DEN, RECENTER_BARS, SALE_NUM, SALE_DEN, LOSS_SALE, FINE, FINE_PLACES, CASH, OPENING) = range(44)  # fmt: skip
+PARAMETERS = 44
+# ATR_NUM over ATR_DEN turns an ATR in 1e-9 quote into a tenth of the spacing, in ticks. FINE is how many 1e-18 quote
+# make a price unit, FINE_PLACES how many price units make 1.
+
+# Scalars of the machine. VOLATILITY and TREND are the words below; LAYOUT whether a grid was ever laid, LINES how many
+# lines it has; ADJUSTED, RECENTERED and COUNT count candles.
+(S_STATUS, S_CASH, S_LAYOUT, S_SPACING, S_LINES, S_VOLATILITY, S_TREND, S_PENDING, S_FALLEN, S_RECOVERY, S_ADJUSTED,
+ S_RECENTERED, S_COUNT, S_INVENTORY, S_LAST,
+ # of the order layer and the venue: queue of legs to look at, commands, news, the path, resting prices, money
+ S_QUEUE, S_INTENTS, S_NEWS, S_PRICE, S_TIME, S_BAR, S_OPENED, S_NEXT_ID, S_FILLS, S_DUE, S_STALE, S_BID, S_ASK, S_LOW,
+ S_HIGH, S_MOVED, S_LIVE_EXIT, S_QUOTE, S_LOCKED_QUOTE, S_LOCKED_BASE, S_VISITED, S_PAID, S_CHANGED) = range(38)  # fmt: skip
+SCALARS = 38
+CALM, WILD = 1, 2
+DOWN, UP, SIDEWAYS = 1, 2, 3
+
+# Rows of the table of levels: `core.machines.atr_grid.state`'s. FINER is what the entry has below a price unit, in 1e-18;
+# OPEN the base of all open lots of the place; CHANGED whether its legs may be others now; RANK its place by name.
+IDLE, RESTING, HOLDING = range(3)
+(L_STATE, L_CYCLE, L_PRICE, L_SPACING, L_QTY, L_BOUGHT, L_HELD, L_ENTRY, L_FINER, L_SOLD, L_TARGET, L_CUT_TO, L_CAP,
+ L_OPEN, L_CHANGED, L_KEPT, L_RANK) = range(17)  # fmt: skip
+LEVEL_ROWS = 17
+
+# Legs: SLOTS for each place and role, one a cycle. Rows of their table: what is wanted, what is done, the order.
+SLOTS = 4
+ENTRY, EXIT = 0, 1
+(W_USED, W_CYCLE, W_WANTED, W_QTY, W_PRICE, W_POST, W_DONE, W_NEXT, W_MARK, W_STATUS, W_OQTY, W_OPRICE, W_ASKED,
+ W_ATTEMPT, W_ORDER, W_VENUE, W_LOCKED, W_OPOST) = range(18)  # fmt: skip
+LEG_ROWS = 18
+# An order as the engine knows it, and as the venue does.
+NONE, PENDING, OPEN, CANCELING = range(4)
+AWAY, SENT, RESTS, OVER = range(4)
+
+# Rows of the gauge: indicators by candle. An ATR is its whole 1e-9 quote and what is below, in 1e-18.
+(G_CLOSE, G_ATR_14, G_ATR_14_LOW, G_ATR_28, G_ATR_28_LOW, G_TREND, G_UNDER) = range(7)
+GAUGE_ROWS = 7
+WARMUP = 200
+
+# Columns of the queue of what is on its way, of the commands of a round, and of the news.
+DUE_US, DUE_ORDER, DUE_PLACES, DUE_LEG = range(4)
+DUE_COLUMNS = 4
+NEWS_LEG, NEWS_FILLED, NEWS_PRICE, NEWS_QTY = range(4)
+NEWS_COLUMNS = 4
+# How long the lists are: lines of a grid, rows of the queue.
+LINES_A_LEVEL, LINES_MORE, QUEUE_ROWS = 4, 64, 4
+# An account may grow to so many times what it opens with; beyond it sums might not fit.
+GROWTH = 8

@@ -1,0 +1,176 @@
+"""Turns an ATR grid's plan into the whole numbers that its kernel runs on, refuses what that does not model, and runs it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from math import lcm
+from typing import Any
+
+import numpy as np
+
+from core import atr_table as a
+from core import grid_table as gt
+from core.engine import BotSpec, Limits
+from core.kernel import ArraySeries
+from core.machines.atr_grid.config import ORDER_LEAST, AtrGridConfig, AtrGridPlan
+from core.market import TIMEFRAME_S
+from core.series import exact_units, places
+from core.values import ZERO
+from tasks import kernel_native
+from tasks.kernel_tables import FEE_SCALE, INT_MAX, Columns, Ints, Units, refuse, to_us
+
+_US = timedelta(microseconds=1)
+_PATHS = {"ohlc": gt.HIGH_FIRST, "olhc": gt.LOW_FIRST, "adaptive": gt.NEARER_FIRST, "worst": gt.HIGH_FIRST}
+_NANO_PLACES, _FINE_PLACES = 9, 18
+
+
+def units_of(spec: BotSpec, series_scale: int) -> Units:
+    """Return the units in which every price and quantity of an ATR grid and its candles is a whole number."""
+    one = spec.instrument
+    return Units(max(series_scale, places(one.tick_size)), max(places(one.lot_step), places(one.min_qty)))
+
+
+def check_supported(spec: BotSpec, limits: Limits, options: Any) -> None:
+    """Raise `Refused` where a field is set whose effect the kernel does not compute."""
+    one = spec.instrument
+    said = {
+        "hedge.enabled": spec.plan.futures is not None,
+        "max_drawdown": spec.max_drawdown is not None,
+        "max_position_size": spec.max_position_size is not None,
+        "venue_stop": spec.venue_stop is not None or spec.venue_stop_price is not None,
+        "risk.max_drawdown": limits.max_drawdown is not None,
+        "risk.max_exposure_quote": limits.max_exposure_quote is not None,
+        "fee_asset: base": one.fee_in_base,
+        "contract_size": one.contract_size != 1,
+        "spread": options.spread != ZERO,
+        "slippage": options.slippage != ZERO,
+    }
+    for field, is_set in said.items():
+        if is_set:
+            raise refuse(f"{field} is set")
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """Indicators of finished candles, as the kernel reads them, and when each candle ends, in milliseconds."""
+
+    told_ms: Ints
+    table: Ints
+
+
+def gauge_of(bars: ArraySeries, bar_s: int, scale: int, *, wilder: bool) -> Gauge:
+    """Compute the indicators of a series of finished candles at a price scale."""
+    by = 10 ** (scale - bars.scale)
+    table = np.zeros((a.GAUGE_ROWS, len(bars)), dtype=np.int64)
+    columns = bars.high * by, bars.low * by, bars.close * by
+    kernel_native.atr_gauge(*columns, 10 ** (_NANO_PLACES - scale), wilder, table)
+    return Gauge(bars.ts + bar_s * 1000, table)
+
+
+def parameters_of(spec: BotSpec, options: Any, units: Units, columns: Columns, opening: Decimal) -> Ints:
+    """Return the kernel's parameters; raises `Refused` where they would not fit 64 bits."""
+    plan: AtrGridPlan = spec.plan
+    config, one = plan.config, spec.instrument
+    tick, lot = exact_units(one.tick_size, units.price_scale), exact_units(one.lot_step, units.qty_scale)
+    if units.price_scale > _NANO_PLACES or units.price_scale + units.qty_scale > _FINE_PLACES:
+        raise refuse(f"prices of {units.price_scale} and quantities of {units.qty_scale} decimals do not fit 64 bits")
+    seconds = TIMEFRAME_S[columns.timeframe]
+    atr = Fraction(config.atr_multiplier)
+    cap = 1 - Fraction(config.max_slippage_bps) / 10_000
+    values = dict.fromkeys(range(a.PARAMETERS), 0) | _money(spec, units, opening) | _fractions(config)
+    values |= {
+        a.LEVELS: config.levels, a.TICK: tick, a.LOT: lot, a.EDGE: tick if options.fill == "cross" else 0,
+        a.PATH: _PATHS[options.intrabar], a.LATENCY_US: to_us(options.latency_s),
+        a.THIRD_US: timedelta(seconds=seconds) / 3 // _US, a.CLOSE_US: seconds * 1_000_000 - 1000,
+        a.MIN_NOTIONAL: exact_units(one.min_notional, units.price_scale + units.qty_scale),
+        a.LEAST: exact_units(max(one.min_notional, ORDER_LEAST), units.price_scale + units.qty_scale),
+        a.MIN_QTY: exact_units(one.min_qty, units.qty_scale),
+        a.CAP_NUM: cap.numerator, a.CAP_DEN: cap.denominator,
+        a.ATR_NUM: atr.numerator, a.ATR_DEN: atr.denominator * 10 * tick * 10 ** (_NANO_PLACES - units.price_scale),
+        a.ADJUST_BARS: config.adjust_cooldown_bars, a.RECENTER_BARS: config.recenter_cooldown_bars,
+        a.LOSS_SALE: int(config.allow_loss_sale), a.FINE: 10 ** (_FINE_PLACES - units.price_scale),
+        a.FINE_PLACES: 10**units.price_scale,
+    }  # fmt: skip
+    _check_range(values, columns, units)
+    return np.array([values[i] for i in range(a.PARAMETERS)], dtype=np.int64)
+
+
+def _money(spec: BotSpec, units: Units, opening: Decimal) -> dict[int, int]:
+    plan: AtrGridPlan = spec.plan
+    one, config = spec.instrument, plan.config
+    rate_places = max(places(one.maker), places(one.taker))
+    scale = max(units.price_scale + units.qty_scale + rate_places, FEE_SCALE)
+    unit = Fraction(10) ** (FEE_SCALE - units.price_scale - units.qty_scale)
+    paid = [Fraction(rate) * unit for rate in (one.maker, one.taker)]
+    den = lcm(*(rate.denominator for rate in paid))
+    return {
+        a.MAKER: exact_units(max(one.maker, ZERO), rate_places), a.TAKER: exact_units(max(one.taker, ZERO), rate_places),
+        a.FEE_DEN: 10**rate_places, a.PAID_MAKER: int(paid[0] * den), a.PAID_TAKER: int(paid[1] * den), a.PAID_DEN: den,
+        a.MONEY_MUL: 10 ** (scale - units.price_scale - units.qty_scale),
+        a.MONEY_FEE_MUL: 10 ** (scale - units.price_scale - units.qty_scale - rate_places),
+        a.PAID_MUL: 10 ** (scale - FEE_SCALE),
+        a.ORDER_QUOTE: 0 if config.order_size_quote is None else exact_units(config.order_size_quote, scale),
+        a.CASH: exact_units(plan.grid_quote, scale), a.OPENING: exact_units(opening, scale),
+    }  # fmt: skip
+
+
+def _fractions(config: AtrGridConfig) -> dict[int, int]:
+    values: dict[int, int] = {}
+    for place, value in (
+        (a.WILD_NUM, config.wild_from), (a.CALM_NUM, config.calm_below), (a.ADJUST_NUM, config.adjust_from),
+        (a.DRIFT_NUM, config.drift), (a.CONSUMED_NUM, config.consumed_from), (a.SALE_NUM, config.down_sale),
+    ):  # fmt: skip
+        exact = Fraction(value)
+        values |= {place: exact.numerator, place + 1: exact.denominator}
+    return values
+
+
+def _check_range(values: dict[int, int], columns: Columns, units: Units) -> None:
+    # The largest numbers that the kernel ever makes; the run itself ends where an account grows beyond GROWTH.
+    price, nanos = columns.highest, 10 ** (_NANO_PLACES - units.price_scale)
+    money = 9 * (a.GROWTH * values[a.OPENING] + values[a.CASH])
+    largest = {
+        "initial_capital": money,
+        "fees": money // values[a.MONEY_MUL] * max(abs(values[a.PAID_MAKER]), abs(values[a.PAID_TAKER]), 1),
+        "candles": max(price * nanos * 500, price * TIMEFRAME_S[columns.timeframe] * 1_000_000),
+        "wild_from": price * nanos * max(values[a.WILD_NUM], values[a.WILD_DEN]),
+        "calm_below": price * nanos * max(values[a.CALM_NUM], values[a.CALM_DEN]),
+        "atr_multiplier": max(price * nanos * values[a.ATR_NUM] * 20, values[a.ATR_DEN]),
+        "drift": price * max(values[a.DRIFT_NUM], values[a.DRIFT_DEN]),
+        "adjust_from": price * max(values[a.ADJUST_NUM], values[a.ADJUST_DEN]),
+        "max_slippage_bps": price * values[a.CAP_DEN] * values[a.TICK],
+        "down_sale": money // values[a.MONEY_MUL] * max(values[a.SALE_NUM], values[a.SALE_DEN]),
+    }
+    for field, number in largest.items():
+        if number >= INT_MAX:
+            raise refuse(f"{field} with so fine prices and quantities does not fit 64 bits")
+
+
+@dataclass(slots=True)
+class Tables:
+    """The memory of one run, and what came of it."""
+
+    scalars: Ints
+    levels: Ints
+    legs: Ints
+    lines: Ints
+    queue: Ints
+    due: Ints
+    news: Ints
+
+
+def tables_of(levels: int) -> Tables:
+    """Make room for a grid of so many levels."""
+    legs = levels * 2 * a.SLOTS
+
+    def zeros(*shape: int) -> Ints:
+        return np.zeros(shape, dtype=np.int64)
+
+    table = zeros(a.LEVEL_ROWS, levels)
+    by_name = sorted(range(levels), key=lambda i: f"{i}-")
+    table[a.L_RANK, by_name] = np.arange(levels)
+    return Tables(
+        zeros(a.SCALARS), table, zeros(a.LEG_ROWS, legs), zeros(a.LINES_A_LEVEL * levels + a.LINES_MORE),
+        zeros(a.QUEUE_ROWS, legs), zeros(2 * legs, a.DUE_COLUMNS), zeros(2 * legs, a.NEWS_COLUMNS),
+    )  # fmt: skip
