@@ -87,6 +87,8 @@ BARRIERS = st.fixed_dictionaries(
 @st.composite
 def configs(draw: st.DrawFn, rules: Instrument) -> GridConfig:
     """Grids around 100, of every option that a grid has."""
+    if draw(st.integers(0, 5)) == 0:
+        return draw(infinite(rules))
     side = draw(st.sampled_from(["BUY", "SELL", "NEUTRAL"])) if rules.swap else "BUY"
     barriers = draw(BARRIERS)
     leave = draw(st.sampled_from(["next_level", "take_profit"])) if side != "NEUTRAL" else "next_level"
@@ -113,6 +115,25 @@ def configs(draw: st.DrawFn, rules: Instrument) -> GridConfig:
         max_position_size=draw(maybe("0.1", "0.25", "0.5")), max_drawdown=draw(maybe("0.005", "0.02")),
         safe_extra_spread=draw(st.sampled_from(["0.0001", "0", "0.002"])), **move,
     )  # fmt: skip
+
+
+@st.composite
+def infinite(draw: st.DrawFn, rules: Instrument) -> GridConfig:
+    """Grids without an upper end, with every option that they have; the price begins above, at or below the lower bound."""
+    barriers = draw(BARRIERS)
+    return GridConfig(
+        id="g", venue=rules.venue, symbol=rules.symbol, infinite=True, triple_barrier=barriers,
+        start_price=draw(st.sampled_from([50, 90, 99, 101])),
+        min_spread_between_orders=draw(st.sampled_from(["0.01", "0.015", "0.02"])),
+        total_amount_quote=draw(st.sampled_from([600, 2000, 20_000])), min_order_amount_quote=1,
+        keep_position=draw(st.booleans()), on_range_exit=draw(maybe("close", "hold")),
+        limit_price=draw(maybe(48)), trigger_price=draw(maybe("99.5", 101)),
+        bot_take_profit=draw(maybe("0.2", 5)), bot_stop_loss=draw(maybe("0.5", 10)),
+        max_open_orders=draw(maybe(1, 2, 4)), max_orders_per_batch=draw(maybe(1, 2, 3)),
+        order_frequency=draw(st.sampled_from([0, 0, 30, 60, 200.5])),
+        max_position_size=draw(maybe("0.5", 5)), max_drawdown=draw(maybe("0.005", "0.02")),
+        safe_extra_spread=draw(st.sampled_from(["0.0001", "0", "0.002"])),
+    )  # type: ignore[arg-type]  pydantic takes text for numbers  # fmt: skip
 
 
 @st.composite

@@ -102,9 +102,11 @@ def test_no_leg_is_over_filled_and_no_cap_passed(scenario: Scenario) -> None:
             assert leg is not None
             done[leg.leg_id] += fill.qty
             if leg.role is Role.ENTRY:
-                # Reinvested profit may have grown the size of a cycle, never beyond what its first order asked for.
+                # Reinvested profit may have grown the size of a cycle, and the first price decides the sizes of an infinite
+                # grid: never beyond what the first order asked for.
                 first = used[client_id("g", "test", leg.leg_id, 0)]
-                assert done[leg.leg_id] <= (first.qty if scenario.config.reinvest else ready.plan.lines[leg.place].qty)
+                sized = scenario.config.reinvest or scenario.config.infinite
+                assert done[leg.leg_id] <= (first.qty if sized else ready.plan.lines[leg.place].qty)
         within_caps(scenario, step.world.bots["g"])
 
 
