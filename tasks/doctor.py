@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.market import Instrument
 from core.portfolio import Alerts, Portfolio
+from tasks.cadence import INTERVAL_MAX_S, objection_to
 from tasks.errors import GridkeeperError
 from tasks.pins import CONSTRAINTS, check_pins
 
@@ -53,6 +54,13 @@ def look_at_bots(portfolio: Portfolio, rules: dict[str, dict[str, Instrument]], 
         findings.append(Finding(f"bot {spec.bot_id}", "ok", text))
         findings += [Finding(f"bot {spec.bot_id}", "warning", said) for said in spec.warnings]
     return findings
+
+
+def look_at_cadence(portfolio: Portfolio, interval_s: float) -> list[Finding]:
+    """Look at whether ticks so many seconds apart are often enough for every bot."""
+    mend = f"--interval {INTERVAL_MAX_S:g} or shorter, or streams: true at its venues"
+    said = [(bot.id, objection_to(portfolio, bot, interval_s)) for bot in portfolio.bots]
+    return [Finding(f"bot {name}", "failed", found, mend) for name, found in said if found]
 
 
 def look_at_alerts(config: Alerts, folder: Path) -> list[Finding]:

@@ -18,6 +18,7 @@ from core.executors.life import Status
 from core.facts import Fill
 from core.values import ZERO, plain
 from tasks.assemble import spec_of
+from tasks.cadence import SEEN_MAX_S, refuse_bot
 from tasks.errors import GridkeeperError, Refused
 from tasks.orchestrator_info import (
     ExecutorInfo,
@@ -135,6 +136,7 @@ def _create(session: Session, roster: Roster, action: CreateExecutorAction) -> _
         known_ones = ", ".join(f"{symbol} at {venue}" for venue, symbol in sorted(rules))
         raise Refused(f"{unknown[0][1]} is not traded at {unknown[0][0]}", key="symbol", accepted=known_ones)
     portfolio = with_bots(session.portfolio, [config])
+    refuse_bot(portfolio, config, session.gap_s or 0.0, key="executor_config", most_s=SEEN_MAX_S)
     token = next(iter(world.specs.values())).token
     spec = guarded(portfolio.mode, config, spec_of(config, rules, token, key="executor_config"), key="executor_config")
     specs = {**world.specs, config.id: spec}

@@ -25,6 +25,7 @@ from core.portfolio import Portfolio
 from core.values import ZERO
 from tasks import alerts
 from tasks.assemble import limits_of, spec_of
+from tasks.cadence import SEEN_MAX_S, refuse_bot
 from tasks.errors import GridkeeperError, Refused
 from tasks.reload_rules import Change, compare, differences
 from tasks.roster import Roster, with_bots
@@ -178,6 +179,7 @@ def _specs(session: Session, portfolio: Portfolio, change: Change) -> dict[str, 
                 f"{unknown[0][1]} is not traded at {unknown[0][0]} yet", key=f"bots[{index}].symbol",
                 accepted="a restart, or a symbol that another bot trades there",
             )  # fmt: skip
+        refuse_bot(portfolio, bot, session.gap_s or 0.0, key=f"bots[{index}]", most_s=SEEN_MAX_S)
         specs[bot.id] = spec_of(bot, rules, token, key=f"bots[{index}]")
     return specs
 

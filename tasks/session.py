@@ -56,6 +56,8 @@ class Session:
         self.tick_id = store.next_tick_id() - 1
         self._carried: list[Fact] = []
         self._applied: list[int] = []
+        # Seconds between the beginnings of the last two ticks; none before the first.
+        self.gap_s: float | None = None
         self._started_at = self._now = self.clock()
         self._published_at = 0.0
         self._flushed_at = 0.0
@@ -117,6 +119,7 @@ class Session:
 
     def begin_tick(self, clock: datetime) -> int:
         """Number the next tick."""
+        self.gap_s = (clock - self._started_at).total_seconds() if self.gap_s is not None else 0.0
         self._started_at = clock
         self._now = clock
         if self._aside is None and self._seen_only_once:

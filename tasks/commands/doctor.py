@@ -10,7 +10,7 @@ from typing import Any
 from core.portfolio import Portfolio
 from tasks.commands.backtest import seconds
 from tasks.commands.places import add_place
-from tasks.doctor import Finding, look_at_alerts, look_at_bots, look_at_machine
+from tasks.doctor import Finding, look_at_alerts, look_at_bots, look_at_cadence, look_at_machine
 from tasks.errors import Refused
 from tasks.outcome import Outcome, say
 from tasks.settings import BUILT_IN, data_dir, load_portfolio
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
         told, rules = asyncio.run(look_at_exchange(portfolio, args.interval, place=args.place))
         findings += told
-    findings += look_at_bots(portfolio, rules, folder)
+    findings += [*look_at_bots(portfolio, rules, folder), *look_at_cadence(portfolio, args.interval)]
     if args.alert:
         findings.append(_test_message(portfolio, folder))
     failed = [one for one in findings if one.state == "failed"]

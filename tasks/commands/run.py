@@ -6,10 +6,12 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from tasks.cadence import refuse_slow
 from tasks.commands.backtest import seconds
 from tasks.environment import portfolio_file
 from tasks.outcome import Outcome, say
 from tasks.progress import Progress
+from tasks.settings import load_portfolio
 
 if TYPE_CHECKING:
     from tasks.session import Session
@@ -46,6 +48,8 @@ async def _loop(file: str, interval_s: float | None, most: int | None) -> dict[s
     from tasks.opening import open_session
     from tasks.ticking import tick
 
+    # Before anything is written; in paper mode, where the interval may come from the feed, nothing is refused.
+    refuse_slow(load_portfolio(file), INTERVAL_S if interval_s is None else interval_s)
     session = await open_session(file)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -24,10 +24,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Run until Ctrl-C; raises `Refused` before anything is started."""
+    from tasks.cadence import refuse_slow
     from tasks.settings import BUILT_IN, load_portfolio
     from tasks.up import up
 
     file = args.portfolio or str(BUILT_IN)
-    load_portfolio(file)
+    refuse_slow(load_portfolio(file), args.interval)
     code = up(file, args.port, args.interval, args.health_port)
     return Outcome({"portfolio": file, "port": args.port}, exit_code=code)
