@@ -21,7 +21,7 @@ def move(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) 
         i = due[k, t.DUE_LEVEL]
         if i >= 0 and g[t.ORDER, i] != due[k, t.DUE_ORDER]:
             continue  # it was over before this move, and another order has its place
-        here = _between(start, since, price, now, due[k, t.DUE_US], p, s)
+        here = between(start, since, price, now, due[k, t.DUE_US], p, s)
         at = max(due[k, t.DUE_US], since)
         _sweep(here, at, p, s, g, log)
         if i < 0:
@@ -40,8 +40,8 @@ def move(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) 
     s[t.S_TIME] = now
 
 
-def _between(start: int, since: int, end: int, now: int, at: int, p: Ints, s: Ints) -> int:
-    # Where the straight path is at `at`, rounded to the tick towards its start.
+def between(start: int, since: int, end: int, now: int, at: int, p: Ints, s: Ints) -> int:
+    """Return where the straight path is at `at`, rounded to the tick towards its start."""
     if at <= since or now <= since:
         return s[t.S_PRICE]
     share = at - since
@@ -234,15 +234,19 @@ def withdraw_moved(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -
     while k < s[t.S_MOVED]:
         i = g[t.MOVED, k]
         free = g[t.BID, i] < price if is_bid(i, p, g) else g[t.ASK, i] > price
-        if not free or g[t.CANCELING, i]:
+        if not free or g[t.CANCELING, i] or not recall(i, now, p, s, g, due):
             k += 1
-        elif p[t.LATENCY_US] == 0:
-            _take_off(i, p, s, g)
-            end_order(i, s, g)
-        else:
-            g[t.CANCELING, i] = now
-            send(i, g[t.ORDER, i], 0, now, p, s, due)
-            k += 1
+
+
+def recall(i: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> bool:
+    """Call a level's order back; whether it is off the book at once, as without latency."""
+    if p[t.LATENCY_US] == 0:
+        _take_off(i, p, s, g)
+        end_order(i, s, g)
+        return True
+    g[t.CANCELING, i] = now
+    send(i, g[t.ORDER, i], 0, now, p, s, due)
+    return False
 
 
 def place(i: int, last: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
@@ -264,6 +268,11 @@ def place(i: int, last: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log
         if price != own:
             g[t.MOVED, s[t.S_MOVED]] = i
             s[t.S_MOVED] += 1
+    send_order(i, price, last, now, p, s, g, due, log)
+
+
+def send_order(i: int, price: int, last: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
+    """Give a level's order its number and send it to the venue."""
     g[t.PRICE, i], g[t.ORDER, i] = price, s[t.S_NEXT_ID]
     s[t.S_NEXT_ID] += 1
     g[t.STATE, i], g[t.CANCELING, i], g[t.ENDED, i] = t.SENT, 0, t.FAR

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core import grid_table as t
 from core.grid_book_kernel import count, end_order, is_bid, move, place, withdraw_moved
 from core.grid_close_kernel import barrier_hit, close, settle_closed, stop_price
+from core.search_kernel import next_outside
 
 Ints = NDArray[np.int64]
 
@@ -45,7 +46,7 @@ def run(
         i += 1
         if s[t.S_DUE_FROM] == s[t.S_DUE_TO] and s[t.S_CLOSED] == 0:
             end = max(i, min(bars, p[t.DEADLINE_BAR]))
-            i = _next_outside(low, high, low_1, high_1, i, end, s[t.S_LOW], s[t.S_HIGH])
+            i = next_outside(low, high, low_1, high_1, i, end, s[t.S_LOW], s[t.S_HIGH])
     if s[t.S_STATUS] == t.DONE and s[t.S_FILLS] > len(log):
         s[t.S_STATUS] = t.LOG_FULL
     return s[t.S_STATUS]
@@ -86,7 +87,7 @@ def _run_plain(
     bars, below, above = len(ts), s[t.S_LOW], s[t.S_HIGH]
     path, third_us, close_us = p[t.PATH], p[t.THIRD_US], p[t.CLOSE_US]
     visited = 0
-    i = _next_outside(low, high, low_1, high_1, first, bars, below, above)
+    i = next_outside(low, high, low_1, high_1, first, bars, below, above)
     while i < bars:
         visited += 1
         o, h, lo = open_[i], high[i], low[i]
@@ -100,7 +101,7 @@ def _run_plain(
             below, above = _plain_point(two, ts[i] * 1000 + 2 * third_us, i, p, s, g, log)
         if close[i] <= below or close[i] >= above:
             below, above = _plain_point(close[i], ts[i] * 1000 + close_us, i, p, s, g, log)
-        i = _next_outside(low, high, low_1, high_1, i + 1, bars, below, above)
+        i = next_outside(low, high, low_1, high_1, i + 1, bars, below, above)
     s[t.S_VISITED] += visited
 
 
@@ -154,24 +155,6 @@ def _plain_fill(
     log[k, t.FILL_MAKER] = 1
     log[k, t.FILL_TRADE] = trade
     log[k, t.FILL_FEE] = fee
-
-
-def _next_outside(
-    low: Ints, high: Ints, low_1: Ints, high_1: Ints, start: int, end: int, below: int, above: int
-) -> int:
-    # Bars up to the end of a block one by one, then whole blocks by their extremes, then bars again.
-    i, stop = start, min(end, (start + t.BLOCK - 1) // t.BLOCK * t.BLOCK)
-    while i < stop and low[i] > below and high[i] < above:
-        i += 1
-    if i < stop or i >= end:
-        return i
-    k, last = i // t.BLOCK, (end + t.BLOCK - 1) // t.BLOCK
-    while k < last and low_1[k] > below and high_1[k] < above:
-        k += 1
-    i = min(k * t.BLOCK, end)
-    while i < end and low[i] > below and high[i] < above:
-        i += 1
-    return i
 
 
 def _bar(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.machines.grid.config import GridConfig
 from core.orders import Role, decode
 from core.values import ZERO, plain, ratio
 from tasks.errors import Refused
@@ -104,16 +103,18 @@ def net_again(portfolio: Any, bot: Any, spec: Any, series: Any, timeframe: str, 
     def again(options: "Options") -> str:
         from tasks.assemble import limits_of, opening_of
         from tasks.backtesting import run_spec
-        from tasks.kernel_run import run_grid, sums_of
-        from tasks.kernel_tables import columns_of, units_of
+        from tasks.kernel_kinds import KERNELS
+        from tasks.kernel_run import sums_of
+        from tasks.kernel_tables import columns_of
 
-        if rates or not isinstance(bot, GridConfig):
+        kernel = KERNELS.get(bot.kind)
+        if rates or kernel is None:
             return str(run_spec(portfolio, bot, spec, series, timeframe, options, rates).figures["net_pnl"])
         try:
             opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
-            columns = columns_of(series[0], timeframe, units_of(spec, series[0].scale).price_scale)
+            columns = columns_of(series[0], timeframe, kernel.units_of(spec, series[0].scale).price_scale)
             quote = opening.get(spec.instrument.quote, ZERO)
-            return plain(sums_of(run_grid(bot, spec, columns, options, limits_of(portfolio), quote)).net)
+            return plain(sums_of(kernel.run(bot, spec, columns, options, limits_of(portfolio), quote)).net)
         except Refused:  # the kernel does not do this configuration
             return str(run_spec(portfolio, bot, spec, series, timeframe, options, rates).figures["net_pnl"])
 
@@ -133,7 +134,7 @@ def _of_core(made: "Run") -> Iterator[Execution]:
 def _of_kernel(made: "KernelRun") -> Iterator[Execution]:
     from core import grid_table as gt
 
-    entry = made.bot.entry_side.sign
+    entry = made.entry_side.sign
     unit, lot = Decimal(1).scaleb(-made.units.price_scale), Decimal(1).scaleb(-made.units.qty_scale)
     for row in made.log.tolist():
         if row[gt.FILL_LEVEL] >= 0:

@@ -14,7 +14,6 @@ from core.backtest import Result, Scene, Track, run
 from core.engine import Bot, BotSpec, Step, World
 from core.facts import BalanceRead, Fill
 from core.kinds import AnyBot
-from core.machines.grid.config import GridConfig
 from core.market import TIMEFRAME_S, Intrabar, Market
 from core.portfolio import Portfolio
 from core.series import CandleSeries
@@ -130,12 +129,12 @@ def backtest(
 def _run_kernel(
     portfolio: Portfolio, bot: AnyBot, spec: BotSpec, series: CandleSeries, timeframe: str, options: Options
 ) -> "KernelRun":
-    from tasks.kernel_run import backtest_grid
+    from tasks.kernel_kinds import KERNELS, backtest_kernel
 
-    if not isinstance(bot, GridConfig):
+    if bot.kind not in KERNELS:
         raise Refused(f"the kernel does not know {bot.kind}", key="--engine", accepted="core")
     opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
-    made = backtest_grid(bot, spec, series, timeframe, options, limits_of(portfolio), opening)
+    made = backtest_kernel(bot, spec, series, timeframe, options, limits_of(portfolio), opening)
     made.remarks = remarks_of(series, spec, traded=bool(len(made.log)))
     return made
 

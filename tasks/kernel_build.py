@@ -1,10 +1,10 @@
-"""Compiles the kernels of the core with numba into one object file of machine code that needs neither numba nor Python.
+"""Compiles kernels of the core with numba into object files of machine code that need neither numba nor Python.
 
 numba's own cache must load numba again in every process (half a second); an object file loads in milliseconds. So numba
 writes LLVM code once; everything but the entries is made private and optimised away where it cannot be reached, the error
 paths among it, because kernels never raise. What is left calls nothing outside but memory functions of the C library.
 
-    NUMBA_OPT=0 python -m tasks.kernel_build > kernel.o
+    NUMBA_OPT=0 python -m tasks.kernel_build grid > kernel.o
 """
 
 import gc
@@ -16,10 +16,24 @@ import llvmlite.binding as llvm
 from numba import carray, cfunc, types
 from numba.extending import register_jitable
 
-from core import equity_kernel, grid_book_kernel, grid_close_kernel, grid_kernel
+from core import (
+    equity_kernel,
+    grid_book_kernel,
+    grid_close_kernel,
+    grid_kernel,
+    ladder_kernel,
+    rolling_book_kernel,
+    rolling_entry_kernel,
+    rolling_kernel,
+    search_kernel,
+)
 from core.equity_kernel import drawdown
 from core.grid_kernel import run
 from core.grid_table import BLOCK, DUE_COLUMNS, FILL_COLUMNS, LEVEL_ROWS, PARAMETERS, SCALARS
+from core.ladder_kernel import LADDER_PARAMETERS, LADDER_ROWS, run_ladder
+from core.rolling_kernel import run_rolling
+from core.rolling_table import ROLLING_PARAMETERS, ROLLING_ROWS, ROLLING_SCALARS
+from tasks import kernel_build_atr
 
 _INT, _FLOAT = types.int64, types.float64
 _INTS, _FLOATS = types.CPointer(_INT), types.CPointer(_FLOAT)
@@ -34,6 +48,30 @@ def _grid_run(
         carray(ts, (bars,)), carray(open_, (bars,)), carray(high, (bars,)), carray(low, (bars,)), carray(close, (bars,)),
         carray(low_1, (blocks,)), carray(high_1, (blocks,)), carray(p, (PARAMETERS,)), carray(s, (SCALARS,)),
         carray(g, (LEVEL_ROWS, levels)), carray(due, (due_rows, DUE_COLUMNS)), carray(log, (log_rows, FILL_COLUMNS)),
+    )  # fmt: skip
+
+
+def _ladder_run(
+    ts: Any, open_: Any, high: Any, low: Any, close: Any, low_1: Any, high_1: Any, bars: int,
+    p: Any, s: Any, g: Any, levels: int, due: Any, due_rows: int, log: Any, log_rows: int,
+) -> int:  # fmt: skip
+    blocks = (bars + BLOCK - 1) // BLOCK
+    return run_ladder(
+        carray(ts, (bars,)), carray(open_, (bars,)), carray(high, (bars,)), carray(low, (bars,)), carray(close, (bars,)),
+        carray(low_1, (blocks,)), carray(high_1, (blocks,)), carray(p, (LADDER_PARAMETERS,)), carray(s, (SCALARS,)),
+        carray(g, (LADDER_ROWS, levels)), carray(due, (due_rows, DUE_COLUMNS)), carray(log, (log_rows, FILL_COLUMNS)),
+    )  # fmt: skip
+
+
+def _rolling_run(
+    ts: Any, open_: Any, high: Any, low: Any, close: Any, low_1: Any, high_1: Any, bars: int,
+    p: Any, s: Any, g: Any, levels: int, due: Any, due_rows: int, log: Any, log_rows: int,
+) -> int:  # fmt: skip
+    blocks = (bars + BLOCK - 1) // BLOCK
+    return run_rolling(
+        carray(ts, (bars,)), carray(open_, (bars,)), carray(high, (bars,)), carray(low, (bars,)), carray(close, (bars,)),
+        carray(low_1, (blocks,)), carray(high_1, (blocks,)), carray(p, (ROLLING_PARAMETERS,)), carray(s, (ROLLING_SCALARS,)),
+        carray(g, (ROLLING_ROWS, levels)), carray(due, (due_rows, DUE_COLUMNS)), carray(log, (log_rows, FILL_COLUMNS)),
     )  # fmt: skip
 
 
@@ -52,32 +90,37 @@ def _equity_drawdown(
     return 0
 
 
-# Each entry with its signature; the name is the symbol in the object file.
-ENTRIES = {
-    "grid_run": (
-        _grid_run,
-        _INT(*[_INTS] * 7, _INT, _INTS, _INTS, _INTS, _INT, _INTS, _INT, _INTS, _INT),
+_RUN = _INT(*[_INTS] * 7, _INT, _INTS, _INTS, _INTS, _INT, _INTS, _INT, _INTS, _INT)
+_DRAWDOWN = _INT(_INTS, _INTS, _INTS, _INT, _INTS, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _FLOATS)
+# What is compiled into one object file: the modules that it takes, and its entries, by their symbol, with their signatures.
+OBJECTS: dict[str, tuple[tuple[ModuleType, ...], dict[str, tuple[FunctionType, Any]]]] = {
+    "grid": (
+        (search_kernel, grid_book_kernel, grid_close_kernel, grid_kernel, equity_kernel),
+        {"grid_run": (_grid_run, _RUN), "equity_drawdown": (_equity_drawdown, _DRAWDOWN)},
     ),
-    "equity_drawdown": (
-        _equity_drawdown,
-        _INT(_INTS, _INTS, _INTS, _INT, _INTS, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _FLOATS),
+    "ladder": ((search_kernel, grid_book_kernel, ladder_kernel), {"ladder_run": (_ladder_run, _RUN)}),
+    "rolling": (
+        (search_kernel, grid_book_kernel, rolling_book_kernel, rolling_entry_kernel, rolling_kernel),
+        {"rolling_run": (_rolling_run, _RUN)},
     ),
+    "atr_grid": (kernel_build_atr.MODULES, kernel_build_atr.ENTRIES),
 }
 
 
-def build(machine: llvm.TargetMachine) -> bytes:
-    """Compile all entries for `machine`; returns the object file. Raises `RuntimeError` where code of Python's is left in it."""
-    for module in (grid_book_kernel, grid_close_kernel, grid_kernel, equity_kernel):
+def build(name: str, machine: llvm.TargetMachine) -> bytes:
+    """Compile one of OBJECTS for `machine` into an object file; raises `RuntimeError` where code of Python's is left in it."""
+    modules, entries = OBJECTS[name]
+    for module in modules:
         _offer(module)
     whole = llvm.parse_assembly("")
-    for name, (function, signature) in ENTRIES.items():
+    for symbol, (function, signature) in entries.items():
         made = cfunc(signature, error_model="numpy")(function)
         part = llvm.parse_assembly(made.inspect_llvm())
         native = made.native_name.removeprefix("cfunc.")
         for one in part.functions:
             if not one.is_declaration and one.name != native:
                 one.linkage = "internal"
-        part.get_function(native).name = name
+        part.get_function(native).name = symbol
         _optimise(part, machine)
         whole.link_in(part)
     outside = [one.name for one in whole.functions if one.is_declaration and not one.name.startswith("llvm.")]
@@ -116,4 +159,4 @@ def host() -> llvm.TargetMachine:
 
 if __name__ == "__main__":
     gc.disable()  # a tenth of the time, in a process that ends at once
-    sys.stdout.buffer.write(build(host()))
+    sys.stdout.buffer.write(build(sys.argv[1], host()))

@@ -27,27 +27,64 @@ from tasks.outcome import say
 Ints = NDArray[np.int64]
 
 _ROOT = Path(__file__).parents[1]
-SOURCES = (
-    "core/grid_table.py", "core/grid_book_kernel.py", "core/grid_close_kernel.py", "core/grid_kernel.py",
-    "core/equity_kernel.py", "tasks/kernel_build.py",
+_GRID = ("core/grid_table.py", "core/grid_book_kernel.py", "core/search_kernel.py", "tasks/kernel_build.py")
+_ATR = (
+    "core/atr_table.py", "core/wide_kernel.py", "core/atr_gauge_kernel.py", "core/atr_book_kernel.py",
+    "core/atr_orders_kernel.py", "core/atr_levels_kernel.py", "core/atr_candle_kernel.py", "core/atr_kernel.py",
+    "tasks/kernel_build_atr.py",
 )  # fmt: skip
+# The sources of each object file of `tasks.kernel_build`.
+SOURCES: dict[str, tuple[str, ...]] = {
+    "grid": (*_GRID, "core/grid_close_kernel.py", "core/grid_kernel.py", "core/equity_kernel.py"),
+    "ladder": (*_GRID, "core/ladder_kernel.py"),
+    "rolling": (
+        *_GRID, "core/rolling_table.py", "core/rolling_book_kernel.py", "core/rolling_entry_kernel.py", "core/rolling_kernel.py",
+    ),
+    "atr_grid": (*_GRID, *_ATR),
+}
 _POINTER, _INT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 # What numba passes first: where the result goes, and where the exception would.
 _HEAD = (ctypes.POINTER(_INT), ctypes.POINTER(_POINTER))
-_ARGUMENTS = {
-    "grid_run": (*[_POINTER] * 7, _INT, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT, _POINTER, _INT),
-    "equity_drawdown": (
-        *[_POINTER] * 3, _INT, _POINTER, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _POINTER,
-    ),
-}  # fmt: skip
+_RUN = (*[_POINTER] * 7, _INT, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT, _POINTER, _INT)
+_DRAWDOWN = (*[_POINTER] * 3, _INT, _POINTER, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _POINTER)
+_ATR_GAUGE = (*[_POINTER] * 3, _INT, _INT, _INT, _POINTER)
+_ATR_RUN = (*[_POINTER] * 7, _INT, _POINTER, _POINTER, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 6, _INT)
+# The entries of each object file, with what they take.
+_ENTRIES = {
+    "grid": {"grid_run": _RUN, "equity_drawdown": _DRAWDOWN},
+    "ladder": {"ladder_run": _RUN},
+    "rolling": {"rolling_run": _RUN},
+    "atr_grid": {"atr_gauge": _ATR_GAUGE, "atr_run": _ATR_RUN},
+}
 
 
 def run_grid(candles: Sequence[Ints], p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> int:
     """Call `core.grid_kernel.run`, compiled: the same arguments, the candle columns as one sequence."""
+    return _run("grid", candles, p, s, g, due, log)
+
+
+def run_ladder(candles: Sequence[Ints], p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> int:
+    """Call `core.ladder_kernel.run_ladder`, compiled: the same arguments, the candle columns as one sequence."""
+    return _run("ladder", candles, p, s, g, due, log)
+
+
+def atr_gauge(high: Ints, low: Ints, close: Ints, nanos: int, wilder: bool, g: Ints) -> int:  # noqa: FBT001  as compiled
+    """Call `core.atr_gauge_kernel.gauge`, compiled."""
+    return _call("atr_grid", "atr_gauge", _at(high), _at(low), _at(close), len(close), nanos, int(wilder), _at(g))
+
+
+def run_atr(candles: Sequence[Ints], told_ms: Ints, g: Ints, tables: Sequence[Ints], log: Ints) -> int:
+    """Call `core.atr_kernel.run`, compiled; `tables` are its arguments from `p` to `news`."""
+    p, s, lv, *others = tables
     return _call(
-        "grid_run", *map(_at, candles), len(candles[0]),
-        _at(p), _at(s), _at(g), g.shape[1], _at(due), len(due), _at(log), len(log),
+        "atr_grid", "atr_run", *map(_at, candles), len(candles[0]), _at(told_ms), _at(g), len(told_ms),
+        _at(p), _at(s), _at(lv), lv.shape[1], *map(_at, others), _at(log), len(log),
     )  # fmt: skip
+
+
+def run_rolling(candles: Sequence[Ints], p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> int:
+    """Call `core.rolling_kernel.run_rolling`, compiled: the same arguments, the candle columns as one sequence."""
+    return _run("rolling", candles, p, s, g, due, log)
 
 
 def drawdown(
@@ -63,30 +100,37 @@ def drawdown(
     """Call `core.equity_kernel.drawdown`, compiled; `columns` are closes and the blocks' lows and highs."""
     found = np.zeros(2)
     _call(
-        "equity_drawdown", *map(_at, columns), len(columns[0]), _at(log), len(log), int(short),
+        "grid", "equity_drawdown", *map(_at, columns), len(columns[0]), _at(log), len(log), int(short),
         price_unit, qty_unit, close_unit, start, _at(found),
     )  # fmt: skip
     return float(found[0]), float(found[1])
 
 
-def prepare() -> None:
-    """Load the kernels now, so that the first call does not pay for it."""
-    _loaded()
+def prepare(name: str = "grid") -> None:
+    """Load an object file now, so that the first call does not pay for it."""
+    _loaded(name)
 
 
-def cache_file(processor: str) -> Path:
-    """Return where the object file for a processor lies."""
-    content = b"".join((_ROOT / name).read_bytes() for name in SOURCES)
+def cache_file(processor: str, name: str = "grid") -> Path:
+    """Return where an object file for a processor lies."""
+    content = b"".join((_ROOT / source).read_bytes() for source in SOURCES[name])
     mark = hashlib.sha256(content + f"{llvmlite.__version__} {processor}".encode()).hexdigest()[:16]
     root = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(root) / "gridkeeper" / f"kernel-{mark}.o"
+    return Path(root) / "gridkeeper" / f"kernel-{name}-{mark}.o"
 
 
-def _call(name: str, *arguments: Any) -> int:
+def _run(name: str, candles: Sequence[Ints], p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> int:
+    return _call(
+        name, f"{name}_run", *map(_at, candles), len(candles[0]),
+        _at(p), _at(s), _at(g), g.shape[1], _at(due), len(due), _at(log), len(log),
+    )  # fmt: skip
+
+
+def _call(name: str, entry: str, *arguments: Any) -> int:
     result, fault = _INT(), _POINTER()
-    status = _loaded()[name](ctypes.byref(result), ctypes.byref(fault), *arguments)
+    status = _loaded(name)[entry](ctypes.byref(result), ctypes.byref(fault), *arguments)
     if status != 0:
-        message = f"the compiled {name} ended with status {status}: it must never raise"
+        message = f"the compiled {entry} ended with status {status}: it must never raise"
         raise RuntimeError(message)
     return result.value
 
@@ -99,29 +143,29 @@ def _at(array: NDArray[Any]) -> int:
 
 
 @cache
-def _loaded() -> dict[str, Any]:
+def _loaded(name: str) -> dict[str, Any]:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     processor, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=processor, features=features, opt=3, reloc="pic", codemodel="jitdefault", jit=True
     )
-    content = _object(cache_file(f"{processor} {features}"))
+    content = _object(cache_file(f"{processor} {features}", name), name)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(content))
     engine.finalize_object()
     made: dict[str, Any] = {"engine": engine}  # the code lives as long as the engine
-    for name, types in _ARGUMENTS.items():
-        made[name] = ctypes.CFUNCTYPE(ctypes.c_int32, *_HEAD, *types)(engine.get_function_address(name))
+    for entry, types in _ENTRIES[name].items():
+        made[entry] = ctypes.CFUNCTYPE(ctypes.c_int32, *_HEAD, *types)(engine.get_function_address(entry))
     return made
 
 
-def _object(file: Path) -> bytes:
+def _object(file: Path, name: str) -> bytes:
     if file.is_file():
         return file.read_bytes()
-    say("compiling the backtest kernel for this machine, once: 5 to 10 s")
+    say(f"compiling the backtest kernel ({name}) for this machine, once: 5 to 10 s")
     # In a process of its own: numba stays out of this one, and need not optimise what is optimised as a whole after it.
-    command = [sys.executable, "-m", "tasks.kernel_build"]
+    command = [sys.executable, "-m", "tasks.kernel_build", name]
     done = subprocess.run(command, cwd=_ROOT, env={**os.environ, "NUMBA_OPT": "0"}, capture_output=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no word why"]

@@ -1,6 +1,5 @@
-"""Backtests one grid with the compiled kernel and counts the result: the core's fills and figures, without its journal."""
+"""Backtests one grid with the compiled kernel, and counts what any kernel gives: the core's fills and figures, no journal."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from core import grid_table as gt
 from core.engine import BotSpec, Limits
 from core.facts import Fill
+from core.kinds import AnyBot
 from core.lots import Lot
 from core.machines.grid.config import GridConfig
 from core.market import TIMEFRAME_S
@@ -29,7 +29,6 @@ from tasks.kernel_tables import (
     Ints,
     Units,
     check_supported,
-    columns_of,
     levels_of,
     parameters_of,
     refuse,
@@ -39,7 +38,7 @@ from tasks.kernel_tables import (
 Floats = NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1)
 _US = timedelta(microseconds=1)
-_STATUS = {
+STATUS: Mapping[int, str] = {
     gt.BELOW_MINIMUM: "an order behind the touch is below the exchange's minimum and has to wait",
     gt.ROUNDING: "the price moves so far inside a bar that the division of its path rounds",
     gt.QUEUE_FULL: "too many orders are on their way at once",
@@ -65,7 +64,7 @@ class Room:
 class KernelRun:
     """A finished kernel run: the log of fills in whole units, and what was counted from it."""
 
-    bot: GridConfig
+    bot: AnyBot
     spec: BotSpec
     options: Any
     columns: Columns
@@ -76,9 +75,23 @@ class KernelRun:
     figures: dict[str, Any] = field(default_factory=dict[str, Any])
     remarks: list[str] = field(default_factory=list[str])
 
+    @property
+    def short(self) -> bool:
+        """Whether its entries sell."""
+        return not self.spec.long
+
+    @property
+    def entry_side(self) -> Side:
+        """The side of its entries."""
+        return Side.SELL if self.short else Side.BUY
+
     def amount(self, units: int) -> Decimal:
         """Return quote of whole units of `units.scale` places."""
         return Decimal(units).scaleb(-self.units.scale)
+
+    def own_sums(self) -> "Sums | None":
+        """Add it up where its kind does so in its own way."""
+        return None
 
     def fills(self) -> list[Fill]:
         """Build the fills as the core reports them, client ids, trade ids and settled cash included."""
@@ -96,18 +109,20 @@ def run_grid(
     p = parameters_of(spec, options, units, columns, g)
     s = np.zeros(gt.SCALARS, dtype=np.int64)
     due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
-    room = Room() if room is None else room
-    status = kernel_native.run_grid(columns.all, p, s, g, due, room.log)
-    if status == gt.LOG_FULL:
-        room.grow(int(s[gt.S_FILLS]))
-        status = kernel_native.run_grid(columns.all, p, s, g, due, room.log)
-    if status != gt.DONE:
-        raise refuse(_STATUS[status])
-    made = KernelRun(bot, spec, options, columns, units, room.log[: s[gt.S_FILLS]], s, g)
-    _check_money(made, opening_quote)
-    if spec.instrument.swap and len(made.log):
-        _check_liquidation(made)
+    log = finished(lambda log: kernel_native.run_grid(columns.all, p, s, g, due, log), s, room)
+    made = KernelRun(bot, spec, options, columns, units, log, s, g)
+    check_money(made, opening_quote, _worth_of(made))
     return made
+
+
+def _worth_of(made: KernelRun) -> Decimal:
+    # What all levels together may be worth: a purchase its own price, a sale what it may be sent at.
+    if not made.spec.instrument.swap:
+        return made.spec.capital_quote
+    highest = ZERO
+    if made.short:
+        highest = Decimal(made.columns.highest).scaleb(-made.columns.scale) * (ONE + made.spec.safe_spread)
+    return sum((max(line.entry_price, highest) * line.qty for line in made.spec.plan.lines), ZERO)
 
 
 def _check_liquidation(made: KernelRun) -> None:
@@ -115,7 +130,7 @@ def _check_liquidation(made: KernelRun) -> None:
     # of the candles, do not rule it out. Up to a liquidation both engines do the same, so the fills tell.
     prices, share = made.log[:, gt.FILL_PRICE], ratio(ONE, Decimal(made.bot.leverage))
     maintenance = FillRules().maintenance
-    if made.bot.side == "BUY":
+    if not made.short:
         dearest = Decimal(int(prices.max())).scaleb(-made.units.price_scale)
         edge = ratio(dearest * (ONE - share), ONE - maintenance)
         reached = Decimal(int(made.columns.low_1.min())).scaleb(-made.columns.scale) <= edge
@@ -127,29 +142,45 @@ def _check_liquidation(made: KernelRun) -> None:
         raise refuse(f"the position may be liquidated at about {plain(edge.quantize(Decimal('0.01')))}")
 
 
-def _check_money(made: KernelRun, opening: Decimal) -> None:
-    # Whether the account could always pay for every order: a bound, so a poor account may be refused that would do.
+def finished(run: Callable[[Ints], int], s: Ints, room: Room | None, ends: Mapping[int, str] = STATUS) -> Ints:
+    """Run a kernel with a log that is large enough; returns the log.
+
+    Raises `Refused` for an end that only the core knows; `ends` says what each means.
+    """
+    room = Room() if room is None else room
+    status = run(room.log)
+    if status == gt.LOG_FULL:
+        room.grow(int(s[gt.S_FILLS]))
+        status = run(room.log)
+    if status != gt.DONE:
+        raise refuse(ends[status])
+    return room.log[: s[gt.S_FILLS]]
+
+
+def check_money(made: KernelRun, opening: Decimal, worth: Decimal) -> None:
+    """Raise `Refused` where the account might not always pay for every order, or a swap's position might be liquidated.
+
+    `worth` is the most in quote that lots and entries come to. A bound: a poor account may be refused that would do.
+    """
     units, log, instrument = made.units, made.log, made.spec.instrument
     value_most = 2 * made.columns.highest * int(made.levels[gt.QTY].max())
     if (len(log) + 1) * value_most * units.cost_mul >= INT_MAX:
         raise refuse("sums of so many and so fine amounts do not fit 64 bits")
     least = opening + made.amount(int(made.scalars[gt.S_NET_LEAST]))
-    lines = made.spec.plan.lines
     if instrument.swap:
-        highest = Decimal(made.columns.highest).scaleb(-made.columns.scale) * (ONE + made.spec.safe_spread)
-        needed = ZERO
         prices = log[:, gt.FILL_PRICE]
         spread = Decimal(int(prices.max() - prices.min())).scaleb(-units.price_scale) if len(log) else ZERO
-        for line in lines:
-            price = line.entry_price if made.bot.side == "BUY" else max(line.entry_price, highest)
-            needed += ratio(price * line.qty, Decimal(made.bot.leverage)) + spread * line.qty
+        most = Decimal(int(made.levels[gt.QTY].sum())).scaleb(-units.qty_scale)
+        needed = ratio(worth, Decimal(made.bot.leverage)) + spread * most
     else:
-        needed = made.spec.capital_quote * (ONE + max(instrument.maker, instrument.taker, ZERO))
+        needed = worth * (ONE + max(instrument.maker, instrument.taker, ZERO))
     if needed > least:
         raise refuse(
-            f"an account of {plain(opening)} {instrument.quote} may not pay for all {len(lines)} levels at once "
+            f"an account of {plain(opening)} {instrument.quote} may not pay for all its orders at once "
             f"(venues[].balances: {plain(needed - least + opening)} surely would)"
         )
+    if instrument.swap and len(log):
+        _check_liquidation(made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +202,9 @@ class Sums:
 
 def sums_of(made: KernelRun) -> Sums:
     """Add a run up."""
+    own = made.own_sums()
+    if own is not None:
+        return own
     s, g, units = made.scalars, made.levels, made.units
     grid = made.amount(int(s[gt.S_PROFIT]) * units.cost_mul)
     paid = made.amount(int(s[gt.S_PAID]) * units.fee_mul)
@@ -185,7 +219,7 @@ def sums_of(made: KernelRun) -> Sums:
     profit, winners = _unwound(made, held) if s[gt.S_EPISODE] else (ZERO, 0)
     mark = int(made.columns.close[-1]) * 10 ** (units.price_scale - made.columns.scale)
     value = int((mark * g[gt.QTY, held] - g[gt.LOT_COST, held]).sum())
-    sign = -1 if made.bot.side == "SELL" else 1
+    sign = -1 if made.short else 1
     floating = made.amount(value * sign * units.cost_mul)
     closed = int((g[gt.HOLDING] == 1).sum() - held.sum())
     return Sums(grid + profit, grid, floating, paid, trips + closed, won + winners)
@@ -212,7 +246,7 @@ def _in_view(made: KernelRun) -> Callable[[Fill, Lot], bool]:
 def _unwound(made: KernelRun, held: NDArray[np.bool_]) -> tuple[Decimal, int]:
     # Profit of the lots that unwinds closed, and how many of them earned more than their fees; takes them out of `held`.
     # As `core.engine.booking.book_fill` spreads an unwind over the open lots: the oldest first, the last pays the rest.
-    log, sign = made.log, -1 if made.bot.side == "SELL" else 1
+    log, sign = made.log, -1 if made.short else 1
     # The last fill of a level that holds is the entry of its lot.
     entries = [int(np.flatnonzero(log[:, gt.FILL_LEVEL] == i)[-1]) for i in np.flatnonzero(held)]
     lots = sorted((int(log[k, gt.FILL_US]), f"{log[k, gt.FILL_LEVEL]}-{log[k, gt.FILL_CYCLE]}", k) for k in entries)
@@ -245,7 +279,7 @@ def _amounts(made: KernelRun, k: int) -> tuple[Decimal, Decimal, Decimal]:
 
 def _fills(made: KernelRun) -> list[Fill]:
     instrument, log = made.spec.instrument, made.log
-    entry = made.bot.entry_side
+    entry = made.entry_side
     found: list[Fill] = []
     for k in range(len(log)):
         row = log[k]
@@ -277,7 +311,7 @@ class Flows:
 def flows_of(made: KernelRun) -> Flows:
     """Return the position after each fill, computed as `tasks.backtesting.curve_of` does, to the last bit."""
     log, units = made.log, made.units
-    buys = (log[:, gt.FILL_EXIT] == 1) == (made.bot.entry_side is Side.SELL)
+    buys = (log[:, gt.FILL_EXIT] == 1) == made.short
     sign = np.where(buys, 1.0, -1.0)
     qty = log[:, gt.FILL_QTY] / 10.0**units.qty_scale
     price = log[:, gt.FILL_PRICE] / 10.0**units.price_scale
@@ -289,7 +323,7 @@ def drawdown_of(made: KernelRun) -> tuple[float, float]:
     """Return the deepest fall from a peak of equity at bar closes, a fraction, and the largest exposure in quote."""
     columns, units = made.columns, made.units
     return kernel_native.drawdown(
-        (columns.close, columns.low_1, columns.high_1), made.log, short=made.bot.side == "SELL",
+        (columns.close, columns.low_1, columns.high_1), made.log, short=made.short,
         price_unit=10.0**units.price_scale, qty_unit=10.0**units.qty_scale, close_unit=10.0**columns.scale,
         start=float(made.spec.capital_quote),
     )  # fmt: skip
@@ -338,21 +372,3 @@ def figures_of(made: KernelRun, elapsed_s: float) -> dict[str, Any]:
         "fill": made.options.fill,
         "latency_s": made.options.latency_s,
     }
-
-
-def backtest_grid(
-    bot: GridConfig,
-    spec: BotSpec,
-    series: Any,
-    timeframe: str,
-    options: Any,
-    limits: Limits,
-    opening: Mapping[str, Decimal],
-) -> KernelRun:
-    """Run a grid over a series and count it; `elapsed_s` is the kernel's. Raises `Refused` for what only the core can do."""
-    columns = columns_of(series, timeframe, units_of(spec, series.scale).price_scale)
-    kernel_native.prepare()
-    began = time.perf_counter()
-    made = run_grid(bot, spec, columns, options, limits, opening.get(spec.instrument.quote, ZERO))
-    made.figures = figures_of(made, time.perf_counter() - began)
-    return made

@@ -105,8 +105,7 @@ def columns_of(series: ArraySeries, timeframe: str, scale: int | None = None) ->
 def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: Any) -> None:
     """Raise `Refused` where a field is set whose effect the kernel does not compute."""
     plan: GridPlan = spec.plan
-    instrument, levels = spec.instrument, len(plan.lines)
-    held_most = total(line.qty for line in plan.lines) if spec.max_position_size is not None else ZERO
+    levels = len(plan.lines)
     said = {
         "activation_bounds": config.activation_bounds is not None,
         "initial_inventory: owned": config.initial_inventory == "owned",
@@ -129,12 +128,30 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
         "max_orders_per_batch": config.max_orders_per_batch is not None and config.max_orders_per_batch < levels,
         "max_open_orders": config.max_open_orders is not None and config.max_open_orders < levels,
         "triple_barrier.trailing_stop": config.triple_barrier.trailing_stop is not None,
+    }
+    for field, is_set in said.items():
+        if is_set:
+            raise refuse(f"{field} is set")
+    # What a short grid's entries are worth has no bound that was planned.
+    worth_most = spec.capital_quote if config.side == "BUY" else None
+    check_account(spec, limits, options, total(line.qty for line in plan.lines), worth_most)
+    exits = [line.exit_price for line in plan.lines]
+    if any(b <= a for a, b in pairwise(exits)):
+        raise refuse("two levels exit at one price")
+
+
+def check_account(spec: BotSpec, limits: Limits, options: Any, qty_most: Decimal, worth_most: Decimal | None) -> None:
+    """Raise `Refused` where a limit of bot or account might bind, or the venue does what no kernel computes.
+
+    `qty_most` base and `worth_most` quote (None: unbounded) are the most that a bot's lots and entries may come to.
+    """
+    instrument, exposure = spec.instrument, limits.max_exposure_quote
+    said = {
         "venue_stop": spec.venue_stop is not None or spec.venue_stop_price is not None,
         "max_drawdown": spec.max_drawdown is not None,
-        "max_position_size": spec.max_position_size is not None and held_most > spec.max_position_size,
+        "max_position_size": spec.max_position_size is not None and qty_most > spec.max_position_size,
         "risk.max_drawdown": limits.max_drawdown is not None,
-        "risk.max_exposure_quote": limits.max_exposure_quote is not None
-        and (config.side == "SELL" or spec.capital_quote > limits.max_exposure_quote),
+        "risk.max_exposure_quote": exposure is not None and (worth_most is None or worth_most > exposure),
         "fee_asset: base": instrument.fee_in_base,
         "contract_size": instrument.contract_size != 1,
         "spread": options.spread != ZERO,
@@ -143,9 +160,6 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
     for field, is_set in said.items():
         if is_set:
             raise refuse(f"{field} is set")
-    exits = [line.exit_price for line in plan.lines]
-    if any(b <= a for a, b in pairwise(exits)):
-        raise refuse("two levels exit at one price")
 
 
 def units_of(spec: BotSpec, series_scale: int) -> Units:
@@ -167,58 +181,55 @@ def levels_of(plan: GridPlan, units: Units) -> Ints:
     table[gt.ASK if short else gt.BID] = [int(line.entry_price.scaleb(units.price_scale)) for line in plan.lines]
     table[gt.BID if short else gt.ASK] = [int(line.exit_price.scaleb(units.price_scale)) for line in plan.lines]
     table[gt.QTY] = [int(line.qty.scaleb(units.qty_scale)) for line in plan.lines]
-    # Orders of one round are sent by the name of their leg, and "10-0" comes before "2-0".
-    by_name = sorted(range(len(plan.lines)), key=lambda i: f"{i}-")
+    rank_by_name(table)
+    return table
+
+
+def rank_by_name(table: Ints) -> None:
+    """Fill in RANK and BY_RANK: orders of one round are sent by the name of their leg, and "10-0" comes before "2-0"."""
+    by_name = sorted(range(table.shape[1]), key=lambda i: f"{i}-")
     table[gt.BY_RANK] = by_name
     table[gt.RANK, by_name] = np.arange(len(by_name))
-    return table
 
 
 def parameters_of(spec: BotSpec, options: Any, units: Units, candles: Columns, levels: Ints) -> Ints:
     """Return the kernel's parameters for a table of levels; raises `Refused` where they would not fit 64 bits."""
     config: GridConfig = spec.plan.config
-    instrument = spec.instrument
-    timeframe_us = TIMEFRAME_S[candles.timeframe] * 1_000_000
-    tick = exact_units(instrument.tick_size, units.price_scale)
-    values = dict.fromkeys(range(gt.PARAMETERS), 0)
-    intrabar = options.intrabar
-    if intrabar == "worst":
-        intrabar = "ohlc" if config.side == "BUY" else "olhc"
+    stop = config.triple_barrier.stop_loss
+    stop_num, stop_den = _parts(stop) if stop is not None else (0, 0)
+    values = market_values(spec, options, units, candles.timeframe) | _deadline(config, candles)
     values |= {
-        gt.TICK: tick,
-        gt.EDGE: tick if options.fill == "cross" else 0,
-        gt.SHORT: int(config.side == "SELL"),
-        gt.PATH: _PATHS[intrabar],
-        gt.LATENCY_US: _us(options.latency_s),
-        gt.THIRD_US: timedelta(seconds=TIMEFRAME_S[candles.timeframe]) / 3 // _US,
-        gt.CLOSE_US: timeframe_us - 1000,
-        gt.MIN_NOTIONAL: _ceil_units(instrument.min_notional, units.price_scale + units.qty_scale),
-        gt.MIN_QTY: exact_units(instrument.min_qty, units.qty_scale),
         gt.INVENTORY: _INVENTORY[config.initial_inventory],
         gt.LIMIT: exact_units(config.limit_price, units.price_scale) if config.limit_price is not None else 0,
-        gt.KEEP: int(config.keep_position),
-        gt.COST_MUL: units.cost_mul,
-        gt.FEE_MUL: units.fee_mul,
-    }
-    values |= _fractions(spec, units) | _deadline(config, candles)
-    _check_range(values, units, candles, levels)
+        gt.KEEP: int(config.keep_position), gt.STOP_NUM: stop_num, gt.STOP_DEN: stop_den,
+    }  # fmt: skip
+    check_range(values, units, candles, levels)
     return np.array([values[i] for i in range(gt.PARAMETERS)], dtype=np.int64)
 
 
-def _fractions(spec: BotSpec, units: Units) -> dict[int, int]:
-    config, instrument = spec.plan.config, spec.instrument
+def market_values(spec: BotSpec, options: Any, units: Units, timeframe: str) -> dict[int, int]:
+    """Return the parameters that are no strategy's: the instrument's rules and fees, how orders fill; the others are 0."""
+    instrument, seconds = spec.instrument, TIMEFRAME_S[timeframe]
+    tick = exact_units(instrument.tick_size, units.price_scale)
+    path = options.intrabar
+    if path == "worst":
+        path = "ohlc" if spec.long else "olhc"
     safe, slip = _parts(spec.safe_spread), _parts(spec.slippage)
-    stop = config.triple_barrier.stop_loss
-    stop_num, stop_den = _parts(stop) if stop is not None else (0, 0)
     # Fee in 1e-8 = price units x quantity units x rate x 10**(8 - price places - quantity places), over one divisor.
     unit = Fraction(10) ** (FEE_SCALE - units.price_scale - units.qty_scale)
     maker, taker = Fraction(instrument.maker) * unit, Fraction(instrument.taker) * unit
     rate_den = math.lcm(maker.denominator, taker.denominator)
-    return {
+    return dict.fromkeys(range(gt.PARAMETERS), 0) | {
+        gt.TICK: tick, gt.EDGE: tick if options.fill == "cross" else 0,
+        gt.SHORT: int(not spec.long), gt.PATH: _PATHS[path], gt.LATENCY_US: to_us(options.latency_s),
+        gt.THIRD_US: timedelta(seconds=seconds) / 3 // _US, gt.CLOSE_US: seconds * 1_000_000 - 1000,
+        gt.MIN_NOTIONAL: _ceil_units(instrument.min_notional, units.price_scale + units.qty_scale),
+        gt.MIN_QTY: exact_units(instrument.min_qty, units.qty_scale),
+        gt.COST_MUL: units.cost_mul, gt.FEE_MUL: units.fee_mul,
         gt.SAFE_LESS: safe[1] - safe[0], gt.SAFE_MORE: safe[1] + safe[0], gt.SAFE_DEN: safe[1],
         gt.SLIP_NUM: slip[0], gt.SLIP_DEN: slip[1],
-        gt.STOP_NUM: stop_num, gt.STOP_DEN: stop_den,
         gt.MAKER: int(maker * rate_den), gt.TAKER: int(taker * rate_den), gt.RATE_DEN: rate_den,
+        gt.DEADLINE_US: gt.FAR, gt.DEADLINE_BAR: gt.FAR,
     }  # fmt: skip
 
 
@@ -227,13 +238,14 @@ def _deadline(config: GridConfig, candles: Columns) -> dict[int, int]:
     limit_s = config.triple_barrier.time_limit
     if limit_s is None:
         return {gt.DEADLINE_US: gt.FAR, gt.DEADLINE_BAR: gt.FAR}
-    at_us = int(candles.ts[0]) * 1000 + _us(limit_s)
+    at_us = int(candles.ts[0]) * 1000 + to_us(limit_s)
     bar = int(np.searchsorted(candles.ts, at_us // 1000 + 1, side="left")) - 1
     return {gt.DEADLINE_US: at_us, gt.DEADLINE_BAR: max(bar, 0)}
 
 
-def _check_range(values: dict[int, int], units: Units, candles: Columns, levels: Ints) -> None:
-    # The largest numbers that the kernel ever makes; a price moved behind the touch is at most half above it.
+def check_range(values: dict[int, int], units: Units, candles: Columns, levels: Ints) -> None:
+    """Raise `Refused` where the largest numbers that a kernel ever makes do not fit 64 bits."""
+    # A price moved behind the touch is at most half above it.
     price = 2 * max(candles.highest, int(levels[[gt.BID, gt.ASK]].max()))
     value = price * sum(levels[gt.QTY].tolist())
     largest = {
@@ -257,6 +269,6 @@ def _ceil_units(value: Decimal, scale: int) -> int:
     return math.ceil(Fraction(value) * 10**scale)
 
 
-def _us(seconds: float) -> int:
-    # As `timedelta` rounds it, for that is what the core adds to its times.
+def to_us(seconds: float) -> int:
+    """Return microseconds as `timedelta` rounds them, for that is what the core adds to its times."""
     return timedelta(seconds=seconds) // _US

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from core.engine import BotSpec
 from core.kernel import ArraySeries
-from core.machines.grid.config import GridConfig
 from core.portfolio import Portfolio
 from core.values import ZERO, plain
 from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
@@ -27,7 +26,7 @@ from tasks.backtest_figures import curve_of
 from tasks.backtesting import Options, run_spec
 from tasks.equity import DAY_MS, DAYS_A_YEAR
 from tasks.errors import Refused
-from tasks.kernel_tables import CORE_DOES_IT, Columns, columns_of, units_of
+from tasks.kernel_tables import CORE_DOES_IT, Columns, columns_of
 from tasks.settings import check
 from tasks.sweep_vary import apply
 
@@ -146,16 +145,17 @@ def _on_kernel(
     job: Job, shared: Shared, room: Any, portfolio: Portfolio, spec: BotSpec, segment: tuple[int, int]
 ) -> Row | None:
     # None: only the core can do it.
-    from tasks.kernel_run import run_grid
+    from tasks.kernel_kinds import KERNELS
 
     bot = portfolio.bots[0]
-    if job.options.engine != "kernel" or not isinstance(bot, GridConfig):
+    kernel = KERNELS.get(bot.kind)
+    if job.options.engine != "kernel" or kernel is None:
         return None
     opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
     try:
-        columns, ends = shared.cut(segment, units_of(spec, shared.series.scale).price_scale)
+        columns, ends = shared.cut(segment, kernel.units_of(spec, shared.series.scale).price_scale)
         quote = opening.get(spec.instrument.quote, ZERO)
-        made = run_grid(bot, spec, columns, job.options, limits_of(portfolio), quote, room)
+        made = kernel.run(bot, spec, columns, job.options, limits_of(portfolio), quote, room)
     except Refused as refused:
         if refused.accepted == CORE_DOES_IT:
             return None

@@ -60,7 +60,7 @@ def test_the_cache_is_named_after_sources_and_processor(monkeypatch: pytest.Monk
     one = kernel_native.cache_file("one")
     assert one.is_relative_to(tmp_path)
     assert one != kernel_native.cache_file("two")
-    monkeypatch.setattr(kernel_native, "SOURCES", kernel_native.SOURCES[:1])
+    monkeypatch.setattr(kernel_native, "SOURCES", {"grid": kernel_native.SOURCES["grid"][:1]})
     assert one != kernel_native.cache_file("one")
 
 

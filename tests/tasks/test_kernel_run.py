@@ -16,7 +16,8 @@ from tasks.backtesting import Options, run_spec
 from tasks.candles_read import read_candles
 from tasks.cli import main
 from tasks.equity import ratios
-from tasks.kernel_run import KernelRun, Room, backtest_grid, curve_of, drawdown_of, run_grid, sums_of
+from tasks.kernel_kinds import backtest_kernel
+from tasks.kernel_run import KernelRun, Room, curve_of, drawdown_of, run_grid, sums_of
 from tasks.kernel_tables import columns_of
 from tasks.settings import check
 from tasks.yaml_strict import load
@@ -37,7 +38,7 @@ def both(yaml: str, candles: ArraySeries, timeframe: str, **options: Any) -> tup
     chosen = Options(**options)
     slow = run_spec(portfolio, bot, spec, [candles], timeframe, chosen)
     opening = opening_of(venue, {spec.bot_id: spec})
-    fast = backtest_grid(bot, spec, candles, timeframe, chosen, limits_of(portfolio), opening)
+    fast = backtest_kernel(bot, spec, candles, timeframe, chosen, limits_of(portfolio), opening)
     assert told(fast.fills()) == told(slow.fills)
     return slow.figures, fast
 
