@@ -103,7 +103,7 @@ class Streams:
             )
         self._symbols: list[str] = []
         self._lines: dict[str, Line] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._said: dict[tuple[str, str], Said] = {}
         # The first reading of what a line has not spoken of since it was dialled, and since when a line is disproved.
         self._first: dict[tuple[str, str], tuple[Decimal, ...]] = {}
@@ -143,7 +143,7 @@ class Streams:
         line = self._lines[name] = Line(name, client, watch, hear, self._before_dial)
         # In no context of the tick that began it: under Prefect that of a flow run, which is over in a moment.
         task = asyncio.create_task(line.follow(), name=f"stream {self.venue} {name}", context=Context())
-        self._tasks.append(task)
+        self._tasks[name] = task
 
     def _before_dial(self, line: Line) -> None:
         # What it said before is of another connection; and what signs is signed with the clock as it is known now.
@@ -216,16 +216,18 @@ class Streams:
             ):
                 word = ""
                 del self._stalled[name]
-            if not word and line.down_s is not None and at_s - line.down_s > LOST_S:
+            if (task := self._tasks.get(name)) is not None and task.done() and not task.cancelled():
+                word = f"ended by {type(task.exception()).__name__}"  # a bug of ours: nothing dials it again
+            elif not word and line.down_s is not None and at_s - line.down_s > LOST_S:
                 word = line.reason
             said[name] = f"stream of {name}: {word}; the exchange is read as without it" if word else ""
         return said
 
     async def close(self) -> None:
         """Hang up every line; may be called twice."""
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._tasks.clear()
         for line in self._lines.values():
             await line.close()
