@@ -50,6 +50,7 @@ class ExchangeServer:
         self.faults: list[Fault] = []
         self.log: list[Asked] = []
         self.weight = 0
+        self._used_in: dict[bool, tuple[int, int]] = {}
         self.terms: dict[str, Any] = {"leverage": 20, "marginType": "CROSSED"}
         self.incomes: list[dict[str, Any]] = []
         self.rates: list[dict[str, Any]] = []
@@ -109,7 +110,9 @@ class ExchangeServer:
         params = dict(parse_qsl(raw))
         with self.lock:
             self.log.append(Asked(request.method, request.path, params, time.monotonic()))
-            self.weight += weight_of(request.path, params)
+            weighs = weight_of(request.path, params)
+            self.weight += weighs
+            used = self._used(weighs, swap=request.path.startswith("/fapi"))
             fault = next((f for f in self.faults if f.fits(request.method, request.path)), None)
             if fault is not None:
                 fault.times -= 1
@@ -119,10 +122,17 @@ class ExchangeServer:
             status, body = 200, None
             if fault is None or fault.accepted:
                 status, body = self._answer(request, raw, params)
-        headers = {"X-MBX-USED-WEIGHT-1M": str(self.weight)}
+        headers = {"X-MBX-USED-WEIGHT-1M": str(used)}
         if fault is None:
             return web.json_response(body, status=status, headers=headers)
         return await self._faulty(request, fault, status, body, headers)
+
+    def _used(self, weighs: int, *, swap: bool) -> int:
+        # Binance counts spot and futures apart, and from each full minute anew.
+        minute = self.clock_ms() // 60_000
+        since, sum_ = self._used_in.get(swap, (minute, 0))
+        self._used_in[swap] = minute, weighs + (sum_ if since == minute else 0)
+        return self._used_in[swap][1]
 
     async def _faulty(
         self, request: web.Request, fault: Fault, status: int, body: Any, headers: dict[str, str]
