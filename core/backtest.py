@@ -70,13 +70,20 @@ class Result:
 
 @dataclass(slots=True)
 class _Play:
-    """A run under way: what has been told of longer candles and rates, by how many are past."""
+    """A run under way: what has been told of longer candles and rates, by how many are past.
+
+    `bands` are the last prices between which nothing can happen, track by track, until the engine acts again; None while
+    they are not known, and always where every bar is walked.
+    """
 
     scene: Scene
     accounts: Accounts
     keep: Keep | None
     told: dict[tuple[Market, int], int]
     paid: dict[Market, int]
+    jump: bool
+    markets: tuple[Market, ...]
+    bands: tuple[Wake, ...] | None = None
 
 
 def run(
@@ -96,9 +103,11 @@ def run(
     """
     lead = scene.tracks[0].series
     end = len(lead) if last is None else last
-    play = _Play(scene, accounts, keep, dict.fromkeys(scene.bars, 0), dict.fromkeys(scene.rates, 0))
+    markets = tuple(track.market for track in scene.tracks)
+    play = _Play(scene, accounts, keep, dict.fromkeys(scene.bars, 0), dict.fromkeys(scene.rates, 0), jump, markets)
     _skip_rates(play, lead.ts_ms(first))
     index, visited, incomplete = first, 0, 0
+    played = -1
     now = _time(lead.ts_ms(first))
     while index < end:
         candles = _candles_at(scene, index)
@@ -106,10 +115,10 @@ def run(
             incomplete += 1
             index += 1
             continue
-        if index > first:
+        if index > first and index - 1 != played:
             _close_before(play, index - 1)
         world = _bar(world, play, candles)
-        visited += 1
+        visited, played = visited + 1, index
         index = _next(world, play, index + 1) if jump else index + 1
     if end > first:
         _close_before(play, end - 1)
@@ -148,14 +157,40 @@ def _bar(world: World, play: _Play, candles: list[Candle]) -> World:
     # Correlated markets reach their extremes together: all follow the leading one's order.
     high_first = leading[1] == candles[0].high
     points = [leading, *(_ordered(candle, high_first=high_first) for candle in candles[1:])]
-    markets = [track.market for track in scene.tracks]
+    markets, accounts = play.markets, play.accounts
     news = _opening_news(play, candles)
     for step, at in enumerate(path_times(candles[0].ts, scene.timeframe_s)):
+        if not news and play.bands is not None and _stays(play, points, step, at):
+            for (venue, symbol), prices in zip(markets, points, strict=True):
+                accounts[venue].jump(symbol, prices[step], at)
+            continue
         for (venue, symbol), prices in zip(markets, points, strict=True):
-            play.accounts[venue].move(symbol, prices[step], at)
-        world = settle(world, play.accounts, markets, at, play.keep, news)
+            accounts[venue].move(symbol, prices[step], at)
+        after = settle(world, accounts, markets, at, play.keep, news)
         news = ()
+        if after is not world:
+            world, play.bands = after, None
+        if play.jump and play.bands is None:
+            play.bands = _bands(world, play)
     return world
+
+
+def _stays(play: _Play, points: Sequence[tuple[Decimal, ...]], step: int, now: datetime) -> bool:
+    # Whether no price leaves its band on the way to this point, nor the time; where it does not, nothing is met there.
+    for band, prices in zip(play.bands or (), points, strict=True):  # noqa: SIM110  a generator costs five times as much
+        if band.due(prices[step], prices[step], now):
+            return False
+    return True
+
+
+def _bands(world: World, play: _Play) -> tuple[Wake, ...] | None:
+    """Return the band of each track, or None where the next point may bring something whatever the price is."""
+    for account in play.accounts.values():
+        if account.due or account.touched or account.trades:
+            return None
+    if any(bot.state is None for bot in world.bots.values()):
+        return None
+    return tuple([_wake_at(world, play.accounts[market[0]], market) for market in play.markets])
 
 
 def _ordered(candle: Candle, *, high_first: bool) -> tuple[Decimal, Decimal, Decimal, Decimal]:
@@ -166,6 +201,8 @@ def _ordered(candle: Candle, *, high_first: bool) -> tuple[Decimal, Decimal, Dec
 
 def _opening_news(play: _Play, candles: list[Candle]) -> tuple[Fact, ...]:
     """Tell what became known with a bar's opening: longer candles that ended, funding that was paid."""
+    if not play.paid and not play.told:
+        return ()
     now = candles[0].ts
     now_ms = int(now.replace(tzinfo=UTC).timestamp() * 1000)
     facts: list[Fact] = []
@@ -248,16 +285,13 @@ def _carry_out(accounts: Accounts, step: Step, now: datetime) -> Iterable[Fact]:
 
 def _next(world: World, play: _Play, start: int) -> int:
     """Return the leading track's first bar, from `start` on, at which anything can happen."""
-    if any(account.due for account in play.accounts.values()):
-        return start
-    if any(bot.state is None for bot in world.bots.values()):
-        return start
     lead = play.scene.tracks[0].series
-    if start >= len(lead):
+    if play.bands is None:
+        play.bands = _bands(world, play)
+    if play.bands is None or start >= len(lead):
         return start
     index, deadline = len(lead), _next_told_ms(play)
-    for track in play.scene.tracks:
-        wake = _wake_at(world, play.accounts[track.market[0]], track.market)
+    for track, wake in zip(play.scene.tracks, play.bands, strict=True):
         if wake.deadline is not None:
             at_ms = int(wake.deadline.replace(tzinfo=UTC).timestamp() * 1000)
             # The bar that holds the deadline opens at or before it.

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from core.market import Candle, Market, Quote
 from core.orders import ClientId
+from core.quick import quick
 from core.values import Side
 
 
@@ -30,6 +31,7 @@ class Refusal(StrEnum):
     OTHER = "other"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The venue confirmed that the order rests (or has already traded `executed`)."""
@@ -68,6 +70,7 @@ class SeenAs(StrEnum):
     EXPIRED = "expired"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Seen:
     """An order as an open-orders list or a query by id showed it; `executed` is cumulative base quantity."""
@@ -96,6 +99,7 @@ class CancelRefused:
     ts: datetime
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
     """One execution. `fee` > 0 was paid in `fee_asset`, < 0 is a rebate; `qty` > 0 in base.
@@ -165,6 +169,7 @@ class FundingPaid:
     ts: datetime
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class BarClosed:
     """A candle of `timeframe_s` seconds is finished. Each one is told once and in order to the bots that asked for it."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from core.market import Candle
+from core.quick import quick
 from core.values import AMOUNT_PLACES, ZERO
 
 ATR_LENGTHS = (14, 28)
@@ -28,6 +29,7 @@ _EMA_LESS = tuple(Decimal(length - 1) for length in EMA_LENGTHS)
 _EMA_MORE = tuple(Decimal(length + 1) for length in EMA_LENGTHS)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Reading:
     """The indicators after one finished candle, in price units; `emas` in the order of `EMA_LENGTHS`."""
@@ -42,6 +44,7 @@ class Reading:
         return self.emas[EMA_LENGTHS.index(length)]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Gauge:
     """What the next candle's indicators follow from: how many candles were seen, the last close, the last true ranges."""

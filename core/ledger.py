@@ -13,9 +13,11 @@ from decimal import Decimal
 
 from core.facts import Fill, FundingPaid
 from core.market import Instrument
+from core.quick import quick
 from core.values import ZERO, Side, exact_product
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of one transaction. `seq` orders all lines of a store without gaps; `ref` names the cause."""
@@ -32,6 +34,7 @@ class Entry:
     ref: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Posting:
     """A line before it is numbered: account, asset, amount."""
@@ -72,6 +75,7 @@ def transfer_postings(asset: str, amount: Decimal, account: str = "external") ->
     return moved("wallet", account, asset, amount)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Numbering:
     """The next free numbers of a ledger. Part of the world, so that a replay numbers alike."""

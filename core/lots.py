@@ -13,11 +13,13 @@ from decimal import Decimal
 from core.facts import Fill
 from core.market import Instrument
 from core.orders import Role
+from core.quick import quick
 from core.values import ZERO, Side, exact_product, share_of_cost
 
 NONE_SPARED: Mapping[str, Decimal] = {}
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
     """Inventory opened by the fills of one entry leg. Quantities are base, `cost`, `realized`, `fees` quote.

@@ -13,9 +13,11 @@ from typing import Any, Protocol
 from core.facts import BarClosed, RateSeen, Refusal
 from core.market import Instrument, Market, Quote
 from core.orders import Leg, Role
+from core.quick import quick
 from core.values import ZERO, Side
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LegFilled:
     """Part of a leg traded at `price`: `qty` gross; `net` is by how much the lots of its place changed, base fees included."""
@@ -41,6 +43,7 @@ class LegRefused:
     ts: datetime
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LotCut:
     """Some of a lot was closed by a leg that is not its own exit: an unwind, a stop, a person."""
@@ -53,6 +56,7 @@ class LotCut:
 MachineEvent = LegFilled | LegRefused | LotCut | BarClosed | RateSeen
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Held:
     """What a bot holds in one market beside its first: signed base, cost and fees in quote; the quote may be missing."""
@@ -65,6 +69,7 @@ class Held:
     fees_open: Decimal = ZERO
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class View:
     """What a machine may look at: time, market, and its own open inventory (signed base, cost and fees in quote).
@@ -92,6 +97,7 @@ class View:
     held_back: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Wake:
     """What would make a machine act: price at or below `low`, at or above `high`, or the clock at `deadline`.
@@ -130,6 +136,7 @@ def _pick(one: Any, two: Any, choose: Any) -> Any:
     return one if two is None else choose(one, two)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Note:
     """One line for the journal: what was decided about what, and why."""
@@ -158,6 +165,7 @@ class Claim:
     price: Decimal
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a step returns. `wants` holds changes only: a leg now wanted, or None for one no longer wanted.
@@ -181,6 +189,7 @@ class Outcome:
     trip: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PlaceView:
     """One place (level, slice, rung) for people and for the store: prices, size, and what it waits for.

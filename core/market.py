@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
+from core.quick import quick
 from core.values import ZERO, ceil_to, exact_product, floor_to, on_grid, ratio
 
 TIMEFRAME_S = {
@@ -91,6 +93,7 @@ class Instrument:
         return None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
     """Best bid and ask and the last trade of one symbol, as the venue stamped them (`ts`, UTC).
@@ -138,6 +141,7 @@ class Quote:
         return None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Candle:
     """Open, high, low, close and volume (base) of one interval that opens at `ts`."""
@@ -185,5 +189,11 @@ def path_times(ts: datetime, timeframe_s: int) -> tuple[datetime, datetime, date
 
     The close belongs to its own candle: it is stamped one millisecond before the next one opens.
     """
+    one, two, last = _parts(timeframe_s)
+    return ts, ts + one, ts + two, ts + last
+
+
+@lru_cache
+def _parts(timeframe_s: int) -> tuple[timedelta, timedelta, timedelta]:
     third = timedelta(seconds=timeframe_s) / 3
-    return ts, ts + third, ts + 2 * third, ts + timedelta(seconds=timeframe_s, milliseconds=-1)
+    return third, 2 * third, timedelta(seconds=timeframe_s, milliseconds=-1)

@@ -11,8 +11,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from typing import NewType
+from typing import NewType, Self
 
+from core.quick import quick
 from core.values import ZERO, Side
 
 ClientId = NewType("ClientId", str)
@@ -23,7 +24,10 @@ _CLIENT_ID = re.compile(r"([a-z0-9]{1,8})-([a-z0-9]{4})-([a-z])(\d+)-(\d+)-(\d+)
 
 
 class Role(StrEnum):
-    """What a leg is for; the value is its letter in client ids."""
+    """What a leg is for; the value is its letter in client ids.
+
+    `reduces`: whether legs of this role only ever take risk off.
+    """
 
     ENTRY = "e"
     EXIT = "x"
@@ -31,10 +35,14 @@ class Role(StrEnum):
     STOP = "s"
     HEDGE = "h"
 
-    @property
-    def reduces(self) -> bool:
-        """Whether legs of this role only ever take risk off."""
-        return self in {Role.EXIT, Role.UNWIND, Role.STOP}
+    reduces: bool
+
+    def __new__(cls, value: str) -> Self:
+        """Make a member that knows whether it reduces: a plain attribute, for it is asked several times an order."""
+        made = str.__new__(cls, value)
+        made._value_ = value
+        made.reduces = value in {"x", "u", "s"}
+        return made
 
 
 class Kind(StrEnum):
@@ -49,6 +57,7 @@ class Kind(StrEnum):
 _LETTERS = frozenset(role.value for role in Role)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """One unit of execution, worked at most once: Σ executed over all its orders never exceeds `qty`.
@@ -172,6 +181,7 @@ TRANSITIONS: dict[Status, dict[Event, Status]] = {
 }
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """One attempt at a leg. `filled_qty` is the larger of what the venue reports and what its trades add up to."""
@@ -248,9 +258,10 @@ def apply(
     )  # fmt: skip
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a client id says: whose order it is, for which leg, and which attempt."""
+    """What a client id says: whose order it is, for which leg (`leg_id`: role, place and cycle), and which attempt."""
 
     bot_id: str
     token: str
@@ -258,11 +269,7 @@ class Decoded:
     place: int
     cycle: int
     attempt: int
-
-    @property
-    def leg_id(self) -> str:
-        """The leg that the order works."""
-        return leg_id(self.role, self.place, self.cycle)
+    leg_id: str
 
 
 # The same few hundred legs are named again and again.
@@ -284,10 +291,13 @@ def client_id(bot_id: str, token: str, leg: str, attempt: int) -> ClientId:
     return ClientId(made)
 
 
+# An order's answer and its trades come one after another.
+@lru_cache(maxsize=1 << 12)
 def decode(text: str) -> Decoded | None:
     """Read a client id back, or None where it is not one of this house's."""
     match = _CLIENT_ID.fullmatch(text)
     if match is None or match[3] not in _LETTERS:
         return None
     bot, token, role, place, cycle, attempt = match.groups()
-    return Decoded(bot, token, Role(role), int(place), int(cycle), int(attempt))
+    what, where, life = Role(role), int(place), int(cycle)
+    return Decoded(bot, token, what, where, life, int(attempt), leg_id(what, where, life))

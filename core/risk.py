@@ -11,10 +11,12 @@ from decimal import Decimal
 
 from core.market import Quote
 from core.orders import Kind, Leg, Role
+from core.quick import quick
 from core.values import ZERO, exact_product, plain
 from core.working import Send
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Approved:
     """A leg that may be sent, with the price and quantity that were approved."""
@@ -31,6 +33,7 @@ class Declined:
     passing: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
     """What is at stake before this order. Quantities base, amounts quote.
@@ -47,6 +50,7 @@ class Exposure:
     bot_quote: Decimal = ZERO
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
     """Limits that apply to this order; None is unlimited."""

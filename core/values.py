@@ -15,6 +15,7 @@ from decimal import (
     InvalidOperation,
 )
 from enum import StrEnum
+from typing import Self
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -25,30 +26,40 @@ FEE_PLACES = Decimal("1E-8")
 
 _WIDE = Context(prec=60, traps=[Inexact, InvalidOperation])
 _DIVIDE = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
+_MULTIPLY = _WIDE.multiply
 
 
 class Side(StrEnum):
-    """Which way an order trades: buy adds base, sell removes it."""
+    """Which way an order trades: buy adds base, sell removes it.
+
+    `sign` is +1 for a buy, -1 for a sell: the direction in which the position moves.
+    """
 
     BUY = "buy"
     SELL = "sell"
+
+    sign: int
+
+    def __new__(cls, value: str) -> Self:
+        """Make a member with its sign: a plain attribute, for it is asked several times a fill."""
+        made = str.__new__(cls, value)
+        made._value_ = value
+        made.sign = 1 if value == "buy" else -1
+        return made
 
     @property
     def opposite(self) -> "Side":
         """The side that undoes this one."""
         return Side.SELL if self is Side.BUY else Side.BUY
 
-    @property
-    def sign(self) -> int:
-        """+1 for a buy, -1 for a sell: the direction in which the position moves."""
-        return 1 if self is Side.BUY else -1
-
 
 def exact_product(*factors: Decimal) -> Decimal:
     """Multiply without losing a digit; raises `decimal.Inexact` where 60 digits do not hold the result."""
+    if len(factors) == 2:  # nearly always
+        return _MULTIPLY(*factors)
     product = ONE
     for factor in factors:
-        product = _WIDE.multiply(product, factor)
+        product = _MULTIPLY(product, factor)
     return product
 
 

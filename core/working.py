@@ -13,9 +13,11 @@ from core.facts import Refusal
 from core.machine import Wake
 from core.market import Instrument, Quote
 from core.orders import Kind, Leg, Order, Role, Status
+from core.quick import quick
 from core.values import ONE, ZERO, Side
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Work:
     """A leg being worked. `leg` is None once it is no longer wanted but its order may still live.
@@ -41,6 +43,7 @@ class Work:
 NEW = Work(None, None, ZERO, 0)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Send:
     """Place an order of this quantity at this price (None: a plain market order)."""
@@ -57,6 +60,7 @@ class Withdraw:
     reason: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Rest:
     """Leave things as they are; `reason` says why no order rests where one is wanted."""

@@ -223,14 +223,19 @@ def scene_of(
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Stop the collector: a run makes millions of small values and no cycles, and it would walk all of them again."""
+    """Stop the collector: a run makes millions of small values and no cycles, and it would walk all of them again.
+
+    At the end they count as old at once, unwalked: else the first value made afterwards would set off the walk.
+    """
     was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was:
+            gc.freeze()
             gc.enable()
+            gc.unfreeze()
 
 
 def open_wallet(world: World, venue: str, opening: Mapping[str, Decimal], series: CandleSeries) -> World:

@@ -51,15 +51,16 @@ def advance(world: World, facts: Iterable[Fact], now: datetime) -> Step:
     draft = open_draft(world, now)
     bots: dict[str, BotDraft] = {}
     told = [*world.held, *facts]
-    for fact in told:
-        if isinstance(fact, Quote):
-            draft.quotes[fact.venue, fact.symbol] = fact
-            draft.fresh.add((fact.venue, fact.symbol))
-    for fact in told:
-        _route(draft, bots, fact)
+    quotes = [fact for fact in told if isinstance(fact, Quote)]
+    for fact in quotes:
+        draft.quotes[fact.venue, fact.symbol] = fact
+        draft.fresh.add((fact.venue, fact.symbol))
+    if len(quotes) < len(told):
+        for fact in told:
+            _route(draft, bots, fact)
     for fact in told:
         # After all that was traded is booked: what is left of the position is nobody's.
-        if isinstance(fact, Command) and fact.action is Action.CLAIM:
+        if type(fact) is Command and fact.action is Action.CLAIM:
             claimant = _open(draft, bots, fact.bot_id)
             if claimant is not None:
                 claim(draft, claimant, fact, told)

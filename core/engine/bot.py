@@ -9,7 +9,7 @@ from core.engine.drawdown import wake_of_drawdown
 from core.engine.gates import Groups, gate, market_of, only_reduces, proposal_for
 from core.engine.protect import tend_stops
 from core.engine.unwind import start_unwind, tend_unwind
-from core.engine.world import Cancel, LevelRow, Mode, Place
+from core.engine.world import Cancel, LevelRow, Mode, Place, Places
 from core.machine import Held, Outcome, PlaceView, View, Wake
 from core.market import Market, Quote
 from core.orders import Event, Leg, Order, Role, Status, apply, client_id, leg_id
@@ -101,7 +101,6 @@ def _ask_machine(draft: Draft, bot: BotDraft, quote: Quote) -> tuple[Wake, Mappi
 
 def _obey(draft: Draft, bot: BotDraft, outcome: Outcome) -> None:
     bot.state = outcome.state
-    bot.views.clear()
     _take_wants(bot, outcome)
     bot.touched.update(outcome.touched)
     for note in outcome.notes:
@@ -253,9 +252,12 @@ def _may_return(bot: BotDraft, name: str) -> bool:
 
 
 def _place_view(bot: BotDraft, index: int) -> PlaceView:
-    view = bot.views.get(index)
+    spec, seen = bot.spec, bot.seen
+    if seen.state is not bot.state or seen.plan is not spec.plan:
+        seen = bot.seen = Places(spec.plan, bot.state, {})
+    view = seen.views.get(index)
     if view is None:
-        view = bot.views[index] = bot.spec.machine.place(bot.spec.plan, bot.state, index)
+        view = seen.views[index] = spec.machine.place(spec.plan, bot.state, index)
     return view
 
 

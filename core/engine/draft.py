@@ -18,6 +18,7 @@ from core.engine.world import (
     Limits,
     Live,
     Mode,
+    Places,
     Step,
     Unwind,
     World,
@@ -26,7 +27,7 @@ from core.engine.world import (
 from core.facts import BarClosed, Fill, OrderFact, RateSeen
 from core.ledger import Entry, Numbering, Posting, number
 from core.lots import Lot
-from core.machine import MachineEvent, PlaceView, Wake
+from core.machine import MachineEvent, Wake
 from core.market import Market, Quote
 from core.orders import Order
 from core.values import ZERO, total
@@ -37,7 +38,7 @@ from core.working import Work
 class BotDraft:
     """A bot being advanced. The fields are those of `Bot`; `dirty` legs and `touched` places are to be looked at.
 
-    `unanswered` are the legs of which it was said in this advance that no answer came, `views` places seen as they are now.
+    `unanswered` are the legs of which it was said in this advance that no answer came, `seen` places as they were shown.
     """
 
     spec: BotSpec
@@ -68,11 +69,11 @@ class BotDraft:
     beside: dict[Market, Holding]
     wakes: Mapping[Market, Wake]
     machine_wakes: Mapping[Market, Wake]
+    seen: Places
     dirty: set[str] = field(default_factory=set[str])
     touched: set[int] = field(default_factory=set[int])
     events: list[MachineEvent] = field(default_factory=list[MachineEvent])
     unanswered: set[str] = field(default_factory=set[str])
-    views: dict[int, PlaceView] = field(default_factory=dict[int, PlaceView])
     withdraw_entries: bool = False
 
     @property
@@ -122,7 +123,7 @@ class BotDraft:
             fees_open=self.fees_open, realized=self.realized, grid_profit=self.grid_profit, fees=self.fees, funding=self.funding,
             round_trips=self.round_trips, unwind=self.unwind, episodes=self.episodes, peak=self.peak,
             live=self.live, shown=self.shown, beside=self.beside, wakes=self.wakes,
-            machine_wakes=self.machine_wakes,
+            machine_wakes=self.machine_wakes, seen=self.seen,
         )  # fmt: skip
 
 
@@ -137,7 +138,8 @@ def thaw(bot: Bot, spec: BotSpec) -> BotDraft:
         round_trips=bot.round_trips, unwind=bot.unwind, episodes=bot.episodes, peak=bot.peak, live=bot.live,
         shown=dict(bot.shown),
         beside={one.market: bot.beside.get(one.market, Holding()) for one in spec.others} if spec.others else {},
-        wakes=bot.wakes, machine_wakes=bot.machine_wakes,
+        wakes=bot.wakes, machine_wakes=bot.machine_wakes, seen=bot.seen,
+        dirty=set(), touched=set(), events=[], unanswered=set(),
     )  # fmt: skip
 
 
@@ -289,4 +291,6 @@ def open_draft(world: World, now: datetime) -> Draft:
         positions=dict(world.positions), suspect_since=dict(world.suspect_since),
         numbering=world.numbering, incidents=dict(world.incidents), suspects=dict(world.suspects),
         blocked=dict(world.blocked), peak=world.peak, account_wake=world.account_wake, bots=dict(world.bots),
+        new_trades=[], intents=[], journal=[], orders={}, fills=[], entries=[], lots={}, levels={}, changed={}, raised=[],
+        resolved=[], held=[],
     )  # fmt: skip

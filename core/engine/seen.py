@@ -3,11 +3,14 @@
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
+from core.quick import quick
+
 _GENERATION = 256
 # 64 generations hold the newest 16,384 trades; older ones are kept apart by the store's primary key.
 _GENERATIONS_MAX = 64
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Seen:
     """An immutable set of keys in generations; the oldest generation is forgotten when there are too many."""

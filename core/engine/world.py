@@ -14,6 +14,7 @@ from core.lots import Lot, is_hedge
 from core.machine import Bars, Machine, PlaceView, Wake
 from core.market import Instrument, Market, Quote
 from core.orders import ClientId, Kind, Order, Role
+from core.quick import quick
 from core.values import ZERO, exact_product, total
 from core.working import Work
 
@@ -105,6 +106,7 @@ class Unwind:
     lot_id: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LevelRow:
     """A place as people see it: the machine's state together with the orders that work it."""
@@ -115,6 +117,19 @@ class LevelRow:
     reason: str
 
 
+@dataclass(slots=True, eq=False)
+class Places:
+    """Views of places as a machine showed them of one state under one plan: what was seen of it once is not asked again."""
+
+    plan: Any
+    state: Any
+    views: dict[int, PlaceView]
+
+
+NOT_SEEN = Places(None, None, {})
+
+
+@quick
 @dataclass(frozen=True, slots=True)
 class Live:
     """Sums over a bot's orders that may still change what it holds: entries counted, base of each kind, entries in quote.
@@ -160,6 +175,7 @@ def live_of(works: Mapping[str, Work], market: Market | None = None) -> Live:
     return live
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Holding:
     """What a bot has in one market beside its first: signed base over its open lots, their cost and fees, live orders.
@@ -193,6 +209,7 @@ def holding_of(market: Market, lots: Iterable[Lot], works: Mapping[str, Work]) -
     )
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bot:
     """A bot at work. Sums are quote, before fees unless named so; `inventory` is signed base over the open `lots`.
@@ -229,6 +246,7 @@ class Bot:
     beside: Mapping[Market, Holding] = field(default_factory=dict[Market, Holding])
     wakes: Mapping[Market, Wake] = field(default_factory=dict[Market, Wake])
     machine_wakes: Mapping[Market, Wake] = field(default_factory=dict[Market, Wake])
+    seen: Places = field(default=NOT_SEEN, compare=False, repr=False)
 
     @property
     def exposure(self) -> Decimal:
@@ -296,6 +314,7 @@ class Incident:
         return f"{self.kind}/{self.bot_id}/{self.subject}"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """All that is known between two ticks.
@@ -323,6 +342,7 @@ class World:
     account_wake: Mapping[tuple[str, str], Wake] = field(default_factory=dict[tuple[str, str], Wake])
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Place:
     """Send this order. Made by the risk gate alone."""
@@ -341,6 +361,7 @@ class Cancel:
 Intent = Place | Cancel
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JournalRow:
     """What was decided about what, and why."""
@@ -351,6 +372,7 @@ class JournalRow:
     reason: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one advance produced: the next world, what to send, and every row that must be stored before sending."""

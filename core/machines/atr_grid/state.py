@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from core.indicators import Gauge, Reading
+from core.quick import quick
 from core.values import ZERO
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Idle:
     """The place has no level; `reason` says why."""
@@ -18,6 +20,7 @@ class Idle:
     reason: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Resting:
     """A level that buys `qty` at `price` and sells `spacing` above what it paid.
@@ -35,6 +38,7 @@ class Resting:
     sold: Decimal = ZERO
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Holding:
     """A lot bought at `entry` on average by the level at `price`, for sale at `target`; `sold` gross in this cycle.
@@ -65,6 +69,7 @@ class Layout:
     lines: tuple[Decimal, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Mood:
     """What the closed candles say. `volatility` is calm, wild or nothing yet; `trend` is down, up, sideways or nothing yet.
@@ -83,6 +88,7 @@ class Mood:
     recentered_at: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Money:
     """Quote: cash left of the grid's share; what hedges earned, losses taken off, and have not paid yet for losing lots
@@ -94,6 +100,7 @@ class Money:
     hedged: Decimal = ZERO
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Short:
     """The hedge. `ratio` of the bag is wanted short, for the reason in `zone`.
@@ -123,6 +130,7 @@ class Short:
     cool_until: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AtrGridState:
     """Everything. `bar_at` is the opening time of the newest candle that was taken in."""

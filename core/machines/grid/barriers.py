@@ -14,6 +14,7 @@ from core.machines.grid.config import GridPlan
 from core.machines.grid.legs import since_of
 from core.machines.grid.state import Closing, GridState, Pending, Running
 from core.machines.grid.window import ends_of
+from core.quick import quick
 from core.values import ONE, ZERO, exact_product, plain, ratio
 
 # The close type of a grid that ends and keeps what it holds.
@@ -31,6 +32,7 @@ class Hit:
     keeps_position: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Seen:
     """The extremes that barriers look at, as seen from what is held: `worst` and `best` for it, `low` and `high`."""
@@ -80,7 +82,7 @@ def barrier_hit(plan: GridPlan, state: GridState, view: View) -> tuple[Hit | Non
     if view.inventory == ZERO or view.cost == ZERO:
         peak = None
     else:
-        profit = profit_fraction(view, worst)
+        profit = profit_fraction(view, worst) if barriers.stop_loss is not None else ZERO
         if barriers.stop_loss is not None and profit <= -barriers.stop_loss:
             return Hit("STOP_LOSS", f"open inventory lost {_percent(-profit)} of its cost at {worst}"), state.peak
         best = profit_fraction(view, seen.best)

@@ -15,9 +15,11 @@ from core.machines.grid.config import GridConfig, GridPlan
 from core.machines.grid.infinity import uncovered
 from core.machines.grid.legs import line_at
 from core.machines.grid.state import Entering, Holding, Level, Waiting
+from core.quick import quick
 from core.values import ONE, ZERO, Side, ratio
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Levels to start entering, levels to withdraw with the reason, and what would change the choice."""
@@ -27,6 +29,7 @@ class Choice:
     wake: Wake
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What entries are chosen from: places at work (first, one past the last), levels paid for, the neutral pivot.

@@ -134,7 +134,10 @@ def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], vie
     )
     _settle(plan, new, draft, choice, view)
     if draft.dirty:
-        new = replace(new, levels=tuple(draft.levels))
+        new = GridState(
+            tuple(draft.levels), new.phase, new.last_batch_at, new.peak, new.window, new.reach, new.resets, new.pivot,
+            new.base, new.worth,
+        )  # fmt: skip
     wake = choice.wake.meet(barrier_wake(plan, new, view)).meet(reach_wake)
     if plan.config.moves and isinstance(phase, Running):
         wake = wake.meet(moving_wake(plan, window, resets))

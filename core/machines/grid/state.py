@@ -6,9 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from core.quick import quick
 from core.values import ZERO
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """No entry is wanted; `reason` says why. `armed` once the price has been on the entry's resting side."""
@@ -18,6 +20,7 @@ class Waiting:
     reason: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Entering:
     """The entry is wanted: `bought` gross so far, `held` what is still to be exited (net of base fees), `sold` gross.
@@ -37,6 +40,7 @@ class Entering:
     exit_price: Decimal | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Holding:
     """The entry is over; `held` base units wait for the exit, which has `sold` others in this cycle.
@@ -92,6 +96,7 @@ class Closed:
 Phase = Pending | Running | Closing | Closed
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class GridState:
     """Levels by ascending price, the phase, when entries last went out, the trailing stop's best profit fraction.
