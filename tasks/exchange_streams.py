@@ -70,6 +70,10 @@ class Source:
     fields: tuple[str, ...]
 
 
+def _pass_over(client: Any, message: Any) -> None:
+    """Take no trades from a stream: they are read."""
+
+
 def _newest_trade(api: Any, symbol: str) -> Row | None:
     rows = api.trades.get(symbol)
     return rows[-1] if rows else None
@@ -140,6 +144,10 @@ class Streams:
     def _follow(self, name: str, watch: Callable[[Any], Awaitable[Any]], hear: Callable[[Line], None]) -> None:
         client = self._dial()
         client.api.set_markets_from_exchange(self._rest.api)
+        if self._rest.binance:
+            # ccxt adds up the fees of an order's trades before it takes the order in, and drops the message where one of
+            # them bears no fee: the second part of such an order would never be heard.
+            client.api.handle_my_trade = _pass_over
         line = self._lines[name] = Line(name, client, watch, hear, self._before_dial)
         # In no context of the tick that began it: under Prefect that of a flow run, which is over in a moment.
         task = asyncio.create_task(line.follow(), name=f"stream {self.venue} {name}", context=Context())
