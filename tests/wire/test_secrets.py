@@ -68,7 +68,7 @@ def run_loudly(script: str, folder: Path, name: str, *words: str) -> set[str]:
     env = os.environ | keys() | {
         "PREFECT_HOME": str(folder / "prefect"), "PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_DEBUG_MODE": "true",
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true", "PREFECT_API_URL": "", "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_ROOT_LEVEL": "DEBUG", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_LOGGING_ROOT_LEVEL": "DEBUG", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",
     }  # fmt: skip
     titles: set[str] = set()
     with (folder / f"{name}.out").open("wb") as out, (folder / f"{name}.err").open("wb") as err:
