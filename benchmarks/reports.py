@@ -11,6 +11,7 @@ import argparse
 import http.client
 import json
 import re
+import shutil
 import statistics
 import tempfile
 import time
@@ -43,6 +44,19 @@ PAGES = {
     "incidents": "/api/incidents",
     "ticks": "/api/ticks",
     "backtests": "/api/backtests",
+}
+# What a person presses, one after the other, from the portfolio on.
+CLICKS = {
+    "portfolio, everything": "button:has-text('all')",
+    "bots": "nav a[href='/bots']",
+    "one bot": "main a[href^='/bots/g1']",
+    "bot, an hour": "button:has-text('1h')",
+    "bot, a year": "button:has-text('1y')",
+    "bot, everything": "button:has-text('all')",
+    "incidents": "nav a[href='/incidents']",
+    "ticks": "nav a[href='/ticks']",
+    "backtests": "nav a[href='/backtests']",
+    "the box for SQL": "nav a[href='/sql']",
 }
 # A day of each table in the columns of the schema; $n fills, $day counts the days, $at is the day's first moment.
 BOT = f"'g' || ((i // 2) % {BOTS} + 1)::VARCHAR"
@@ -122,7 +136,7 @@ def make_days(folder: Path, fills: int, days: int) -> None:
     con.close()
 
 
-def make_today(folder: Path) -> dict[str, float]:
+def make_today(folder: Path, days: int) -> dict[str, float]:
     """Let the bots live their newest day for real, and publish: the time of the first publication, which adds all past days
     up at once, and of a later one.
     """
@@ -138,6 +152,10 @@ def make_today(folder: Path) -> dict[str, float]:
             store.commit_tick(TickRow(tick_id=tick, started_at=now, ended_at=done, now=now, quiet=False), step.world)
 
         walk(world, account, prices=120, keep=keep, every=timedelta(minutes=5))
+        con = store.reader()
+        # The bots of the past days are these; a page that shows everything begins with them.
+        con.execute("UPDATE bot_state SET started_at = (SELECT min(started_at) FROM bot_state) - to_days(?)", [days])
+        con.close()
         first_ms = timed(lambda: publish(store, folder), times=1)
         return {
             "publish_first_s": round(first_ms / 1000, 2),
@@ -188,8 +206,36 @@ def get(port: int, path: str) -> int:
     return len(body)
 
 
-def time_dashboard(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """First answer after the start, each page then, and the memory that it took."""
+def time_browser(port: int) -> dict[str, float]:
+    """What a person waits for in Chromium, from the click to the drawn page (ms); empty where there is no browser."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return {}
+    if chromium is None:
+        return {}
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        started = time.perf_counter()
+        page.goto(f"http://127.0.0.1:{port}/?span=30d")
+        page.wait_for_selector("main svg path")
+        took = {"first view": round(1000 * (time.perf_counter() - started), 1)}
+
+        def click(words: str) -> None:
+            page.evaluate("document.querySelector('#main').firstElementChild.dataset.old = 1")
+            page.click(words)
+            page.wait_for_selector("#main [data-old]", state="detached")
+
+        for name, words in CLICKS.items():
+            took[name] = round(timed(lambda words=words: click(words), times=1), 1)
+        browser.close()
+    return took
+
+
+def time_dashboard(folder: Path) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """First answer after the start, each page then, what a browser shows, and the memory and CPU that it took."""
     port = free_port(4600)
     if port is None:
         raise RuntimeError("no port is free")
@@ -208,11 +254,16 @@ def time_dashboard(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
         get(port, "/api/bots/g1?span=all")
         digest = time.perf_counter()
         pages = {name: round(timed(lambda path=path: get(port, path)), 1) for name, path in PAGES.items()}
+        spent = psutil.Process(process.pid).cpu_times()
+        get(port, "/api/bots/g1?span=all")
+        after = psutil.Process(process.pid).cpu_times()
+        clicks = time_browser(port)
         memory = psutil.Process(process.pid).memory_full_info()
         peak = int(re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[0]) / 1024
-        return pages, {
+        return pages, clicks, {
             "start_s": round(up - started, 2), "first_view_s": round(first - up, 3), "digest_s": round(digest - first, 2),
-            "memory_mb": round(memory.uss / 2**20), "memory_peak_mb": round(peak),
+            "bot_page_cpu_ms": round(1000 * (after.user + after.system - spent.user - spent.system)),
+            "load": round(psutil.getloadavg()[0], 1), "memory_mb": round(memory.uss / 2**20), "memory_peak_mb": round(peak),
         }  # fmt: skip
     finally:
         server.end(process, 5)
@@ -231,11 +282,11 @@ def main() -> None:
         published: dict[str, float] = {}
         if not (published_folder(folder) / "gridkeeper.duckdb").exists():
             make_days(folder, args.fills, args.days)
-            published = make_today(folder)
+            published = make_today(folder, args.days)
         made_s = round(time.perf_counter() - started, 1)
         views = time_views(folder)
-        pages, rest = time_dashboard(folder)
-    for title, rows in (("view (question of docs/sql.md)", views), ("page", pages)):
+        pages, clicks, rest = time_dashboard(folder)
+    for title, rows in (("view (question of docs/sql.md)", views), ("page", pages), ("in Chromium", clicks)):
         print(f"{title:40}{'ms':>10}")
         for name, value in rows.items():
             print(f"{name:40}" + (f"{value:>10,.1f}" if value is not None else "   refused"))
@@ -247,6 +298,7 @@ def main() -> None:
                 "made_s": made_s,
                 "views_ms": views,
                 "pages_ms": pages,
+                "clicks_ms": clicks,
                 **published,
                 **rest,
             }

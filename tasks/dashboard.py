@@ -18,6 +18,7 @@ from threading import Thread
 from time import perf_counter
 from typing import Any
 
+import duckdb
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -113,6 +114,10 @@ class _Views:
             found = await run_in_threadpool(work)
         except QueryRefused as refused:
             return _json({"error": str(refused)}, 503)
+        except duckdb.CatalogException as error:
+            # A copy that another version published; the next tick of this one makes it anew.
+            text = f"the copy was published by another version of gridkeeper; a tick makes it anew ({error})"
+            return _json({"error": text.splitlines()[0]}, 503)
         return _json({"error": "there is nothing of that name"}, 404) if found is None else _json(found)
 
     async def _question(
@@ -178,12 +183,15 @@ def _span(request: Request) -> str:
 
 
 def _json(value: Any, status: int = 200) -> Response:
-    text = json.dumps(_finite(value), default=_written, allow_nan=False, separators=(",", ":"))
+    try:
+        text = json.dumps(value, default=_written, allow_nan=False, separators=(",", ":"))
+    except (ValueError, TypeError):
+        text = json.dumps(_finite(value), default=_written, allow_nan=False, separators=(",", ":"))
     return Response(text, status_code=status, media_type="application/json")
 
 
 def _finite(value: Any) -> Any:
-    # JSON knows no NaN and no infinity; a statistic that is none is a dash.
+    # JSON knows no NaN, no infinity and no key but text; a statistic that is none is a dash.
     if isinstance(value, float):
         return value if value - value == 0 else None
     if isinstance(value, dict):

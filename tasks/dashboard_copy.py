@@ -4,6 +4,8 @@ A view over the whole history opens a file for every day that ever was; a page s
 names the files of those days instead, so that a page costs what it shows.
 """
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,17 +21,23 @@ from tasks.sql_query import open_published
 from tasks.store_rows import tidy
 
 MEMORY_MB = 220
+_DAY = re.compile(r"date=\d{4}-\d\d-\d\d\.parquet")
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """An open published copy. `bound`: rows recorded before this day are in Parquet files, the others in the copy."""
+    """An open published copy. `bound`: rows recorded before this day are in Parquet files, the others in the copy.
+
+    `until` is the newest sample of equity (or what the copy reaches to), `started_at` when the first bot began.
+    """
 
     con: duckdb.DuckDBPyConnection
     folder: Path
     meta: dict[str, str]
     bound: date
+    until: datetime
+    started_at: datetime | None
 
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Ask with bound values; returns rows by column name, amounts without the zeros of their columns."""
@@ -65,22 +73,31 @@ class Copy:
 
 @contextmanager
 def opened(data_dir: Path | str) -> Iterator[Copy]:
-    """Open the copy for one answer; raises `QueryRefused` where nothing was published yet."""
+    """Open the copy for one answer; raises `QueryRefused` where nothing was published yet.
+
+    It is not kept open in between: that would be a third of the time of an answer, but nobody could write into the file.
+    """
     con = open_published(data_dir, memory_mb=MEMORY_MB)
     try:
         meta = {str(key): str(value) for key, value in con.execute("SELECT key, value FROM meta").fetchall()}
-        until = meta.get("data_until", "")
-        bound = datetime.fromisoformat(until).date() if until else date.min
-        yield Copy(con, published_folder(data_dir), meta, bound)
+        row = con.execute(
+            "SELECT (SELECT max(ts) FROM equity_today), (SELECT min(started_at) FROM bot_state)"
+        ).fetchone()
+        reached = meta.get("data_until", "")
+        recorded = datetime.fromisoformat(reached) if reached else None
+        sampled, started_at = row or (None, None)
+        bound = date.min if recorded is None else recorded.date()
+        yield Copy(con, published_folder(data_dir), meta, bound, sampled or recorded or now_utc(), started_at)
     finally:
         con.close()
 
 
-def days_of(folder: Path, table: str) -> list[tuple[date, Path]]:
-    """The files of a daily table, by day, oldest first."""
+def days_of(folder: Path, table: str) -> list[tuple[date, str]]:
+    """The paths of a daily table's files, by day, oldest first."""
     place = folder / "parquet" / table
-    files = sorted(place.glob("date=*.parquet")) if place.is_dir() else []
-    return [(date.fromisoformat(path.stem.removeprefix("date=")), path) for path in files]
+    # As text: to make and compare a thousand Path objects takes longer than any question.
+    names = sorted(os.listdir(place)) if place.is_dir() else []  # noqa: PTH208
+    return [(date.fromisoformat(name[5:15]), f"{place}/{name}") for name in names if _DAY.fullmatch(name)]
 
 
 def now_utc() -> datetime:
@@ -92,6 +109,6 @@ def _plain(value: Any) -> Any:
     return tidy(value) if isinstance(value, Decimal) else value
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: str) -> str:
     # A list of files can hold no bound value inside of UNION ALL.
-    return "'" + str(path).replace("'", "''") + "'"
+    return "'" + path.replace("'", "''") + "'"

@@ -16,7 +16,7 @@ SPANS: Mapping[str, float | None] = {
     "1h": 3_600.0, "6h": 21_600.0, "1d": 86_400.0, "7d": 604_800.0, "30d": 2_592_000.0, "1y": 31_536_000.0, "all": None,
 }  # fmt: skip
 RAW_MAX_S = 172_800.0
-FILLS_MAX, ORDERS_MAX, JOURNAL_MAX, TICKS_MAX, INCIDENTS_MAX = 400, 300, 60, 240, 300
+FILLS_MAX, ORDERS_MAX, JOURNAL_MAX, TICKS_MAX, INCIDENTS_MAX = 240, 300, 60, 240, 300
 EARLIEST = datetime(1970, 1, 1)
 _TODAY = """
 SELECT max(ts) AS at, bot_id, max_by(equity, ts)::DOUBLE AS equity,
@@ -58,7 +58,7 @@ def bot(copy: Copy, history: History, bot_id: str, span: str) -> Row | None:
     if not found:
         return None
     since = _start(copy, span)
-    newest = copy.since("fills", max(since, _until(copy) - timedelta(seconds=RAW_MAX_S)))
+    newest = copy.since("fills", max(since, copy.until - timedelta(seconds=RAW_MAX_S)))
     fills = copy.rows(
         "SELECT ts, side, role, leg_id, lot_id, price, qty, quote_qty, fee, fee_asset, fee_quote, realized, maker, "  # noqa: S608
         f"trade_id FROM {newest} WHERE bot_id = ? AND ts >= ? ORDER BY ts DESC, trade_id DESC LIMIT {FILLS_MAX}",
@@ -81,7 +81,7 @@ def series(copy: Copy, history: History, span: str, bot_id: str | None) -> Row:
     Up to two days come from the minute samples, more from the hours of the days that are over and today's minutes.
     """
     since = _start(copy, span)
-    span_s = max(60.0, (_until(copy) - since).total_seconds())
+    span_s = max(60.0, (copy.until - since).total_seconds())
     step_s = bucket_s(span_s)
     if span_s <= RAW_MAX_S:
         return {"step_s": step_s, "points": _points(copy, copy.since("equity", since), since, bot_id, step_s)}
@@ -93,19 +93,17 @@ def series(copy: Copy, history: History, span: str, bot_id: str | None) -> Row:
 
 def days(copy: Copy, bot_id: str | None, count: int) -> list[Row]:
     """Fills, volume, realized, fees and funding (quote) of the newest days, per bot, newest first."""
-    first = (_until(copy) - timedelta(days=count)).date()
     return copy.rows(
-        "WITH traded AS (SELECT ts::DATE AS day, bot_id, count(*) AS fills, sum(quote_qty) AS volume_quote, "  # noqa: S608
-        "coalesce(sum(realized), 0) AS realized, coalesce(sum(fee_quote), 0) AS fees "
-        f"FROM {copy.since('fills', datetime.combine(first, datetime.min.time()))} "
-        "WHERE ts >= $first AND bot_id <> 'external' AND ($bot IS NULL OR bot_id = $bot) GROUP BY 1, 2), "
+        "WITH traded AS (SELECT day, bot_id, sum(fills)::BIGINT AS fills, sum(volume_quote) AS volume_quote, "
+        "coalesce(sum(realized), 0) AS realized, coalesce(sum(fee_quote), 0) AS fees FROM fills_daily "
+        "WHERE day >= $first AND bot_id <> 'external' AND ($bot IS NULL OR bot_id = $bot) GROUP BY 1, 2), "
         "received AS (SELECT ts::DATE AS day, bot_id, sum(amount) AS funding FROM funding_payments "
         "WHERE ts >= $first AND ($bot IS NULL OR bot_id = $bot) GROUP BY 1, 2) "
         "SELECT coalesce(t.day, r.day) AS day, coalesce(t.bot_id, r.bot_id) AS bot_id, coalesce(t.fills, 0) AS fills, "
         "coalesce(t.volume_quote, 0) AS volume_quote, coalesce(t.realized, 0) AS realized, coalesce(t.fees, 0) AS fees, "
         "coalesce(r.funding, 0) AS funding, coalesce(t.realized, 0) - coalesce(t.fees, 0) + coalesce(r.funding, 0) AS net "
         "FROM traded AS t FULL JOIN received AS r ON r.day = t.day AND r.bot_id = t.bot_id ORDER BY 1 DESC, 2",
-        {"first": datetime.combine(first, datetime.min.time()), "bot": bot_id},
+        {"first": (copy.until - timedelta(days=count)).date(), "bot": bot_id},
     )
 
 
@@ -139,7 +137,7 @@ def incidents(copy: Copy) -> Row:
 
 def ticks(copy: Copy) -> Row:
     """How long ticks took: by the hour over two days, and the newest one by one."""
-    since = _until(copy) - timedelta(days=2)
+    since = copy.until - timedelta(days=2)
     timed = (
         f"(SELECT *, epoch(ended_at - started_at) * 1000 AS took_ms FROM {copy.since('ticks', since)} WHERE now >= ?)"  # noqa: S608
     )
@@ -227,14 +225,7 @@ def _peak(copy: Copy) -> Any:
     return rows[0]["peak"] if rows else None
 
 
-def _until(copy: Copy) -> datetime:
-    row = copy.rows("SELECT max(ts) AS at FROM equity_today")[0]["at"]
-    return row or copy.moment("data_until") or now_utc()
-
-
 def _start(copy: Copy, span: str) -> datetime:
     length_s = SPANS[span]
-    until = _until(copy)
-    first = until - timedelta(seconds=length_s) if length_s is not None else EARLIEST
-    started = copy.rows("SELECT min(started_at) AS at FROM bot_state")[0]["at"]
-    return first if started is None else max(first, started)
+    first = copy.until - timedelta(seconds=length_s) if length_s is not None else EARLIEST
+    return first if copy.started_at is None else max(first, copy.started_at)

@@ -76,8 +76,8 @@ class History:
             [bot_id, bot_id],
         )
 
-    def _read(self, name: str, days: list[tuple[date, Path]]) -> int:
-        files = ", ".join("'" + str(path).replace("'", "''") + "'" for _, path in days)
+    def _read(self, name: str, days: list[tuple[date, str]]) -> int:
+        files = ", ".join("'" + path.replace("'", "''") + "'" for _, path in days)
         rows = f"read_parquet([{files}], hive_partitioning = false)"
         with self._lock:
             fresh = {day for day, _ in days} - self._done[name]

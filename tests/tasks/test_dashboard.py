@@ -3,15 +3,18 @@
 import csv
 import io
 import json
+import shutil
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from starlette.testclient import TestClient
 
 from tasks.dashboard import create_app
 from tasks.dashboard_data import SPANS
+from tasks.publish import FILE_NAME, published_folder
 from tests.tasks.dashboard_world import FORMULA, ask, poison, traded
 
 PORT = 4280
@@ -132,6 +135,16 @@ def test_before_the_first_publication_the_page_says_so(tmp_path: Path) -> None:
     answer = TestClient(create_app(tmp_path, PORT), base_url=HOME).get("/api/portfolio")
     assert answer.status_code == 503
     assert "nothing was published yet" in answer.json()["error"]
+
+
+def test_a_copy_of_another_version_is_a_reason(folder: Path, tmp_path: Path) -> None:
+    """What an older version published has not all views; the page says what makes it anew."""
+    shutil.copytree(published_folder(folder), published_folder(tmp_path))
+    with duckdb.connect(published_folder(tmp_path) / FILE_NAME) as con:
+        con.execute("DROP VIEW fills_daily")
+    answer = TestClient(create_app(tmp_path, PORT), base_url=HOME).get("/api/portfolio")
+    assert answer.status_code == 503
+    assert "another version" in answer.json()["error"]
 
 
 @pytest.mark.parametrize(
