@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core import grid_table as t
 from core import rolling_table as r
-from core.grid_book_kernel import between, count, send
+from core.grid_book_kernel import between, send
 
 Ints = NDArray[np.int64]
 
@@ -39,7 +39,7 @@ def move(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) 
 
 def buys(c: int, p: Ints, g: Ints) -> bool:
     """Whether a column's order buys: the entries of a long grid, the exits of a short one."""
-    return g[r.LEAVES, c] == p[t.SHORT]
+    return (c < g.shape[1] // 3) == (p[t.SHORT] == 1)
 
 
 def _sweep(to: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
@@ -90,51 +90,89 @@ def send_order(c: int, price: int, last: int, now: int, p: Ints, s: Ints, g: Int
 
 
 def set_aside(i: int, s: Ints, g: Ints, due: Ints) -> None:
-    """Put the order of an entry that is given up where it may end, so that its place can work another."""
-    c = i + g.shape[1] // 2
-    if g[t.STATE, i] == t.ABSENT:
+    """Put the order of a place's entry that is given up where it may end, so that the place can work another."""
+    places = g.shape[1] // 3
+    own, c = places + i, 2 * places + i
+    if g[t.STATE, own] == t.ABSENT:
         return
     if g[t.STATE, c] != t.ABSENT:
         s[t.S_STATUS] = r.LATE_ENTRY
         return
     for row in (t.STATE, t.PRICE, t.ORDER, t.CANCELING, t.CYCLE, t.ATTEMPT):
-        g[row, c] = g[row, i]
-    g[t.STATE, i], g[t.ORDER, i] = t.ABSENT, -1
+        g[row, c] = g[row, own]
+    g[t.STATE, own], g[t.ORDER, own] = t.ABSENT, -1
     for k in range(s[t.S_DUE_FROM], s[t.S_DUE_TO]):
         if due[k, t.DUE_ORDER] == g[t.ORDER, c]:
             due[k, t.DUE_LEVEL] = c
 
 
 def _fill(c: int, price: int, maker: bool, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
-    i, leaves = c % (g.shape[1] // 2), g[r.LEAVES, c]
+    places = g.shape[1] // 3
+    i, leaves = c % places, c < places
+    units = g[r.UNITS, c] if leaves else 1
     value = price * g[t.QTY, i]
-    fee = -((-value * (p[t.MAKER] if maker else p[t.TAKER])) // p[t.RATE_DEN])
-    _write(c, i, price, maker, at, fee, s, g, log)
-    if c != i and g[r.DOES, i] != r.FREE:
-        s[t.S_STATUS] = r.LATE_ENTRY  # it mixes with the lot of another entry
+    fee = -((-value * units * (p[t.MAKER] if maker else p[t.TAKER])) // p[t.RATE_DEN])
+    _write(c, price, units, maker, at, fee, s, g, log)
+    s[t.S_PAID] += fee
     if leaves:
-        s[t.S_COST] -= g[t.LOT_COST, i]
-        s[t.S_INVENTORY] -= g[t.QTY, i]
+        for _ in range(units):
+            _close(_oldest(i, g), value, units, fee, p, s, g)
     else:
+        lot = i if g[t.HOLDING, i] == 0 else places + i
+        if g[t.HOLDING, lot]:
+            s[t.S_STATUS] = r.LATE_ENTRY
+        g[t.HOLDING, lot], g[t.LOT_COST, lot], g[t.LOT_FEE, lot] = 1, value, fee
+        g[r.OPENED, lot], g[r.LOT_NUMBER, lot] = at, g[t.CYCLE, c]
         s[t.S_COST] += value
-        s[t.S_INVENTORY] += g[t.QTY, i]
         s[t.S_INITIAL] += not maker
-        g[r.SINCE, i] = at
-    count(i, leaves, value, fee, p, s, g)
-    g[t.HOLDING, i] = 1 - leaves
-    g[t.STATE, c] = t.ABSENT
+    s[t.S_NET_LEAST] = min(s[t.S_NET_LEAST], s[t.S_PROFIT] * p[t.COST_MUL] - s[t.S_PAID] * p[t.FEE_MUL])
+    g[t.STATE, c], g[t.ENDED, c] = t.ABSENT, at
     g[t.QUEUE, s[t.S_QUEUE]] = c
     s[t.S_QUEUE] += 1
 
 
-def _write(c: int, i: int, price: int, maker: bool, at: int, fee: int, s: Ints, g: Ints, log: Ints) -> None:
+def _oldest(i: int, g: Ints) -> int:
+    # The lot of a place that an exit closes first: the older one, of two of one moment the first by name.
+    other = g.shape[1] // 3 + i
+    if g[t.HOLDING, other] == 0:
+        return i
+    if g[t.HOLDING, i] == 0 or g[r.OPENED, other] < g[r.OPENED, i]:
+        return other
+    same = g[r.OPENED, other] == g[r.OPENED, i]
+    return other if same and _is_before(g[r.LOT_NUMBER, other], g[r.LOT_NUMBER, i]) else i
+
+
+def _is_before(one: int, other: int) -> bool:
+    # Whether a number comes first as text.
+    a, b, size = one, other, 1
+    while size * 10 <= max(one, other):
+        size *= 10
+    while a < size:
+        a *= 10
+    while b < size:
+        b *= 10
+    return a < b or (a == b and one < other)
+
+
+def _close(lot: int, value: int, units: int, fee: int, p: Ints, s: Ints, g: Ints) -> None:
+    # One of the entries that an exit of `units` closes; each bears an equal share of its fee.
+    gain = g[t.LOT_COST, lot] - value if p[t.SHORT] else value - g[t.LOT_COST, lot]
+    s[t.S_PROFIT] += gain
+    s[t.S_TRIPS] += 1
+    s[t.S_WON] += gain * units * p[t.COST_MUL] > (fee + units * g[t.LOT_FEE, lot]) * p[t.FEE_MUL]
+    s[t.S_COST] -= g[t.LOT_COST, lot]
+    g[t.HOLDING, lot] = 0
+
+
+def _write(c: int, price: int, units: int, maker: bool, at: int, fee: int, s: Ints, g: Ints, log: Ints) -> None:
     k, trade = s[t.S_FILLS], s[t.S_NEXT_ID]
     s[t.S_FILLS], s[t.S_NEXT_ID] = k + 1, trade + 1
     if k >= len(log):
         return  # counted on, so that the caller learns how much room is needed
+    places = g.shape[1] // 3
     log[k, t.FILL_US] = at
     # Between two candles further apart than their length, a fill belongs to the one before.
     log[k, t.FILL_BAR] = s[t.S_BAR] - (at < s[t.S_OPENED])
-    log[k, t.FILL_LEVEL], log[k, t.FILL_CYCLE], log[k, t.FILL_ATTEMPT] = i, g[t.CYCLE, c], g[t.ATTEMPT, c]
-    log[k, t.FILL_EXIT], log[k, t.FILL_PRICE], log[k, t.FILL_QTY] = g[r.LEAVES, c], price, g[t.QTY, i]
+    log[k, t.FILL_LEVEL], log[k, t.FILL_CYCLE], log[k, t.FILL_ATTEMPT] = c % places, g[t.CYCLE, c], g[t.ATTEMPT, c]
+    log[k, t.FILL_EXIT], log[k, t.FILL_PRICE], log[k, t.FILL_QTY] = c < places, price, g[t.QTY, c] * units
     log[k, t.FILL_MAKER], log[k, t.FILL_TRADE], log[k, t.FILL_FEE] = maker, trade, fee

@@ -18,13 +18,13 @@ def tend_entry(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> No
     s[r.R_NEAR], s[r.R_OVER], s[r.R_NEXT_AT] = -t.FAR, t.FAR, t.FAR
     _tend_pause(price, p, s, g, due)
     fresh = _entry_price(price, p)
-    for i in range(g.shape[1] // 2):
+    for i in range(g.shape[1] // 3):
         if g[r.DOES, i] == r.ENTERING and _follow(i, fresh, now, p, s, g, due):
             return
     if s[r.R_PAUSED]:
         return
     busy, free = 0, -1
-    for i in range(g.shape[1] // 2 - 1, -1, -1):
+    for i in range(g.shape[1] // 3 - 1, -1, -1):
         if g[r.DOES, i] == r.FREE:
             free = i
         else:
@@ -34,10 +34,20 @@ def tend_entry(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> No
     if fresh <= 0:
         s[t.S_STATUS] = t.BELOW_MINIMUM
     g[r.USED, free] += 1
-    g[r.NUMBER, free], g[r.DOES, free], g[r.FRESH, free] = g[r.USED, free], r.ENTERING, 1
-    g[r.WANTED, free], g[r.QUOTED, free], g[r.TIMES, free] = fresh, now, 0
+    g[r.NUMBER, free], g[r.DOES, free], g[r.IS_LOT, free] = g[r.USED, free], r.ENTERING, 0
+    g[r.QUOTED, free], g[r.TIMES, free] = now, 0
+    entry, leave = g.shape[1] // 3 + free, free
+    g[r.WANTED, entry], g[r.FRESH, entry], g[r.FRESH, leave] = fresh, 1, 1
     s[r.R_OPENED_AT], s[r.R_FREED] = now, 0
     _watch(free, p, s, g)
+
+
+def give_up(i: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
+    """Give the entry of a place up; what it holds by a late fill of an earlier one is offered."""
+    if g[r.HELD, i] and g[r.TARGET, i] * g[t.QTY, i] * g[r.HELD, i] < p[t.MIN_NOTIONAL]:
+        s[t.S_STATUS] = t.BELOW_MINIMUM
+    g[r.DOES, i] = r.OFFERED if g[r.HELD, i] else r.FREE
+    set_aside(i, s, g, due)
 
 
 def _tend_pause(price: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
@@ -46,10 +56,9 @@ def _tend_pause(price: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
     sign = -1 if p[t.SHORT] else 1
     if s[r.R_PAUSED] == 0 and price * sign >= p[r.PAUSE] * sign:
         s[r.R_PAUSED] = 1
-        for i in range(g.shape[1] // 2):
+        for i in range(g.shape[1] // 3):
             if g[r.DOES, i] == r.ENTERING:
-                g[r.DOES, i] = r.FREE
-                set_aside(i, s, g, due)
+                give_up(i, p, s, g, due)
     elif s[r.R_PAUSED] and price * sign <= p[r.BACK] * sign:
         s[r.R_PAUSED] = 0
     edge = p[r.BACK] if s[r.R_PAUSED] else p[r.PAUSE]
@@ -67,27 +76,27 @@ def _entry_price(price: int, p: Ints) -> int:
 
 def _watch(i: int, p: Ints, s: Ints, g: Ints) -> None:
     # The next price at which the entry is left behind by a tick.
-    away = p[r.AWAY] + p[t.TICK]
+    away, wanted = p[r.AWAY] + p[t.TICK], g[r.WANTED, g.shape[1] // 3 + i]
     if p[t.SHORT]:
-        s[r.R_NEAR] = max(s[r.R_NEAR], g[r.WANTED, i] - away)
+        s[r.R_NEAR] = max(s[r.R_NEAR], wanted - away)
     else:
-        s[r.R_OVER] = min(s[r.R_OVER], g[r.WANTED, i] + away)
+        s[r.R_OVER] = min(s[r.R_OVER], wanted + away)
 
 
 def _follow(i: int, fresh: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> bool:
     # Move an entry that the price has left behind; False where it was given up.
-    behind = fresh < g[r.WANTED, i] if p[t.SHORT] else fresh > g[r.WANTED, i]
+    entry = g.shape[1] // 3 + i
+    behind = fresh < g[r.WANTED, entry] if p[t.SHORT] else fresh > g[r.WANTED, entry]
     if not behind:
         _watch(i, p, s, g)
     elif now < g[r.QUOTED, i] + p[r.REQUOTE_US]:
         s[r.R_NEXT_AT] = g[r.QUOTED, i] + p[r.REQUOTE_US]
-    elif g[r.TIMES, i] < p[r.REQUOTES]:
-        g[r.WANTED, i], g[r.QUOTED, i] = fresh, now
+    elif g[r.TIMES, i] < p[r.REQUOTES] and g[r.HELD, i] == 0:
+        g[r.WANTED, entry], g[r.QUOTED, i] = fresh, now
         g[r.TIMES, i] += 1
         _watch(i, p, s, g)
     else:
-        g[r.DOES, i] = r.FREE
-        set_aside(i, s, g, due)
+        give_up(i, p, s, g, due)
         s[r.R_OPENED_AT] = now
         return False
     return True
@@ -112,7 +121,7 @@ def _is_worth(fresh: int, p: Ints, s: Ints, g: Ints) -> bool:
 def _is_cool(busy: int, now: int, p: Ints, s: Ints, g: Ints) -> bool:
     if s[r.R_OPENED_AT] < 0 or s[r.R_FREED]:
         return True
-    most = g.shape[1] // 2
+    most = g.shape[1] // 3
     if 3 * busy >= 2 * most:
         wait = p[r.COOL_TWICE]
     elif 3 * busy >= most:
@@ -128,7 +137,7 @@ def _is_cool(busy: int, now: int, p: Ints, s: Ints, g: Ints) -> bool:
 def _is_a_step(price: int, p: Ints, s: Ints, g: Ints) -> bool:
     # Whether a new lot's exit would lie so far before the nearest one that is offered.
     nearest = 0
-    for i in range(g.shape[1] // 2):
+    for i in range(g.shape[1] // 3):
         if g[r.DOES, i] == r.OFFERED:
             target = g[r.TARGET, i]
             if nearest == 0 or (target > nearest if p[t.SHORT] else target < nearest):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core import grid_table as t
 from core import rolling_table as r
 from core.grid_book_kernel import send
-from core.rolling_book_kernel import buys, move, send_order
+from core.rolling_book_kernel import buys, move, send_order, set_aside
 from core.rolling_entry_kernel import tend_entry
 from core.search_kernel import next_outside
 
@@ -26,7 +26,7 @@ def run_rolling(
     ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, low_1: Ints, high_1: Ints,
     p: Ints, s: Ints, g: Ints, due: Ints, log: Ints,
 ) -> int:  # fmt: skip
-    """Run a rolling grid over all bars from its start: arguments as of `core.grid_kernel.run`, but two columns of `g` a place."""
+    """Run a rolling grid over all bars from its start: arguments as of `core.grid_kernel.run`, with three columns a place."""
     bars = len(ts)
     _begin(s, g)
     i = 0
@@ -103,7 +103,7 @@ def _settle(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Int
         for k in range(s[t.S_QUEUE]):
             _fold(g[t.QUEUE, k], now, p, s, g)
         s[t.S_QUEUE] = 0
-        _guard_lots(price, now, p, s, g)
+        _guard_lots(price, now, p, s, g, due)
         tend_entry(price, now, p, s, g, due)
         sent = _place_exits(price, now, p, s, g, due, log)
         _place_entry(price, now, p, s, g, due, log)
@@ -112,43 +112,67 @@ def _settle(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Int
 
 
 def _fold(c: int, now: int, p: Ints, s: Ints, g: Ints) -> None:
-    places = g.shape[1] // 2
+    # Take a fill in, as `core.machines.rolling_grid.lots` does.
+    places = g.shape[1] // 3
     i = c % places
-    if g[r.LEAVES, c]:
-        s[r.R_FREED] = g[r.DOES, i] != r.CLOSING
-        if not s[r.R_FREED]:
-            s[r.R_OPENED_AT] = now
-        g[r.DOES, i] = r.FREE
+    if c < places:
+        g[r.HELD, i] -= g[r.UNITS, c]
+        if g[r.HELD, i] == 0 and g[r.DOES, i] != r.ENTERING:
+            s[r.R_FREED] = g[r.DOES, i] != r.CLOSING
+            if not s[r.R_FREED]:
+                s[r.R_OPENED_AT] = now
+            g[r.DOES, i] = r.FREE
         return
-    if c != i:
+    if g[r.DOES, i] == r.FREE:
         # The fill outran the withdrawal of its order: its exit takes a number of its own.
         g[r.USED, i] += 1
-        g[r.NUMBER, i] = g[r.USED, i]
-    entry, tick = g[t.PRICE, c], p[t.TICK]
+        g[r.NUMBER, i], g[r.FRESH, i], g[r.IS_LOT, i], g[r.DOES, i] = g[r.USED, i], 1, 0, r.OFFERED
+    if g[r.IS_LOT, i] == 0:
+        g[r.IS_LOT, i], g[r.SINCE, i] = 1, g[t.ENDED, c]
+    if g[r.HELD, i] == 0:
+        g[r.ENTRY_2, i] = 2 * g[t.PRICE, c]
+    elif g[r.HELD, i] == 1 and g[r.ENTRY_2, i] % 2 == 0:
+        g[r.ENTRY_2, i] = g[r.ENTRY_2, i] // 2 + g[t.PRICE, c]
+    else:
+        s[t.S_STATUS] = r.LATE_ENTRY
+    g[r.HELD, i] += 1
+    _mark(i, p, g)
+    if g[r.DOES, i] == r.ENTERING and c < 2 * places:
+        g[r.DOES, i] = r.OFFERED
+
+
+def _mark(i: int, p: Ints, g: Ints) -> None:
+    # Target, stop and stuck price of what a place holds.
+    entry_2, tick = g[r.ENTRY_2, i], p[t.TICK]
     if p[t.SHORT]:
-        target = entry * p[r.TARGET_NUM] // (p[r.TARGET_DEN] * tick) * tick
-        stop = -(-entry * p[r.LOSS_NUM] // p[r.LOSS_DEN]) if p[r.LOSS_DEN] else t.FAR
+        target = entry_2 * p[r.TARGET_NUM] // (2 * p[r.TARGET_DEN] * tick) * tick
+        stop = -(-entry_2 * p[r.LOSS_NUM] // (2 * p[r.LOSS_DEN])) if p[r.LOSS_DEN] else t.FAR
         stuck = target * p[r.STUCK_NUM] // p[r.STUCK_DEN] + 1 if p[r.STUCK_DEN] else t.FAR
     else:
-        target = -(-entry * p[r.TARGET_NUM] // (p[r.TARGET_DEN] * tick)) * tick
-        stop = entry * p[r.LOSS_NUM] // p[r.LOSS_DEN] if p[r.LOSS_DEN] else -t.FAR
+        target = -(-entry_2 * p[r.TARGET_NUM] // (2 * p[r.TARGET_DEN] * tick)) * tick
+        stop = entry_2 * p[r.LOSS_NUM] // (2 * p[r.LOSS_DEN]) if p[r.LOSS_DEN] else -t.FAR
         stuck = (target * p[r.STUCK_NUM] - 1) // p[r.STUCK_DEN] if p[r.STUCK_DEN] else -t.FAR
-    g[r.DOES, i], g[r.FRESH, i], g[r.WANTED, i] = r.OFFERED, 1, target
-    g[r.TARGET, i], g[r.STOP, i], g[r.STUCK_AT, i] = target, stop, stuck
+    g[r.WANTED, i] = g[r.TARGET, i] = target
+    g[r.STOP, i], g[r.STUCK_AT, i] = stop, stuck
 
 
-def _guard_lots(price: int, now: int, p: Ints, s: Ints, g: Ints) -> None:
+def _guard_lots(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
     sign = -1 if p[t.SHORT] else 1
-    for i in range(g.shape[1] // 2):
-        enough = price * g[t.QTY, i] >= p[t.MIN_NOTIONAL]
-        if g[r.DOES, i] == r.OFFERED and price * sign <= g[r.STOP, i] * sign and enough:
+    for i in range(g.shape[1] // 3):
+        if g[r.HELD, i] == 0:
+            continue
+        enough = price * g[t.QTY, i] * g[r.HELD, i] >= p[t.MIN_NOTIONAL]
+        if g[r.DOES, i] == r.CLOSING:
+            if not enough:
+                s[t.S_STATUS] = t.BELOW_MINIMUM
+        elif price * sign <= g[r.STOP, i] * sign and enough:
+            if g[r.DOES, i] == r.ENTERING:
+                set_aside(i, s, g, due)
             g[r.USED, i] += 1
             g[r.DOES, i], g[r.NUMBER, i], g[r.FRESH, i], g[r.BEGAN, i] = r.CLOSING, g[r.USED, i], 1, now
-        elif g[r.DOES, i] == r.OFFERED and p[r.STUCK_DEN] and now >= g[r.SINCE, i] + p[r.TIMEOUT_US]:
-            if price * sign <= g[r.STUCK_AT, i] * sign:
-                s[t.S_STATUS] = r.STUCK
-        elif g[r.DOES, i] == r.CLOSING and not enough:
-            s[t.S_STATUS] = t.BELOW_MINIMUM
+        elif g[r.DOES, i] == r.OFFERED and p[r.STUCK_DEN]:
+            old = now >= g[r.SINCE, i] + p[r.TIMEOUT_US]
+            s[t.S_STATUS] = r.STUCK if old and price * sign <= g[r.STUCK_AT, i] * sign else s[t.S_STATUS]
 
 
 def _cap(price: int, since: int, now: int, p: Ints) -> int:
@@ -165,43 +189,44 @@ def _cap(price: int, since: int, now: int, p: Ints) -> int:
 def _place_exits(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> bool:
     # Whether any was filled at once.
     before = s[t.S_FILLS]
-    for k in range(g.shape[1] // 2):
+    for k in range(g.shape[1] // 3):
         i = g[t.BY_RANK, k]
-        if g[t.STATE, i] != t.ABSENT or g[t.ORDER, i] >= 0:
+        if g[r.HELD, i] == 0 or g[t.STATE, i] != t.ABSENT or g[t.ORDER, i] >= 0:
             continue
-        if g[r.DOES, i] == r.OFFERED:
-            g[r.LEAVES, i], g[r.TAKES_BOOK, i] = 1, 0
-            _send(i, _behind(i, price, p, g), price, now, p, s, g, due, log)
-        elif g[r.DOES, i] == r.CLOSING:
+        g[r.UNITS, i], g[r.TAKES_BOOK, i] = g[r.HELD, i], g[r.DOES, i] == r.CLOSING
+        if g[r.TAKES_BOOK, i]:
             cap = _cap(price, g[r.BEGAN, i], now, p)
             if not p[t.SHORT]:
                 # The exchange reckons the order's notional at its cap: a wide cap must not make the sale too small.
-                least = -(-p[t.MIN_NOTIONAL] // (g[t.QTY, i] * p[t.TICK])) * p[t.TICK]
+                least = -(-p[t.MIN_NOTIONAL] // (g[t.QTY, i] * g[r.HELD, i] * p[t.TICK])) * p[t.TICK]
                 cap = max(cap, min(least, price // p[t.TICK] * p[t.TICK]))
-            g[r.LEAVES, i], g[r.TAKES_BOOK, i] = 1, 1
             _send(i, cap, price, now, p, s, g, due, log)
+        else:
+            _send(i, _behind(i, price, p, g), price, now, p, s, g, due, log)
     return s[t.S_FILLS] > before
 
 
 def _place_entry(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
-    for i in range(g.shape[1] // 2):
-        if g[r.DOES, i] != r.ENTERING or g[t.STATE, i] != t.ABSENT or g[t.ORDER, i] >= 0:
+    places = g.shape[1] // 3
+    for i in range(places):
+        c = places + i
+        if g[r.DOES, i] != r.ENTERING or g[t.STATE, c] != t.ABSENT or g[t.ORDER, c] >= 0:
             continue
-        g[r.LEAVES, i], g[r.TAKES_BOOK, i] = 0, 0
-        sent = _behind(i, price, p, g)
-        worth = s[t.S_COST] + max(sent, g[r.WANTED, i]) * g[t.QTY, i]
-        for c in range(g.shape[1]):
-            if g[t.STATE, c] != t.ABSENT and g[r.LEAVES, c] == 0:
-                worth += g[t.PRICE, c] * g[t.QTY, i]
+        g[r.UNITS, c] = 1
+        sent = _behind(c, price, p, g)
+        worth = s[t.S_COST] + max(sent, g[r.WANTED, c]) * g[t.QTY, c]
+        for other in range(places, g.shape[1]):
+            if g[t.STATE, other] != t.ABSENT:
+                worth += g[t.PRICE, other] * g[t.QTY, other]
         if worth > p[r.BOUND_QUOTE]:
             s[t.S_STATUS] = r.BOUND
-        _send(i, sent, price, now, p, s, g, due, log)
+        _send(c, sent, price, now, p, s, g, due, log)
 
 
-def _behind(i: int, last: int, p: Ints, g: Ints) -> int:
+def _behind(c: int, last: int, p: Ints, g: Ints) -> int:
     # The leg's price, moved behind the touch where it would cross.
-    price, tick = g[r.WANTED, i], p[t.TICK]
-    if buys(i, p, g):
+    price, tick = g[r.WANTED, c], p[t.TICK]
+    if buys(c, p, g):
         if price >= last:
             price = min(price, last // tick * tick)
             price = price if price < last else price - tick
@@ -211,12 +236,12 @@ def _behind(i: int, last: int, p: Ints, g: Ints) -> int:
     return price
 
 
-def _send(i: int, price: int, last: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
-    if price <= 0 or price * g[t.QTY, i] < p[t.MIN_NOTIONAL]:
+def _send(c: int, price: int, last: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
+    if price <= 0 or price * g[t.QTY, c] * g[r.UNITS, c] < p[t.MIN_NOTIONAL]:
         s[t.S_STATUS] = t.BELOW_MINIMUM
-    g[t.ATTEMPT, i] = 0 if g[r.FRESH, i] else g[t.ATTEMPT, i] + 1
-    g[t.CYCLE, i], g[r.ASKED, i], g[r.FRESH, i] = g[r.NUMBER, i], g[r.WANTED, i], 0
-    send_order(i, price, last, now, p, s, g, due, log)
+    g[t.ATTEMPT, c] = 0 if g[r.FRESH, c] else g[t.ATTEMPT, c] + 1
+    g[t.CYCLE, c], g[r.ASKED, c], g[r.FRESH, c] = g[r.NUMBER, c % (g.shape[1] // 3)], g[r.WANTED, c], 0
+    send_order(c, price, last, now, p, s, g, due, log)
 
 
 def _withdraw(price: int, now: int, p: Ints, g: Ints, s: Ints, due: Ints) -> bool:
@@ -235,11 +260,12 @@ def _withdraw(price: int, now: int, p: Ints, g: Ints, s: Ints, due: Ints) -> boo
 
 
 def _is_wrong(c: int, price: int, p: Ints, g: Ints) -> bool:
-    if c >= g.shape[1] // 2:
+    places = g.shape[1] // 3
+    if c >= 2 * places:
         return True
     if g[r.TAKES_BOOK, c]:
         return False
-    if g[r.LEAVES, c] and g[r.DOES, c] == r.CLOSING:
+    if c < places and (g[r.DOES, c] == r.CLOSING or g[r.UNITS, c] != g[r.HELD, c]):
         return True
     rests = g[r.WANTED, c] < price if buys(c, p, g) else g[r.WANTED, c] > price
     return g[r.WANTED, c] != g[r.ASKED, c] or (g[t.PRICE, c] != g[r.WANTED, c] and rests)
@@ -247,10 +273,10 @@ def _is_wrong(c: int, price: int, p: Ints, g: Ints) -> bool:
 
 def _set_edges(now: int, p: Ints, s: Ints, g: Ints) -> None:
     # Prices and the time at or beyond which something happens.
-    low, high, places = s[r.R_NEAR], s[r.R_OVER], g.shape[1] // 2
+    low, high, places = s[r.R_NEAR], s[r.R_OVER], g.shape[1] // 3
     for c in range(g.shape[1]):
         if g[t.STATE, c] == t.LIVE:
-            moved = g[t.PRICE, c] != g[r.WANTED, c] and c < places
+            moved = g[t.PRICE, c] != g[r.WANTED, c] and c < 2 * places
             if buys(c, p, g):
                 low = max(low, g[t.PRICE, c] - p[t.EDGE])
                 high = min(high, g[r.WANTED, c] + 1) if moved else high
@@ -258,18 +284,20 @@ def _set_edges(now: int, p: Ints, s: Ints, g: Ints) -> None:
                 high = min(high, g[t.PRICE, c] + p[t.EDGE])
                 low = max(low, g[r.WANTED, c] - 1) if moved else low
     for i in range(places):
+        if g[r.HELD, i] == 0:
+            continue
         if g[r.DOES, i] == r.CLOSING:
             s[r.R_NEXT_AT] = 0  # every moment is looked at
-        elif g[r.DOES, i] == r.OFFERED:
-            edge = g[r.STOP, i]
-            if p[r.STUCK_DEN]:
-                old = g[r.SINCE, i] + p[r.TIMEOUT_US]
-                if now < old:
-                    s[r.R_NEXT_AT] = min(s[r.R_NEXT_AT], old)
-                else:
-                    edge = min(edge, g[r.STUCK_AT, i]) if p[t.SHORT] else max(edge, g[r.STUCK_AT, i])
-            if p[t.SHORT]:
-                high = min(high, edge)
+            continue
+        edge = g[r.STOP, i]
+        if p[r.STUCK_DEN] and g[r.DOES, i] == r.OFFERED:
+            old = g[r.SINCE, i] + p[r.TIMEOUT_US]
+            if now < old:
+                s[r.R_NEXT_AT] = min(s[r.R_NEXT_AT], old)
             else:
-                low = max(low, edge)
+                edge = min(edge, g[r.STUCK_AT, i]) if p[t.SHORT] else max(edge, g[r.STUCK_AT, i])
+        if p[t.SHORT]:
+            high = min(high, edge)
+        else:
+            low = max(low, edge)
     s[t.S_LOW], s[t.S_HIGH] = low, high

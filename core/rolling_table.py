@@ -1,7 +1,8 @@
 """The words of the compiled rolling grid, behind those of `core.grid_table`: places of its parameters, rows and scalars.
 
-Column i < places is place i with the order that it works; column places + i is an entry of place i that was given up and
-whose end is still to come.
+The table has three columns for each of n places, because so many orders of one may live at once: column i works its exit,
+n + i its entry, and in 2 n + i an entry ends that was given up. A place may hold two lots, as a given-up entry may be filled
+after all: HOLDING, LOT_COST and LOT_FEE of columns i and n + i are theirs.
 """
 
 from core.grid_table import LEVEL_ROWS, PARAMETERS, SCALARS, WOULD_CROSS
@@ -18,13 +19,17 @@ STUCK, LATE_ENTRY, BOUND = range(WOULD_CROSS + 1, WOULD_CROSS + 4)
  BACK) = range(PARAMETERS, PARAMETERS + 20)  # fmt: skip
 ROLLING_PARAMETERS = PARAMETERS + 20
 
-# Rows of the table. DOES is what a place does, WANTED its leg's price, ASKED that price when its order was sent, FRESH whether
-# the leg has had no order yet, NUMBER the leg's, USED the highest of the place. LEAVES is whether the order is an exit,
-# TAKES_BOOK whether it closes at the market. SINCE is when a lot was entered, BEGAN when its closing began, QUOTED when its
-# entry was priced, TIMES how often anew.
-(DOES, WANTED, ASKED, FRESH, NUMBER, USED, LEAVES, TAKES_BOOK, TARGET, STOP, STUCK_AT, SINCE, BEGAN, QUOTED,
- TIMES) = range(LEVEL_ROWS, LEVEL_ROWS + 15)  # fmt: skip
-ROLLING_ROWS = LEVEL_ROWS + 15
+# Rows of orders. WANTED is the leg's price, ASKED that price when its order was sent, FRESH whether the leg has had no order
+# yet, UNITS the order's quantity in entries, TAKES_BOOK whether it closes at the market.
+(WANTED, ASKED, FRESH, UNITS, TAKES_BOOK) = range(LEVEL_ROWS, LEVEL_ROWS + 5)
+# Rows of lots: when one was opened, and the number of its entry.
+OPENED, LOT_NUMBER = range(LEVEL_ROWS + 5, LEVEL_ROWS + 7)
+# Rows of places, in column i. DOES is what a place does, NUMBER its legs', USED the highest that one has had. HELD entries it
+# holds, at a mean price of half ENTRY_2; IS_LOT tells whether its marks are those of a lot, though it may be sold. SINCE is when
+# that was entered, BEGAN when its closing began, QUOTED when its entry was priced, TIMES how often anew.
+(DOES, NUMBER, USED, HELD, ENTRY_2, IS_LOT, TARGET, STOP, STUCK_AT, SINCE, BEGAN, QUOTED,
+ TIMES) = range(LEVEL_ROWS + 7, LEVEL_ROWS + 20)  # fmt: skip
+ROLLING_ROWS = LEVEL_ROWS + 20
 FREE, ENTERING, OFFERED, CLOSING = range(4)
 
 # Scalars. OPENED_AT is when the last entry was started or given up (-1: never), FREED whether a lot has left since. NEAR and

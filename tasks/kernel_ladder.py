@@ -38,7 +38,8 @@ def run_ladder(
 ) -> KernelRun:  # fmt: skip
     """Run a made-ready ladder over columns at the right scale; raises `Refused` for what only the core can do."""
     plan: LadderPlan = spec.plan
-    check_account(spec, limits, options, total(one.qty for one in plan.trades), spec.capital_quote)
+    qty_most = total(one.qty for one in plan.trades)
+    check_account(spec, limits, options, qty_most, spec.capital_quote)
     units = units_of(spec, columns.scale)
     g = levels_of(plan, units)
     p = parameters_of(spec, options, units, columns, g)
@@ -46,7 +47,7 @@ def run_ladder(
     due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     log = finished(lambda log: kernel_native.run_ladder(columns.all, p, s, g, due, log), s, room)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
-    check_money(made, opening_quote, spec.capital_quote)
+    check_money(made, opening_quote, spec.capital_quote, qty_most)
     return made
 
 

@@ -36,7 +36,7 @@ from tasks.kernel_tables import (
 _ENDS = {
     **STATUS,
     rt.STUCK: "a lot gets stuck, and recovery_mode begins to recover it",
-    rt.LATE_ENTRY: "an entry that was given up is filled while its place enters or holds another",
+    rt.LATE_ENTRY: "an entry that was given up is filled when its place holds two lots already, or ends after the next one",
     rt.BOUND: "an entry would pass max_margin x leverage and has to wait",
 }
 
@@ -59,7 +59,9 @@ def run_rolling(
         raise refuse("recovery_mode or recovery_escalation: hedge is set")
     if bot.stop_price is not None:
         raise refuse("stop_price is set")
-    check_account(spec, limits, options, bot.quantity * bot.max_orders, plan.bound_quote)
+    # Twice, for entries that were given up may be filled beside those that took their places.
+    qty_most = 2 * bot.quantity * bot.max_orders
+    check_account(spec, limits, options, qty_most, plan.bound_quote)
     units = units_of(spec, columns.scale)
     g = levels_of(plan, units)
     p = parameters_of(spec, options, units, columns, g)
@@ -67,13 +69,13 @@ def run_rolling(
     due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     log = finished(lambda log: kernel_native.run_rolling(columns.all, p, s, g, due, log), s, room, _ENDS)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
-    check_money(made, opening_quote, plan.bound_quote)
+    check_money(made, opening_quote, plan.bound_quote, qty_most)
     return made
 
 
 def levels_of(plan: RollingGridPlan, units: Units) -> Ints:
     """Return the kernel's table of places, with the given rows filled in."""
-    table = np.zeros((rt.ROLLING_ROWS, 2 * plan.config.max_orders), dtype=np.int64)
+    table = np.zeros((rt.ROLLING_ROWS, 3 * plan.config.max_orders), dtype=np.int64)
     table[gt.QTY] = exact_units(plan.config.quantity, units.qty_scale)
     rank_by_name(table[:, : plan.config.max_orders])
     return table

@@ -29,6 +29,7 @@ from tasks.kernel_tables import (
     Ints,
     Units,
     check_supported,
+    grid_values,
     levels_of,
     parameters_of,
     refuse,
@@ -49,11 +50,20 @@ _LOG_ROWS = 1 << 14
 
 
 class Room:
-    """Memory for the log of fills, which many runs one after the other may share: a log is good until the next run."""
+    """What runs one after the other share: memory for the log of fills, good until the next run, and the last bot's tables."""
 
     def __init__(self) -> None:
         """Start small."""
         self.log = np.empty((_LOG_ROWS, gt.FILL_COLUMNS), dtype=np.int64)
+        self._asked: tuple[Any, ...] = ()
+        self._made: tuple[Any, ...] = ()
+
+    def once(self, asked: tuple[Any, ...], make: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+        """Return what was made for the same bot and options the last time, or make it; a sweep runs several stretches."""
+        if asked != self._asked:
+            self._made = make()
+            self._asked = asked
+        return self._made
 
     def grow(self, rows: int) -> None:
         """Make room for so many fills."""
@@ -93,6 +103,10 @@ class KernelRun:
         """Add it up where its kind does so in its own way."""
         return None
 
+    def own_curve(self) -> Curve | None:
+        """Return its equity curve where its kind has one of its own: of several markets."""
+        return None
+
     def fills(self) -> list[Fill]:
         """Build the fills as the core reports them, client ids, trade ids and settled cash included."""
         return _fills(self)
@@ -103,15 +117,23 @@ def run_grid(
     room: Room | None = None,
 ) -> KernelRun:  # fmt: skip
     """Run a made-ready grid over columns at the right scale; raises `Refused` for what only the core can do."""
-    check_supported(bot, spec, limits, options)
-    units = units_of(spec, columns.scale)
-    g = levels_of(spec.plan, units)
-    p = parameters_of(spec, options, units, columns, g)
+    room = Room() if room is None else room
+
+    def ready() -> tuple[Units, Ints, dict[int, int]]:
+        check_supported(bot, spec, limits, options)
+        units = units_of(spec, columns.scale)
+        return units, levels_of(spec.plan, units), grid_values(spec, options, units, columns.timeframe)
+
+    asked = ("grid", id(spec), spec, options, limits, columns.scale, columns.timeframe)
+    units, levels, values = room.once(asked, ready)
+    g = levels.copy()
+    p = parameters_of(spec, values, units, columns, g)
     s = np.zeros(gt.SCALARS, dtype=np.int64)
     due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     log = finished(lambda log: kernel_native.run_grid(columns.all, p, s, g, due, log), s, room)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
-    check_money(made, opening_quote, _worth_of(made))
+    qty_most = Decimal(int(g[gt.QTY].sum())).scaleb(-units.qty_scale)
+    check_money(made, opening_quote, _worth_of(made), qty_most)
     return made
 
 
@@ -157,10 +179,11 @@ def finished(run: Callable[[Ints], int], s: Ints, room: Room | None, ends: Mappi
     return room.log[: s[gt.S_FILLS]]
 
 
-def check_money(made: KernelRun, opening: Decimal, worth: Decimal) -> None:
+def check_money(made: KernelRun, opening: Decimal, worth: Decimal, qty: Decimal) -> None:
     """Raise `Refused` where the account might not always pay for every order, or a swap's position might be liquidated.
 
-    `worth` is the most in quote that lots and entries come to. A bound: a poor account may be refused that would do.
+    `worth` quote and `qty` base are the most that lots and entries come to. A bound: a poor account may be refused that
+    would do.
     """
     units, log, instrument = made.units, made.log, made.spec.instrument
     value_most = 2 * made.columns.highest * int(made.levels[gt.QTY].max())
@@ -170,8 +193,7 @@ def check_money(made: KernelRun, opening: Decimal, worth: Decimal) -> None:
     if instrument.swap:
         prices = log[:, gt.FILL_PRICE]
         spread = Decimal(int(prices.max() - prices.min())).scaleb(-units.price_scale) if len(log) else ZERO
-        most = Decimal(int(made.levels[gt.QTY].sum())).scaleb(-units.qty_scale)
-        needed = ratio(worth, Decimal(made.bot.leverage)) + spread * most
+        needed = ratio(worth, Decimal(made.bot.leverage)) + spread * qty
     else:
         needed = worth * (ONE + max(instrument.maker, instrument.taker, ZERO))
     if needed > least:
@@ -331,6 +353,9 @@ def drawdown_of(made: KernelRun) -> tuple[float, float]:
 
 def curve_of(made: KernelRun) -> Curve:
     """Return the equity curve at bar closes."""
+    own = made.own_curve()
+    if own is not None:
+        return own
     flows, columns = flows_of(made), made.columns
     close = columns.close / 10.0**columns.scale
     fills = np.searchsorted(flows.bar, np.arange(len(close)), side="right")

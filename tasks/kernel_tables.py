@@ -4,6 +4,7 @@ Every refusal names the field and says that `--engine core` does it: a kernel re
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -134,7 +135,8 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
             raise refuse(f"{field} is set")
     # What a short grid's entries are worth has no bound that was planned.
     worth_most = spec.capital_quote if config.side == "BUY" else None
-    check_account(spec, limits, options, total(line.qty for line in plan.lines), worth_most)
+    qty_most = total(line.qty for line in plan.lines) if spec.max_position_size is not None else ZERO
+    check_account(spec, limits, options, qty_most, worth_most)
     exits = [line.exit_price for line in plan.lines]
     if any(b <= a for a, b in pairwise(exits)):
         raise refuse("two levels exit at one price")
@@ -192,19 +194,23 @@ def rank_by_name(table: Ints) -> None:
     table[gt.RANK, by_name] = np.arange(len(by_name))
 
 
-def parameters_of(spec: BotSpec, options: Any, units: Units, candles: Columns, levels: Ints) -> Ints:
-    """Return the kernel's parameters for a table of levels; raises `Refused` where they would not fit 64 bits."""
+def grid_values(spec: BotSpec, options: Any, units: Units, timeframe: str) -> dict[int, int]:
+    """Return a grid's parameters but those that depend on the candles."""
     config: GridConfig = spec.plan.config
     stop = config.triple_barrier.stop_loss
     stop_num, stop_den = _parts(stop) if stop is not None else (0, 0)
-    values = market_values(spec, options, units, candles.timeframe) | _deadline(config, candles)
-    values |= {
+    return market_values(spec, options, units, timeframe) | {
         gt.INVENTORY: _INVENTORY[config.initial_inventory],
         gt.LIMIT: exact_units(config.limit_price, units.price_scale) if config.limit_price is not None else 0,
         gt.KEEP: int(config.keep_position), gt.STOP_NUM: stop_num, gt.STOP_DEN: stop_den,
     }  # fmt: skip
-    check_range(values, units, candles, levels)
-    return np.array([values[i] for i in range(gt.PARAMETERS)], dtype=np.int64)
+
+
+def parameters_of(spec: BotSpec, values: Mapping[int, int], units: Units, candles: Columns, levels: Ints) -> Ints:
+    """Return the kernel's parameters for `grid_values`; raises `Refused` where they would not fit 64 bits."""
+    whole = {**values, **_deadline(spec.plan.config, candles)}
+    check_range(whole, units, candles, levels)
+    return np.array([whole[i] for i in range(gt.PARAMETERS)], dtype=np.int64)
 
 
 def market_values(spec: BotSpec, options: Any, units: Units, timeframe: str) -> dict[int, int]:

@@ -17,7 +17,7 @@ from core.simbook import FillRules
 from core.simulation import Account
 from tasks.backtesting import Options
 from tasks.kernel_run import KernelRun, run_grid
-from tasks.kernel_tables import columns_of, levels_of, parameters_of, units_of
+from tasks.kernel_tables import columns_of, grid_values, levels_of, parameters_of, units_of
 from tests.core.grids import Drawn, Walk, maybe
 from tests.core.worlds import D, Run, account, candles, grid, instrument, run, spec, swap, world
 
@@ -79,7 +79,8 @@ def inputs(scenario: KernelScenario) -> tuple[Any, ...]:
     s = np.zeros(gt.SCALARS, dtype=np.int64)
     due = np.zeros((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     log = np.zeros((4096, gt.FILL_COLUMNS), dtype=np.int64)
-    return columns, parameters_of(made, scenario.options, units, columns, g), s, g, due, log
+    values = grid_values(made, scenario.options, units, "1m")
+    return columns, parameters_of(made, values, units, columns, g), s, g, due, log
 
 
 def told(fills: list[Fill]) -> list[tuple[Any, ...]]:

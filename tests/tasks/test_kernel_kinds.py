@@ -45,11 +45,12 @@ def shared(figures: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in figures.items() if name not in OWN}
 
 
-def hold(bot_yaml: str, name: str, symbol: str, options: Sequence[Options]) -> None:
-    """Hold the kernel against the core on recorded candles."""
+def hold(bot_yaml: str, name: str, symbol: str, options: Sequence[Options], bars: int | None = None) -> None:
+    """Hold the kernel against the core on recorded candles, the first `bars` of them."""
     if not (REAL / name).is_file():
         pytest.skip(f"the recorded candles {name} are not on this machine")
     candles, report = read_candles(REAL / name)
+    candles = candles.between(0, bars or len(candles))
     portfolio = check(load(portfolio_of(bot_yaml, symbol), "test"), {})
     bot = portfolio.bots[0]
     spec = spec_of(bot, instruments_of(portfolio, {}, {}), "test", key="bots[0]")
@@ -87,9 +88,9 @@ def test_a_ladder_on_a_recorded_month(name: str, symbol: str, bot: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_rolling_grid_on_a_recorded_month(name: str, symbol: str, bot: str) -> None:
+def test_a_rolling_grid_on_recorded_days(name: str, symbol: str, bot: str) -> None:
     """Long with a stop loss that leaves recovery nothing to do, and short with many stops: the core's to the last digit."""
-    hold(bot, name, symbol, [Options()])
+    hold(bot, name, symbol, [Options()], bars=12_000)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""Times the compiled ladder and rolling grid against the core engine on the same bars; fills must be the same.
+
+CPU time of one process, the machine code in the cache. The bars are W1's. Prints a table and one JSON line.
+
+    python -m benchmarks.backtest_kinds
+"""
+
+import json
+import time
+from typing import Any
+
+from benchmarks.workloads import BARS_A_YEAR, brownian_bars, portfolio_yaml, series
+from core.kernel import ArraySeries
+from tasks.assemble import instruments_of, limits_of, opening_of, spec_of
+from tasks.backtesting import Options, run_spec
+from tasks.kernel_kinds import backtest_kernel
+from tasks.settings import check
+from tasks.yaml_strict import load
+
+RUNS = 5
+LADDER: dict[str, Any] = {
+    "kind": "ladder", "min_price": 21_000, "max_price": 41_790, "count": 100, "qty": "0.1", "profit": "0.007", "loop": True,
+}  # fmt: skip
+ROLLING: dict[str, Any] = {
+    "kind": "rolling_grid", "quantity": "0.1", "take_profit": "0.006", "grid_step": "0.002", "max_orders": 20, "wait_time": 300,
+    "max_margin": 100_000, "requotes": 60,
+}  # fmt: skip
+# Name, bot, how many of the year's bars, how orders fill.
+WORK = [
+    ("ladder of 100, touch, no latency", LADDER, BARS_A_YEAR, Options(intrabar="ohlc", fill="touch", latency_s=0)),
+    ("ladder of 100, default rules", LADDER, BARS_A_YEAR, Options()),
+    ("rolling grid of 20, default rules", ROLLING, 20_000, Options()),
+]
+
+
+def measure(config: dict[str, Any], candles: ArraySeries, options: Options) -> tuple[int, float, float]:
+    """Return fills, the kernel's best time and the core's time, both with figures; raises where the engines differ."""
+    raw = load(portfolio_yaml(), "w1")
+    raw["bots"] = [{"id": "b", "venue": raw["bots"][0]["venue"], "symbol": raw["bots"][0]["symbol"], **config}]
+    portfolio = check(raw, {})
+    bot = portfolio.bots[0]
+    spec = spec_of(bot, instruments_of(portfolio, {}, {}), "test", key="bots[0]")
+    opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
+    took, made = [], None
+    for _ in range(RUNS):
+        began = time.process_time()
+        made = backtest_kernel(bot, spec, candles, "1m", options, limits_of(portfolio), opening)
+        took.append(time.process_time() - began)
+    began = time.process_time()
+    slow = run_spec(portfolio, bot, spec, [candles], "1m", options)
+    core_s = time.process_time() - began
+    for name in ("fills", "round_trips", "net_pnl", "fees", "max_drawdown"):
+        if made is None or made.figures[name] != slow.figures[name]:
+            message = f"the engines differ in {name}"
+            raise ArithmeticError(message)
+    return len(slow.fills), min(took), core_s
+
+
+def main() -> None:
+    """Measure and print."""
+    candles = series(brownian_bars(BARS_A_YEAR))
+    rows = [(name, bars, *measure(bot, candles.between(0, bars), options)) for name, bot, bars, options in WORK]
+    print(f"{'workload':<36} {'bars':>9} {'fills':>7} {'kernel s':>9} {'core s':>8} {'times':>7}")
+    for name, bars, fills, kernel_s, core_s in rows:
+        print(f"{name:<36} {bars:>9,} {fills:>7,} {kernel_s:>9.4f} {core_s:>8.2f} {core_s / kernel_s:>7,.0f}")
+    print(json.dumps({"benchmark": "backtest_kinds", "rows": [
+        {"name": name, "bars": bars, "fills": fills, "kernel_cpu_s": round(kernel_s, 5), "core_cpu_s": round(core_s, 3)}
+        for name, bars, fills, kernel_s, core_s in rows
+    ]}))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
