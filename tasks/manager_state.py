@@ -22,7 +22,7 @@ from core.ledger import Numbering
 from core.machine import Wake
 
 # Of a bot: what its machine writes itself, and what is found anew at the first look.
-_LEFT_OUT = frozenset({"state", "shown", "wake", "machine_wake", "wakes", "machine_wakes", "beside"})
+_LEFT_OUT = frozenset({"state", "shown", "wake", "machine_wake", "wakes", "machine_wakes", "beside", "seen"})
 _AT_ONCE = Wake(deadline=datetime(1970, 1, 1))
 
 
