@@ -177,8 +177,9 @@ async def _left_the_machine(session: Any, context: Any, params: Any) -> None:  #
 
 
 async def _never(session: Any, context: Any, params: Any) -> None:  # noqa: ARG001  aiohttp's signature
-    # A web socket is dialled with a plain request, for which aiohttp would go where it is sent, key and all.
-    raise BadAnswer("the answer points elsewhere; redirects are never followed")
+    # A web socket is dialled with a plain request, for which aiohttp would go where it is sent.
+    if params.url.scheme in {"ws", "wss"}:
+        raise BadAnswer("the answer points elsewhere; redirects are never followed")
 
 
 def _pass_over(what: str) -> None:

@@ -43,6 +43,7 @@ class Sockets:
         self.dials: list[str] = []
         self.mute: set[str] = set()
         self.refuse: list[int] = []
+        self.elsewhere = ""
         self.keys: list[str] = []
         self.sent = 0
 
@@ -74,7 +75,8 @@ class Sockets:
         """Speak on one socket until it ends."""
         self.dials.append(request.path)
         if self.refuse:
-            return web.json_response({}, status=self.refuse.pop(0), headers={"Retry-After": "1"})
+            where = {"Location": self.elsewhere + request.path} if self.elsewhere else {}
+            return web.json_response({}, status=self.refuse.pop(0), headers={"Retry-After": "1"} | where)
         swap = not (request.path.startswith("/ws/") or request.path.startswith("/ws-api"))
         private = request.path.startswith("/private")
         if private and request.query.get("listenKey") not in self.keys[-1:]:

@@ -143,6 +143,21 @@ def test_cut_sockets_are_dialled_again(server: ExchangeServer, kind: MarketKind)
     play(server, kind, scene)
 
 
+def test_a_socket_is_dialled_nowhere_else(server: ExchangeServer) -> None:
+    """A redirect in answer to a dial is refused: another host sees neither the dial nor what is in its address."""
+
+    async def scene(at: Account) -> None:
+        server.sockets.refuse = [307] * 3
+        await at.until(lambda: len(server.sockets.dials) >= 6)
+        await at.until(lambda: not any(at.venue.stream_troubles().values()))
+        await at.warm()
+
+    with ExchangeServer() as other:
+        server.sockets.elsewhere = other.url
+        play(server, SPOT, scene)
+        assert other.sockets.dials == []
+
+
 NONSENSE = {
     "half a text": '{"e":"bookTicker","s":"BTCUSDT","b":"59',
     "HTML": "<html>Bad gateway</html>",
