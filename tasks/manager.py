@@ -9,10 +9,12 @@ from tasks.orchestrator import (
     get_executors_report,
     get_positions_report,
 )
+from tasks.orchestrator_filter import ExecutorFilter, filter_executors
 from tasks.orchestrator_queue import CreateExecutorAction, StopExecutorAction, StoreExecutorAction
 
 __all__ = [
     "CreateExecutorAction",
+    "ExecutorFilter",
     "GridExecutor",
     "GridExecutorConfig",
     "PaperClient",
@@ -21,6 +23,7 @@ __all__ = [
     "TradeManager",
     "Trader",
     "execute_action",
+    "filter_executors",
     "generate_performance_report",
     "get_executors_report",
     "get_positions_report",
