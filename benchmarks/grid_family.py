@@ -1,7 +1,8 @@
 """Runs every kind of the grid family over real candles to the end and holds each run's books against every check.
 
 Each bot is backtested under the default fill rules; then every step of the run is committed to a store of its own, as a
-run would have done, and all of `sql/checks` are asked: a row of any is a failure. Prints a Markdown table and one JSON
+run would have done (steps without a trade or an incident, which only move orders, up to 500 in one transaction), and all of
+`sql/checks` are asked: a row of any is a failure. Prints a Markdown table and one JSON
 line. `--funding` gives the perpetual its real funding payments; its prices are the spot candles', at zero basis.
 
     python benchmarks/grid_family.py CANDLES [--funding FILE] [--only NAME ...] [--from D] [--to D]
@@ -11,14 +12,15 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from core.engine import Bot, World, advance
+from core.engine import Bot, Step, World, advance
 from core.facts import BalanceRead
 from core.kernel import ArraySeries
 from tasks.assemble import instruments_of, limits_of, opening_of, spec_of
@@ -29,6 +31,7 @@ from tasks.settings import check
 from tasks.store import open_store
 from tasks.yaml_strict import load
 
+JOINED_MAX = 500
 CHECKS = Path(__file__).parents[1] / "sql" / "checks"
 SPOT, PERP = "venue: spot, symbol: BTC/USDT", 'venue: perp, symbol: "BTC/USDT:USDT"'
 HEAD = """\
@@ -105,9 +108,38 @@ def run_bot(text: str, candles: ArraySeries, rates: Mapping[Any, Any]) -> tuple[
     with tempfile.TemporaryDirectory() as folder:
         with open_store(Path(folder)) as store:
             store.commit_step(advance(world, opening, now), tick_id=1, now=now, facts=opening)
-            for number, (at, step) in enumerate(made.steps, start=2):
+            for number, (at, step) in enumerate(joined(made.steps), start=2):
                 store.commit_step(step, tick_id=number, now=at)
         return made, failed_checks(Path(folder) / "trading.duckdb"), took
+
+
+def joined(steps: Iterable[tuple[datetime, Step]]) -> Iterator[tuple[datetime, Step]]:
+    """Join steps that follow each other and only move orders; of each order, level and bot the newest is kept."""
+    waiting: list[tuple[datetime, Step]] = []
+    for at, step in steps:
+        moves_money = step.fills or step.lots or step.entries or step.raised or step.resolved
+        if waiting and (moves_money or len(waiting) >= JOINED_MAX):
+            yield _as_one(waiting)
+            waiting = []
+        if moves_money:
+            yield at, step
+        else:
+            waiting.append((at, step))
+    if waiting:
+        yield _as_one(waiting)
+
+
+def _as_one(group: list[tuple[datetime, Step]]) -> tuple[datetime, Step]:
+    at, last = group[-1]
+    steps = [step for _, step in group]
+    return at, replace(
+        last,
+        intents=tuple(one for step in steps for one in step.intents),
+        journal=tuple(row for step in steps for row in step.journal),
+        orders=tuple({order.client_id: order for step in steps for order in step.orders}.values()),
+        levels=tuple({(row.bot_id, row.view.place): row for step in steps for row in step.levels}.values()),
+        bots=tuple({bot.bot_id: bot for step in steps for bot in step.bots}.values()),
+    )
 
 
 def failed_checks(file: Path) -> list[str]:
