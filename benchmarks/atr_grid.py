@@ -4,6 +4,7 @@
     python -m benchmarks.atr_grid may-2025
     python -m benchmarks.atr_grid crashes
     python -m benchmarks.atr_grid speed
+    python -m benchmarks.atr_grid kernel
 
 Where no futures prices were recorded, spot's stand in: those rows are synthetic. `basis -3 %` lets the futures trade below
 spot in a fall: by as much of 3 % as the price has lost of its highest of the last day, the deepest such loss being all of it.
@@ -23,11 +24,17 @@ import numpy as np
 from core.kernel import ArraySeries
 from core.market import Market
 from core.portfolio import Portfolio
-from tasks.assemble import instruments_of, paper_token, spec_of
+from tasks import kernel_native
+from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
 from tasks.backtest_figures import curve_of
 from tasks.backtesting import Options, Run, run_spec
 from tasks.candles_funding import read_funding, with_intervals
 from tasks.candles_read import read_candles
+from tasks.kernel_atr import units_of
+from tasks.kernel_atr_run import AtrRun, run_atr
+from tasks.kernel_kinds import openings_beside
+from tasks.kernel_run import sums_of
+from tasks.kernel_tables import columns_of
 from tasks.settings import check
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -202,6 +209,44 @@ def speed() -> None:
     )
 
 
+KERNEL_HEADER = (
+    "| | bars | net result | executions | indicators and run, ms | each further run, ms |\n|---|---|---|---|---|---|"
+)
+
+
+def kernel() -> None:
+    """Nine years of hours and three of minutes by the compiled kernel: CPU milliseconds, best of five further runs."""
+    kernel_native.prepare("atr_grid")
+    print(f"\n## Compiled\n\n{KERNEL_HEADER}", flush=True)
+    for name in ("binance-BTCUSDT-1h-20170817-20260716", "binance-BTCUSDT-1m-20200101-20221231"):
+        series, timeframe = candles(name)
+        for hedged in (True, False):
+            made, first_s, again_s = compiled(series, timeframe, hedge={"enabled": hedged})
+            net = 100 * float(sums_of(made).net) / CAPITAL
+            said = f"{timeframe}, {'with' if hedged else 'without'} hedge"
+            print(
+                f"| {said} | {len(series):,} | {net:+.1f} % | {len(made.log):,} "
+                f"| {1000 * first_s:.0f} | {1000 * again_s:.1f} |",
+                flush=True,
+            )
+
+
+def compiled(series: ArraySeries, timeframe: str, **changes: Any) -> tuple[AtrRun, float, float]:
+    """Run one configuration by the kernel; returns it and the CPU seconds of a first and of a further run."""
+    made = portfolio(**changes)
+    bot = made.bots[0]
+    spec = spec_of(bot, instruments_of(made, {}, {}), paper_token(made.id), key="bots[0]")
+    columns = columns_of(series, timeframe, units_of(spec, series.scale).price_scale)
+    quote = opening_of(made.venue(bot.venue), {spec.bot_id: spec})[spec.instrument.quote]
+    beside = openings_beside(made, spec, [columns] * len(spec.others))
+    times: list[float] = []
+    for _ in range(6):
+        began = time.process_time()
+        run = run_atr(bot, spec, columns, Options(), limits_of(made), quote, beside=beside)
+        times.append(time.process_time() - began)
+    return run, times[0], min(times[1:])
+
+
 def show(title: str, rows: Iterator[Row]) -> None:
     """Print one table."""
     print(f"\n## {title}\n\n{HEADER}", flush=True)
@@ -210,6 +255,6 @@ def show(title: str, rows: Iterator[Row]) -> None:
 
 
 if __name__ == "__main__":
-    parts = {"nine-years": nine_years, "may-2025": may_2025, "crashes": crashes, "speed": speed}
+    parts = {"nine-years": nine_years, "may-2025": may_2025, "crashes": crashes, "speed": speed, "kernel": kernel}
     for word in sys.argv[1:] or list(parts):
         parts[word]()

@@ -1,7 +1,7 @@
 """The venue's half of the compiled ATR grid: orders on their way and in the book, the path between two points, fills.
 
 What `core.simulation` does for spot orders that fill in full. `p` are parameters, `s` scalars, `w` the legs with their
-orders, `due` what is on its way, `news` what the engine has not heard yet, `log` the fills; `core.atr_table` has the words.
+orders, `due` what is on its way, `news` what the engine has not heard yet; `core.atr_table` has the words.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def place_of(leg: int) -> int:
     return leg // (2 * a.SLOTS)
 
 
-def submit(leg: int, price: int, now: int, p: Ints, s: Ints, w: Ints, due: Ints, news: Ints, log: Ints) -> None:
+def submit(leg: int, price: int, now: int, p: Ints, s: Ints, w: Ints, due: Ints, news: Ints) -> None:
     """Take an order in: set aside what it needs, and send it on its way or to the book. `price` is the last one."""
     qty = w[a.W_OQTY, leg]
     if is_entry(leg):
@@ -43,7 +43,7 @@ def submit(leg: int, price: int, now: int, p: Ints, s: Ints, w: Ints, due: Ints,
         w[a.W_VENUE, leg] = a.SENT
         send(leg, 1, now, p, s, w, due)
     else:
-        activate(leg, price, now, p, s, w, news, log)
+        activate(leg, price, now, p, s, w, news)
 
 
 def recall(leg: int, now: int, p: Ints, s: Ints, w: Ints, due: Ints, news: Ints) -> None:
@@ -55,13 +55,16 @@ def recall(leg: int, now: int, p: Ints, s: Ints, w: Ints, due: Ints, news: Ints)
 
 
 def send(leg: int, places: int, now: int, p: Ints, s: Ints, w: Ints, due: Ints) -> None:
-    """Put an order or its cancel on the queue, which goes by time, then by the order's number, cancels first."""
-    k = s[a.S_DUE]
+    """Put an order or its cancel on the queue."""
+    s[a.S_DUE] = line_up(leg, places, now + p[a.LATENCY_US], s[a.S_DUE], s, w, due)
+
+
+def line_up(leg: int, places: int, at: int, k: int, s: Ints, w: Ints, due: Ints) -> int:
+    """Add to a queue of `k`, which goes by time, then by the order's number, cancels first; returns its length."""
     if k == len(due):
         s[a.S_STATUS] = a.CROWDED
-        return
-    s[a.S_DUE] = k + 1
-    at, order = now + p[a.LATENCY_US], w[a.W_ORDER, leg]
+        return k
+    length, order = k + 1, w[a.W_ORDER, leg]
     while k > 0 and (
         due[k - 1, a.DUE_US] > at
         or (due[k - 1, a.DUE_US] == at and due[k - 1, a.DUE_ORDER] * 2 + due[k - 1, a.DUE_PLACES] > order * 2 + places)
@@ -70,16 +73,25 @@ def send(leg: int, places: int, now: int, p: Ints, s: Ints, w: Ints, due: Ints) 
             due[k, column] = due[k - 1, column]
         k -= 1
     due[k, a.DUE_US], due[k, a.DUE_ORDER], due[k, a.DUE_PLACES], due[k, a.DUE_LEG] = at, order, places, leg
+    return length
 
 
-def activate(leg: int, last: int, now: int, p: Ints, s: Ints, w: Ints, news: Ints, log: Ints) -> None:
+def next_due(k: int, due: Ints) -> int:
+    """Take the first of a queue of `k` away; returns its length."""
+    for row in range(k - 1):
+        for column in range(a.DUE_COLUMNS):
+            due[row, column] = due[row + 1, column]
+    return k - 1
+
+
+def activate(leg: int, last: int, now: int, p: Ints, s: Ints, w: Ints, news: Ints) -> None:
     """Bring an order to the book: it rests, takes the touch, or is refused where it may not."""
     buys, price = is_entry(leg), w[a.W_OPRICE, leg]
     crosses = price >= last if buys else price <= last
     if crosses and w[a.W_OPOST, leg]:
         end(leg, s, w, news)
     elif crosses:
-        fill(leg, last, now, False, p, s, w, news, log)
+        fill(leg, last, now, False, p, s, w, news)
     else:
         w[a.W_VENUE, leg] = a.RESTS
         s[a.S_STALE] = 1
@@ -88,7 +100,7 @@ def activate(leg: int, last: int, now: int, p: Ints, s: Ints, w: Ints, news: Int
 def end(leg: int, s: Ints, w: Ints, news: Ints) -> None:
     """End an order without a trade."""
     _unlock(leg, s, w)
-    _tell(leg, 0, 0, 0, s, news)
+    s[a.S_NEWS] = tell(leg, s[a.S_NEWS], s, news)
 
 
 def _unlock(leg: int, s: Ints, w: Ints) -> None:
@@ -98,16 +110,29 @@ def _unlock(leg: int, s: Ints, w: Ints) -> None:
     w[a.W_VENUE, leg] = a.OVER
 
 
-def _tell(leg: int, filled: int, price: int, qty: int, s: Ints, news: Ints) -> None:
-    k = s[a.S_NEWS]
+def tell(leg: int, k: int, s: Ints, news: Ints) -> int:
+    """Add a line to the news, of an order that ended; returns how many there are."""
     if k == len(news):
         s[a.S_STATUS] = a.CROWDED
-        return
-    s[a.S_NEWS] = k + 1
-    news[k, a.NEWS_LEG], news[k, a.NEWS_FILLED], news[k, a.NEWS_PRICE], news[k, a.NEWS_QTY] = leg, filled, price, qty
+        return k
+    for column in range(a.NEWS_COLUMNS):
+        news[k, column] = 0
+    news[k, a.NEWS_LEG] = leg
+    return k + 1
 
 
-def fill(leg: int, price: int, now: int, maker: bool, p: Ints, s: Ints, w: Ints, news: Ints, log: Ints) -> None:
+def tell_fill(
+    leg: int, k: int, price: int, qty: int, now: int, maker: bool, fee: int, trade: int, s: Ints, news: Ints
+) -> int:
+    """Add a trade to the news; returns how many lines there are."""
+    after = tell(leg, k, s, news)
+    if after > k:
+        news[k, a.NEWS_FILLED], news[k, a.NEWS_PRICE], news[k, a.NEWS_QTY], news[k, a.NEWS_US] = 1, price, qty, now
+        news[k, a.NEWS_MAKER], news[k, a.NEWS_FEE], news[k, a.NEWS_TRADE] = maker, fee, trade
+    return after
+
+
+def fill(leg: int, price: int, now: int, maker: bool, p: Ints, s: Ints, w: Ints, news: Ints) -> None:
     """Execute an order in full."""
     _unlock(leg, s, w)
     qty = w[a.W_OQTY, leg]
@@ -115,60 +140,57 @@ def fill(leg: int, price: int, now: int, maker: bool, p: Ints, s: Ints, w: Ints,
     fee = -((-value * (p[a.PAID_MAKER] if maker else p[a.PAID_TAKER])) // p[a.PAID_DEN])
     sign = 1 if is_entry(leg) else -1
     s[a.S_QUOTE] -= value * p[a.MONEY_MUL] * sign + fee * p[a.PAID_MUL]
-    s[a.S_PAID] += fee
     if s[a.S_QUOTE] > a.GROWTH * p[a.OPENING]:
         s[a.S_STATUS] = a.STRANGE
-    _tell(leg, 1, price, qty, s, news)
-    _write(leg, price, qty, maker, now, fee, s, w, log)
+    s[a.S_NEWS] = tell_fill(leg, s[a.S_NEWS], price, qty, now, maker, fee, s[a.S_NEXT_ID], s, news)
+    s[a.S_NEXT_ID] += 1
 
 
-def _write(leg: int, price: int, qty: int, maker: bool, now: int, fee: int, s: Ints, w: Ints, log: Ints) -> None:
-    k, trade = s[a.S_FILLS], s[a.S_NEXT_ID]
-    s[a.S_FILLS], s[a.S_NEXT_ID] = k + 1, trade + 1
-    if k >= len(log):
+def write(k: int, exits: int, s: Ints, w: Ints, news: Ints, log: Ints) -> None:
+    """Log a trade of the news as the engine books it; `exits` is 0 for a purchase, 1 for a sale, 2 for a hedge."""
+    row, leg, now = s[a.S_FILLS], news[k, a.NEWS_LEG], news[k, a.NEWS_US]
+    s[a.S_FILLS] = row + 1
+    if row >= len(log):
         return  # counted on, so that the caller learns how much room is needed
-    log[k, t.FILL_US] = now
+    log[row, t.FILL_US] = now
     # Between two candles further apart than their length, a fill belongs to the one before.
-    log[k, t.FILL_BAR] = s[a.S_BAR] - (now < s[a.S_OPENED])
-    log[k, t.FILL_LEVEL] = place_of(leg)
-    log[k, t.FILL_CYCLE] = w[a.W_CYCLE, leg]
-    log[k, t.FILL_ATTEMPT] = w[a.W_ATTEMPT, leg]
-    log[k, t.FILL_EXIT] = 0 if is_entry(leg) else 1
-    log[k, t.FILL_PRICE] = price
-    log[k, t.FILL_QTY] = qty
-    log[k, t.FILL_MAKER] = maker
-    log[k, t.FILL_TRADE] = trade
-    log[k, t.FILL_FEE] = fee
+    log[row, t.FILL_BAR] = s[a.S_BAR] - (now < s[a.S_OPENED])
+    log[row, t.FILL_LEVEL] = place_of(leg)
+    log[row, t.FILL_CYCLE] = w[a.W_CYCLE, leg]
+    log[row, t.FILL_ATTEMPT] = w[a.W_ATTEMPT, leg]
+    log[row, t.FILL_EXIT] = exits
+    log[row, t.FILL_PRICE] = news[k, a.NEWS_PRICE]
+    log[row, t.FILL_QTY] = news[k, a.NEWS_QTY]
+    log[row, t.FILL_MAKER] = news[k, a.NEWS_MAKER]
+    log[row, t.FILL_TRADE] = news[k, a.NEWS_TRADE]
+    log[row, t.FILL_FEE] = news[k, a.NEWS_FEE]
 
 
-def move(price: int, now: int, p: Ints, s: Ints, w: Ints, due: Ints, news: Ints, log: Ints) -> None:
+def move(price: int, now: int, p: Ints, s: Ints, w: Ints, due: Ints, news: Ints) -> None:
     """Lead the price along a straight line to `price` at `now`, filling and activating what it meets."""
     start, since = s[a.S_PRICE], s[a.S_TIME]
     while s[a.S_DUE] and due[0, a.DUE_US] <= now:
         when, order, places, leg = due[0, a.DUE_US], due[0, a.DUE_ORDER], due[0, a.DUE_PLACES], due[0, a.DUE_LEG]
-        s[a.S_DUE] -= 1
-        for k in range(s[a.S_DUE]):
-            for column in range(a.DUE_COLUMNS):
-                due[k, column] = due[k + 1, column]
+        s[a.S_DUE] = next_due(s[a.S_DUE], due)
         if w[a.W_VENUE, leg] == a.AWAY or w[a.W_ORDER, leg] != order:
             continue  # it was over before this move
-        here = _between(start, since, price, now, when, p, s)
+        here = between(start, since, price, now, when, s[a.S_PRICE], p[a.TICK], s)
         at = max(when, since)
-        _sweep(here, at, p, s, w, news, log)
+        _sweep(here, at, p, s, w, news)
         if w[a.W_VENUE, leg] == a.OVER:
             continue
         if places:
-            activate(leg, here, at, p, s, w, news, log)
+            activate(leg, here, at, p, s, w, news)
         else:
             end(leg, s, w, news)
-    _sweep(price, now, p, s, w, news, log)
+    _sweep(price, now, p, s, w, news)
     s[a.S_TIME] = now
 
 
-def _between(start: int, since: int, end_: int, now: int, at: int, p: Ints, s: Ints) -> int:
-    # Where the straight path is at `at`, rounded to the tick towards its start.
+def between(start: int, since: int, end_: int, now: int, at: int, here: int, tick: int, s: Ints) -> int:
+    """Return where the straight path is at `at`, rounded to the tick towards its start; `here` is where it is by now."""
     if at <= since or now <= since:
-        return s[a.S_PRICE]
+        return here
     share = at - since
     way = (end_ - start) * share
     down = way // (now - since)
@@ -176,8 +198,8 @@ def _between(start: int, since: int, end_: int, now: int, at: int, p: Ints, s: I
         # The core divides to 28 digits; on so steep a path that may fall short of an exact tick.
         s[a.S_STATUS] = t.ROUNDING
     if end_ > start:
-        return (start + down) // p[a.TICK] * p[a.TICK]
-    return -((-start - -(-way // (now - since))) // p[a.TICK]) * p[a.TICK]
+        return (start + down) // tick * tick
+    return -((-start - -(-way // (now - since))) // tick) * tick
 
 
 def _terminates(part: int, whole: int) -> bool:
@@ -192,16 +214,16 @@ def _terminates(part: int, whole: int) -> bool:
     return rest == 1
 
 
-def _sweep(to: int, now: int, p: Ints, s: Ints, w: Ints, news: Ints, log: Ints) -> None:
+def _sweep(to: int, now: int, p: Ints, s: Ints, w: Ints, news: Ints) -> None:
     s[a.S_PRICE] = to
     tighten(p, s, w)
     while to <= s[a.S_BID] - p[a.EDGE]:
         leg = _first(True, s, w)
-        fill(leg, w[a.W_OPRICE, leg], now, True, p, s, w, news, log)
+        fill(leg, w[a.W_OPRICE, leg], now, True, p, s, w, news)
         tighten(p, s, w)
     while to >= s[a.S_ASK] + p[a.EDGE]:
         leg = _first(False, s, w)
-        fill(leg, w[a.W_OPRICE, leg], now, True, p, s, w, news, log)
+        fill(leg, w[a.W_OPRICE, leg], now, True, p, s, w, news)
         tighten(p, s, w)
 
 

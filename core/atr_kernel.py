@@ -14,43 +14,53 @@ from numpy.typing import NDArray
 
 from core import atr_table as a
 from core import grid_table as t
-from core.atr_book_kernel import is_entry, move, place_of, tighten
-from core.atr_candle_kernel import decide
+from core.atr_book_kernel import is_entry, move, place_of, tighten, write
+from core.atr_candle_kernel import decide, recover
 from core.atr_levels_kernel import bought, parted, target_of
-from core.atr_orders_kernel import over, unwant, want, work
+from core.atr_orders_kernel import ROOM, is_hedge, mark, only_want, over, want, work
+from core.atr_perp_kernel import book_2, move_2, reach, sells, share, value_of
+from core.atr_short_kernel import close_short, is_short, profit_at, short_fill, stop_band, stop_hit, tend
 from core.search_kernel import next_outside
+from core.wide_kernel import minus, plus
 
 Ints = NDArray[np.int64]
 
 
 def run(
-    ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, low_1: Ints, high_1: Ints, told_ms: Ints, g: Ints,
-    p: Ints, s: Ints, lv: Ints, w: Ints, lines: Ints, queue: Ints, due: Ints, news: Ints, log: Ints,
+    ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, low_1: Ints, high_1: Ints,
+    open_2: Ints, high_2: Ints, low_2: Ints, close_2: Ints, low_1_2: Ints, high_1_2: Ints, told_ms: Ints, g: Ints,
+    p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, lines: Ints, queue: Ints, due: Ints, due_2: Ints, news: Ints, news_2: Ints,
+    log: Ints,
 ) -> int:  # fmt: skip
     """Run an ATR grid over all bars from its start; returns a status and leaves fills in `log` and scalars in `s`.
 
-    `ts` is milliseconds, `low_1` and `high_1` are the extremes of every BLOCK bars, `told_ms` says when each candle of the
-    gauge `g` ends. `p` holds PARAMETERS numbers; the other tables are the run's own, of sizes that the caller chooses:
-    after LOG_FULL `s[S_FILLS]` says how long `log` would have to be.
+    `ts` is milliseconds, `low_1` and `high_1` are the extremes of every BLOCK bars, those with a 2 are the futures' (any
+    without a hedge); `told_ms` says when each candle of the gauge `g` ends. `p` holds PARAMETERS numbers; the other tables
+    are the run's own, of sizes that the caller chooses: after LOG_FULL `s[S_FILLS]` says how long `log` would have to be.
     """
     bars, told = len(ts), 0
-    _begin(p, s, lv, w)
+    _begin(p, s, lv, w, lots)
     i = 0
     while i < bars and s[a.S_STATUS] == t.DONE:
         if i > 0:
-            s[a.S_PRICE], s[a.S_TIME] = close[i - 1], ts[i - 1] * 1000 + p[a.CLOSE_US]
+            s[a.S_PRICE], s[a.S_PRICE_2] = close[i - 1], close_2[i - 1]
+            s[a.S_TIME] = s[a.S_TIME_2] = ts[i - 1] * 1000 + p[a.CLOSE_US]
         before = told
         while told < len(told_ms) and told_ms[told] <= ts[i]:
             told += 1
         s[a.S_COUNT], s[a.S_BAR], s[a.S_OPENED] = told, i, ts[i] * 1000
-        _bar(i, told > before, open_, high, low, close, g, p, s, lv, w, lines, queue, due, news, log)
+        _bar(
+            i, told > before, open_, high, low, close, open_2, high_2, low_2, close_2, g,
+            p, s, lv, w, lots, lines, queue, due, due_2, news, news_2, log,
+        )  # fmt: skip
         s[a.S_VISITED] += 1
         i += 1
-        if s[a.S_DUE] == 0:
+        if s[a.S_DUE] == 0 and s[a.S_DUE_2] == 0:
             end = bars
             if told < len(told_ms):
                 end = _first_at(told_ms[told], ts, i, p)
-            i = next_outside(low, high, low_1, high_1, i, end, s[a.S_LOW], s[a.S_HIGH])
+            end = next_outside(low, high, low_1, high_1, i, end, s[a.S_LOW], s[a.S_HIGH])
+            i = next_outside(low_2, high_2, low_1_2, high_1_2, i, end, -t.FAR, s[a.S_HIGH_2]) if p[a.HEDGE] else end
     if s[a.S_STATUS] == t.DONE and s[a.S_FILLS] > len(log):
         s[a.S_STATUS] = t.LOG_FULL
     return s[a.S_STATUS]
@@ -65,104 +75,197 @@ def _first_at(at_ms: int, ts: Ints, start: int, p: Ints) -> int:
     return i
 
 
-def _begin(p: Ints, s: Ints, lv: Ints, w: Ints) -> None:
+def _begin(p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints) -> None:
     for k in range(a.SCALARS):
         s[k] = 0
-    for i in range(p[a.LEVELS]):
+    for i in range(lv.shape[1]):
         for row in range(a.LEVEL_ROWS):
             if row != a.L_RANK:
                 lv[row, i] = 0
     for leg in range(w.shape[1]):
         for row in range(a.LEG_ROWS):
             w[row, leg] = 0
-    s[a.S_CASH], s[a.S_QUOTE], s[a.S_NEXT_ID] = p[a.CASH], p[a.OPENING], 1
-    s[a.S_BID], s[a.S_ASK], s[a.S_LOW], s[a.S_HIGH] = -t.FAR, t.FAR, -t.FAR, t.FAR
+    for lot in range(lots.shape[1]):
+        lots[a.T_QTY, lot] = 0
+    s[a.S_CASH], s[a.S_QUOTE], s[a.S_NEXT_ID], s[a.S_NEXT_ID_2] = p[a.CASH], p[a.OPENING], 1, 1
+    s[a.S_QUOTE_2], s[a.S_QUOTE_2_LOW] = p[a.OPENING_2], p[a.OPENING_2_LOW]
+    s[a.S_ASKED_AT] = s[a.S_OPENED_AT] = s[a.S_OFF_SINCE] = a.NEVER
+    s[a.S_BID], s[a.S_ASK], s[a.S_LOW], s[a.S_HIGH], s[a.S_HIGH_2] = -t.FAR, t.FAR, -t.FAR, t.FAR, t.FAR
 
 
 def _bar(
-    i: int, told: bool, open_: Ints, high: Ints, low: Ints, close: Ints, g: Ints,
-    p: Ints, s: Ints, lv: Ints, w: Ints, lines: Ints, queue: Ints, due: Ints, news: Ints, log: Ints,
+    i: int, told: bool, open_: Ints, high: Ints, low: Ints, close: Ints, open_2: Ints, high_2: Ints, low_2: Ints, close_2: Ints,
+    g: Ints, p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, lines: Ints, queue: Ints, due: Ints, due_2: Ints, news: Ints,
+    news_2: Ints, log: Ints,
 ) -> None:  # fmt: skip
     o, h, lo = open_[i], high[i], low[i]
     high_first = p[a.PATH] == t.HIGH_FIRST or (p[a.PATH] == t.NEARER_FIRST and h - o < o - lo)
     for k in range(4):
-        price, at = o, s[a.S_OPENED]
+        price, price_2, at = o, open_2[i], s[a.S_OPENED]
         if k == 3:
-            price, at = close[i], s[a.S_OPENED] + p[a.CLOSE_US]
+            price, price_2, at = close[i], close_2[i], s[a.S_OPENED] + p[a.CLOSE_US]
         elif k > 0:
-            price = h if high_first == (k == 1) else lo
+            up = high_first == (k == 1)
+            price, price_2 = (h, high_2[i]) if up else (lo, low_2[i])
             at = s[a.S_OPENED] + k * p[a.THIRD_US]
-        if i == 0 and k == 0:
-            # The first price falls from the sky: nothing rests yet.
-            s[a.S_PRICE], s[a.S_TIME] = price, at
-        quiet = s[a.S_DUE] == 0 and s[a.S_LOW] < price < s[a.S_HIGH]
-        if quiet:
-            s[a.S_PRICE], s[a.S_TIME] = price, at
-        else:
-            move(price, at, p, s, w, due, news, log)
         fresh = told and k == 0
+        quiet = s[a.S_DUE] == 0 and s[a.S_DUE_2] == 0 and s[a.S_LOW] < price < s[a.S_HIGH] and price_2 < s[a.S_HIGH_2]
+        if quiet or (i == 0 and k == 0):
+            # The first price falls from the sky: nothing rests yet.
+            s[a.S_PRICE], s[a.S_TIME], s[a.S_PRICE_2], s[a.S_TIME_2] = price, at, price_2, at
+        else:
+            move(price, at, p, s, w, due, news)
+            if p[a.HEDGE]:
+                move_2(price_2, at, p, s, w, due_2, news_2)
         if fresh or not quiet:
-            _settle(price, at, fresh, g, p, s, lv, w, lines, queue, due, news, log)
+            s[a.S_NOW], s[a.S_LAST], s[a.S_LAST_2] = at, price, price_2
+            _settle(fresh, g, p, s, lv, w, lots, lines, queue, due, due_2, news, news_2, log)
         if s[a.S_STATUS] != t.DONE:
             return
 
 
 def _settle(
-    price: int, now: int, told: bool, g: Ints,
-    p: Ints, s: Ints, lv: Ints, w: Ints, lines: Ints, queue: Ints, due: Ints, news: Ints, log: Ints,
+    fresh: bool, g: Ints, p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, lines: Ints, queue: Ints,
+    due: Ints, due_2: Ints, news: Ints, news_2: Ints, log: Ints,
 ) -> None:  # fmt: skip
     # What the engine does at one moment, round by round: fills and ends are booked, the machine answers, legs are worked.
     if s[a.S_MOVED]:
         _look_at_moved(s, w, queue)
-    s[a.S_LAST] = price
-    fresh = told
+    first = True
     while s[a.S_STATUS] == t.DONE:
-        count = s[a.S_NEWS]
-        _book(count, s, lv, w, queue, news)
-        for k in range(count):
-            _fold(k, p, s, lv, w, lines, news)
-        s[a.S_NEWS] = 0
-        if fresh and s[a.S_COUNT] >= a.WARMUP:
-            decide(s[a.S_COUNT] - 1, p, s, lv, lines, g, queue[1])
-        fresh = False
-        _say_wants(p, s, lv, w, queue)
-        if not work(price, now, p, s, lv, w, queue, due, news, log):
+        events = _book(p, s, lv, w, lots, queue, news, news_2, log)
+        reach(s[a.S_PRICE_2], p, s)
+        if first or events:
+            for k in range(s[a.S_NEWS]):
+                _fold(k, p, s, lv, w, lines, news)
+            for k in range(s[a.S_NEWS_2]):
+                _fold(k, p, s, lv, w, lines, news_2)
+            _step(fresh, events or fresh, p, s, lv, lines, g, queue[ROOM])
+            _say_wants(p, s, lv, w, queue)
+        s[a.S_NEWS] = s[a.S_NEWS_2] = 0
+        first = fresh = False
+        if not work(s[a.S_LAST], s[a.S_NOW], p, s, lv, w, queue, due, due_2, news, news_2):
             break
     tighten(p, s, w)
+    if p[a.HEDGE]:
+        s[a.S_HIGH_2] = stop_band(p, s)
+
+
+def _step(fresh: bool, news: bool, p: Ints, s: Ints, lv: Ints, lines: Ints, g: Ints, room: Ints) -> None:
+    # The machine's answer once its events are taken in: the hard stop, the closed candle, the hedge's size.
+    stopped = False
+    if p[a.HEDGE] and is_short(p, s):
+        h, low = profit_at(s[a.S_LAST_2], p, s)
+        if stop_hit(h, low, p, s):
+            stopped = True
+            close_short(p, s)
+            if not s[a.S_RECOVERY]:
+                recover(a.MAX_LOSS, p, s, lv, room)
+    if fresh and s[a.S_COUNT] >= a.WARMUP:
+        decide(s[a.S_COUNT] - 1, p, s, lv, lines, g, room)
+    if p[a.HEDGE]:
+        tend(news or stopped, p, s)
 
 
 def _look_at_moved(s: Ints, w: Ints, queue: Ints) -> None:
     # Orders that stand behind their own price are looked at again each time anything is.
     for leg in range(w.shape[1]):
-        if w[a.W_VENUE, leg] == a.RESTS and w[a.W_OPRICE, leg] != w[a.W_PRICE, leg] and not w[a.W_MARK, leg]:
-            w[a.W_MARK, leg] = 1
-            queue[0, s[a.S_QUEUE]] = leg
-            s[a.S_QUEUE] += 1
+        if w[a.W_VENUE, leg] == a.RESTS and w[a.W_OPRICE, leg] != w[a.W_PRICE, leg]:
+            mark(leg, s, w, queue)
 
 
-def _book(count: int, s: Ints, lv: Ints, w: Ints, queue: Ints, news: Ints) -> None:
-    for k in range(count):
+def _book(p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, queue: Ints, news: Ints, news_2: Ints, log: Ints) -> bool:
+    # Book all that was traded and put the orders away that are over; whether anything was traded.
+    traded = False
+    for k in range(s[a.S_NEWS]):
         leg, qty = news[k, a.NEWS_LEG], news[k, a.NEWS_QTY]
-        sign = 1 if is_entry(leg) else -1
-        s[a.S_INVENTORY] += qty * sign
-        lv[a.L_OPEN, place_of(leg)] += qty * sign
-        if lv[a.L_OPEN, place_of(leg)] < 0:
-            s[a.S_STATUS] = a.STRANGE
+        if news[k, a.NEWS_FILLED]:
+            traded = True
+            write(k, 0 if is_entry(leg) else 1, s, w, news, log)
+            sign = 1 if is_entry(leg) else -1
+            s[a.S_INVENTORY] += qty * sign
+            lv[a.L_OPEN, place_of(leg)] += qty * sign
+            _book_lots(k, p, s, w, lots, news)
         over(leg, qty, s, w, queue)
+    for k in range(s[a.S_NEWS_2]):
+        leg = news_2[k, a.NEWS_LEG]
+        if news_2[k, a.NEWS_FILLED]:
+            traded = True
+            write(k, 2, s, w, news_2, log)
+            book_2(k, p, s, w, news_2)
+        over(leg, news_2[k, a.NEWS_QTY], s, w, queue)
+    return traded
+
+
+def _book_lots(k: int, p: Ints, s: Ints, w: Ints, lots: Ints, news: Ints) -> None:
+    # A purchase opens or enlarges the lot of its cycle; a sale closes those of its place, the oldest first.
+    leg, qty, price = news[k, a.NEWS_LEG], news[k, a.NEWS_QTY], news[k, a.NEWS_PRICE]
+    first, cycle = place_of(leg) * a.SLOTS, w[a.W_CYCLE, leg]
+    h, low = s[a.S_NET_COST], s[a.S_NET_COST_LOW]
+    if is_entry(leg):
+        lot = _lot_of(first, cycle, s, lots)
+        cost_h, cost = value_of(price, qty, p)
+        s[a.S_NET_COST], s[a.S_NET_COST_LOW] = plus(h, low, cost_h, cost)
+        if lots[a.T_QTY, lot] == 0:
+            lots[a.T_CYCLE, lot], lots[a.T_OPENED, lot] = cycle, news[k, a.NEWS_US]
+            lots[a.T_COST, lot] = lots[a.T_COST_LOW, lot] = 0
+        lots[a.T_QTY, lot] += qty
+        lots[a.T_COST, lot], lots[a.T_COST_LOW, lot] = plus(lots[a.T_COST, lot], lots[a.T_COST_LOW, lot], cost_h, cost)
+        return
+    while qty > 0 and s[a.S_STATUS] == t.DONE:
+        lot = _oldest(first, s, lots)
+        if lot < 0:
+            s[a.S_STATUS] = a.STRANGE
+            return
+        part = min(qty, lots[a.T_QTY, lot])
+        cost_h, cost = share(lots[a.T_COST, lot], lots[a.T_COST_LOW, lot], part, lots[a.T_QTY, lot], s)
+        lots[a.T_COST, lot], lots[a.T_COST_LOW, lot] = minus(lots[a.T_COST, lot], lots[a.T_COST_LOW, lot], cost_h, cost)
+        lots[a.T_QTY, lot] -= part
+        qty -= part
+        h, low = minus(h, low, cost_h, cost)
+    s[a.S_NET_COST], s[a.S_NET_COST_LOW] = h, low
+
+
+def _lot_of(first: int, cycle: int, s: Ints, lots: Ints) -> int:
+    free = -1
+    for lot in range(first, first + a.SLOTS):
+        if lots[a.T_QTY, lot] == 0:
+            free = lot
+        elif lots[a.T_CYCLE, lot] == cycle:
+            return lot
+    if free < 0:
+        s[a.S_STATUS] = a.CROWDED
+        return first
+    return free
+
+
+def _oldest(first: int, s: Ints, lots: Ints) -> int:
+    oldest = -1
+    for lot in range(first, first + a.SLOTS):
+        if lots[a.T_QTY, lot] == 0:
+            continue
+        if oldest >= 0 and lots[a.T_OPENED, lot] == lots[a.T_OPENED, oldest]:
+            s[a.S_STATUS] = a.STRANGE
+        if oldest < 0 or lots[a.T_OPENED, lot] < lots[a.T_OPENED, oldest]:
+            oldest = lot
+    return oldest
 
 
 def _fold(k: int, p: Ints, s: Ints, lv: Ints, w: Ints, lines: Ints, news: Ints) -> None:
     if not news[k, a.NEWS_FILLED]:
         return
     leg, price, qty = news[k, a.NEWS_LEG], news[k, a.NEWS_PRICE], news[k, a.NEWS_QTY]
-    if is_entry(leg):
-        bought(place_of(leg), w[a.W_CYCLE, leg], price, qty, p, s, lv)
+    cycle = w[a.W_CYCLE, leg]
+    if is_hedge(leg, p):
+        short_fill(cycle, sells(leg, p), price, qty, news[k, a.NEWS_US], p, s)
+    elif is_entry(leg):
+        bought(place_of(leg), cycle, price, qty, p, s, lv)
     else:
-        parted(place_of(leg), w[a.W_CYCLE, leg], price, qty, p, s, lv, lines)
+        parted(place_of(leg), cycle, price, qty, p, s, lv, lines)
 
 
 def _say_wants(p: Ints, s: Ints, lv: Ints, w: Ints, queue: Ints) -> None:
-    # Derive the legs of each level that changed, and hold them against what was wanted.
+    # Derive the legs of each level that changed, and of the hedge, and hold them against what was wanted.
     for i in range(p[a.LEVELS]):
         if not lv[a.L_CHANGED, i]:
             continue
@@ -176,6 +279,12 @@ def _say_wants(p: Ints, s: Ints, lv: Ints, w: Ints, queue: Ints) -> None:
         elif lv[a.L_HELD, i] > 0 and state != a.IDLE:
             target = lv[a.L_TARGET, i] if state == a.HOLDING else target_of(i, p, lv)
             leave = want(i, a.EXIT, cycle, lv[a.L_SOLD, i] + lv[a.L_HELD, i], target, 1, s, w, queue)
-        for leg in range(i * 2 * a.SLOTS, (i + 1) * 2 * a.SLOTS):
-            if leg not in (entry, leave):
-                unwant(leg, s, w, queue)
+        only_want(i, entry, leave, s, w, queue)
+    if s[a.S_SHORT_CHANGED]:
+        s[a.S_SHORT_CHANGED] = 0
+        place, cycle = p[a.LEVELS], s[a.S_SHORT_CYCLE]
+        for side in range(2):
+            qty, leg = s[a.S_ASKED_SELL + side], -1
+            if qty > 0:
+                leg = want(place + side, a.ENTRY, cycle, qty, s[a.S_CAP_SELL + side], 0, s, w, queue)
+            only_want(place + side, leg, leg, s, w, queue)

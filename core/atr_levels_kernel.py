@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import atr_table as a
-from core.wide_kernel import HALF, less, over, product, times
+from core.wide_kernel import HALF, less, minus, over, product, times
 
 Ints = NDArray[np.int64]
 
@@ -75,6 +75,8 @@ def parted(i: int, cycle: int, price: int, qty: int, p: Ints, s: Ints, lv: Ints,
     if lv[a.L_STATE, i] == a.IDLE:
         return
     lv[a.L_CHANGED, i] = 1
+    if cutting and price < lv[a.L_ENTRY, i] + (lv[a.L_FINER, i] > 0):
+        _pay(i, price, qty, p, s, lv)
     lv[a.L_HELD, i] = max(lv[a.L_HELD, i] - qty, 0)
     if cycle == lv[a.L_CYCLE, i]:
         lv[a.L_SOLD, i] += qty
@@ -85,6 +87,15 @@ def parted(i: int, cycle: int, price: int, qty: int, p: Ints, s: Ints, lv: Ints,
             lv[a.L_CUT_TO, i] = lv[a.L_CAP, i] = 0
         return
     _again(i, p, s, lv, lines)
+
+
+def _pay(i: int, price: int, qty: int, p: Ints, s: Ints, lv: Ints) -> None:
+    # What hedges earned pays for the loss of a cut, and its fee.
+    if lv[a.L_FINER, i]:
+        s[a.S_STATUS] = a.MIXED  # the core's sum may be beyond its 28 digits
+    loss = (lv[a.L_ENTRY, i] - price) * p[a.FEE_DEN] + price * p[a.TAKER]
+    h, low = times(*product(loss, p[a.FINE_FEE]), qty)
+    s[a.S_BUDGET], s[a.S_BUDGET_LOW] = minus(s[a.S_BUDGET], s[a.S_BUDGET_LOW], h, low)
 
 
 def _again(i: int, p: Ints, s: Ints, lv: Ints, lines: Ints) -> None:
@@ -140,7 +151,8 @@ def bought_by(cash: int, free: int, price: int, p: Ints) -> int:
 
 def part_of(money: int, free: int, price: int, p: Ints) -> int:
     """Return what nine tenths of money buy at a price, shared by `free`, on the lot."""
-    return 9 * money // (10 * free * price * p[a.LOT] * p[a.MONEY_MUL]) * p[a.LOT]
+    whole = 10 * free * price * p[a.LOT] * p[a.MONEY_MUL]
+    return (9 * (money // whole) + 9 * (money % whole) // whole) * p[a.LOT]
 
 
 def fresh(i: int, cycle: int, price: int, spacing: int, qty: int, p: Ints, lv: Ints) -> None:

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from core import atr_table as a
 from core.atr_book_kernel import is_entry, place_of, recall, submit
+from core.atr_perp_kernel import recall_2, sells, submit_2
 
 Ints = NDArray[np.int64]
 # Rows of `queue`: legs to look at, the same in order, the commands of this round.
-WAITING, SORTED, COMMANDS = range(3)
+WAITING, SORTED, COMMANDS, ROOM = range(4)
 
 
 def mark(leg: int, s: Ints, w: Ints, queue: Ints) -> None:
@@ -51,11 +52,12 @@ def slot_of(place: int, role: int, cycle: int, w: Ints) -> int:
     return free
 
 
-def unwant(leg: int, s: Ints, w: Ints, queue: Ints) -> None:
-    """Note that a leg is not wanted any more."""
-    if w[a.W_USED, leg] and w[a.W_WANTED, leg]:
-        w[a.W_WANTED, leg] = 0
-        mark(leg, s, w, queue)
+def only_want(place: int, one: int, other: int, s: Ints, w: Ints, queue: Ints) -> None:
+    """Note that of a place's legs none but these two are wanted any more."""
+    for leg in range(place * 2 * a.SLOTS, (place + 1) * 2 * a.SLOTS):
+        if leg not in (one, other) and w[a.W_USED, leg] and w[a.W_WANTED, leg]:
+            w[a.W_WANTED, leg] = 0
+            mark(leg, s, w, queue)
 
 
 def over(leg: int, executed: int, s: Ints, w: Ints, queue: Ints) -> None:
@@ -69,14 +71,14 @@ def over(leg: int, executed: int, s: Ints, w: Ints, queue: Ints) -> None:
 
 
 def work(
-    price: int, now: int, p: Ints, s: Ints, lv: Ints, w: Ints, queue: Ints, due: Ints, news: Ints, log: Ints
-) -> bool:
+    price: int, now: int, p: Ints, s: Ints, lv: Ints, w: Ints, queue: Ints, due: Ints, due_2: Ints, news: Ints, news_2: Ints
+) -> bool:  # fmt: skip
     """Look at every leg that waits for it, exits first; sends what is to be sent. Whether anything was."""
-    count = _take_sorted(s, lv, w, queue)
+    count = _take_sorted(p, s, lv, w, queue)
     commands = 0
     for k in range(count):
         leg = queue[SORTED, k]
-        restless = _look_at(leg, price, p, s, lv, w)
+        restless = _look_at_hedge(leg, p, s, w) if is_hedge(leg, p) else _look_at(leg, price, p, s, lv, w)
         if restless == 2:
             queue[COMMANDS, commands] = leg
             commands += 1
@@ -84,36 +86,53 @@ def work(
             mark(leg, s, w, queue)
     for k in range(commands):
         leg = queue[COMMANDS, k]
-        if w[a.W_STATUS, leg] == a.PENDING:
+        sent = w[a.W_STATUS, leg] == a.PENDING
+        if sent:
             w[a.W_STATUS, leg] = a.OPEN
-            submit(leg, price, now, p, s, w, due, news, log)
+        if is_hedge(leg, p):
+            if sent:
+                submit_2(leg, s[a.S_LAST_2], now, p, s, w, due_2, news_2)
+            else:
+                recall_2(leg, now, p, s, w, due_2, news_2)
+        elif sent:
+            submit(leg, price, now, p, s, w, due, news)
         else:
             recall(leg, now, p, s, w, due, news)
     s[a.S_STALE] = 1
     return commands > 0
 
 
-def _take_sorted(s: Ints, lv: Ints, w: Ints, queue: Ints) -> int:
+def is_hedge(leg: int, p: Ints) -> bool:
+    """Whether a leg is the hedge's: those of the two places after the levels."""
+    return place_of(leg) >= p[a.LEVELS]
+
+
+def _take_sorted(p: Ints, s: Ints, lv: Ints, w: Ints, queue: Ints) -> int:
     count = s[a.S_QUEUE]
     s[a.S_QUEUE] = 0
     for k in range(count):
         leg = queue[WAITING, k]
         w[a.W_MARK, leg] = 0
         j = k
-        while j > 0 and _ahead(leg, queue[SORTED, j - 1], lv, w):
+        while j > 0 and _ahead(leg, queue[SORTED, j - 1], p, lv, w):
             queue[SORTED, j] = queue[SORTED, j - 1]
             j -= 1
         queue[SORTED, j] = leg
     return count
 
 
-def _ahead(leg: int, other: int, lv: Ints, w: Ints) -> bool:
-    # Exits before entries, then by name: the place as text, then the cycle as text.
-    if is_entry(leg) != is_entry(other):
-        return is_entry(other)
+def _ahead(leg: int, other: int, p: Ints, lv: Ints, w: Ints) -> bool:
+    # Hedges, exits, entries, then by name: the place as text, then the cycle as text.
+    mine, its = _group(leg, p), _group(other, p)
+    if mine != its:
+        return mine < its
     if place_of(leg) != place_of(other):
         return lv[a.L_RANK, place_of(leg)] < lv[a.L_RANK, place_of(other)]
     return text_before(w[a.W_CYCLE, leg], w[a.W_CYCLE, other])
+
+
+def _group(leg: int, p: Ints) -> int:
+    return 0 if is_hedge(leg, p) else 2 if is_entry(leg) else 1
 
 
 def text_before(one: int, two: int) -> bool:
@@ -157,6 +176,33 @@ def _look_at(leg: int, price: int, p: Ints, s: Ints, lv: Ints, w: Ints) -> int:
     w[a.W_NEXT, leg] += 1
     if not is_entry(leg):
         s[a.S_LIVE_EXIT] += left
+    return 2
+
+
+def _look_at_hedge(leg: int, p: Ints, s: Ints, w: Ints) -> int:
+    # As `_look_at`, for capped orders that take the book: one on its way stays as it is unless its leg is over.
+    if w[a.W_STATUS, leg] == a.CANCELING:
+        return 1
+    if w[a.W_STATUS, leg] == a.OPEN:
+        if w[a.W_WANTED, leg]:
+            return 1
+        w[a.W_STATUS, leg] = a.CANCELING
+        return 2
+    left = w[a.W_QTY, leg] - w[a.W_DONE, leg]
+    if not w[a.W_WANTED, leg] or left <= 0:
+        return 0
+    price, tick = w[a.W_PRICE, leg], p[a.TICK_2]
+    if sells(leg, p):
+        # The exchange reckons the notional at the cap: a wide one must not make a sale too small.
+        least = -(-p[a.MIN_NOTIONAL_2] // (left * tick)) * tick
+        price = max(price, min(least, s[a.S_LAST_2] // tick * tick))
+    if left < p[a.MIN_QTY_2] or price * left < p[a.MIN_NOTIONAL_2]:
+        if sells(leg, p):
+            s[a.S_STATUS] = a.BELOW_MINIMUM  # it depends on the price of the moment
+        return 1
+    w[a.W_STATUS, leg], w[a.W_OQTY, leg], w[a.W_OPRICE, leg] = a.PENDING, left, price
+    w[a.W_ATTEMPT, leg] = w[a.W_NEXT, leg]
+    w[a.W_NEXT, leg] += 1
     return 2
 
 

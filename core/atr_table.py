@@ -8,8 +8,8 @@ they are used.
 from core.grid_table import DONE, LOG_FULL, ROUNDING
 
 # How a run ended, beside `core.grid_table`'s: what the kernel does not know the core's answer to.
-BELOW_MINIMUM, CROWDED, NO_FUNDS, MIXED, STRANGE = range(10, 15)
-STATUSES = (DONE, LOG_FULL, ROUNDING, BELOW_MINIMUM, CROWDED, NO_FUNDS, MIXED, STRANGE)
+BELOW_MINIMUM, CROWDED, NO_FUNDS, MIXED, STRANGE, LIQUIDATED = range(10, 16)
+STATUSES = (DONE, LOG_FULL, ROUNDING, BELOW_MINIMUM, CROWDED, NO_FUNDS, MIXED, STRANGE, LIQUIDATED)
 
 # Parameters. EDGE is what a price must pass a limit by. MAKER and TAKER over FEE_DEN are the fees as the machine reckons
 # them (never below zero), PAID_* over PAID_DEN those that the venue takes, in 1e-8. A price times a quantity times
@@ -17,10 +17,20 @@ STATUSES = (DONE, LOG_FULL, ROUNDING, BELOW_MINIMUM, CROWDED, NO_FUNDS, MIXED, S
 (LEVELS, TICK, LOT, EDGE, PATH, LATENCY_US, THIRD_US, CLOSE_US, MIN_NOTIONAL, MIN_QTY, LEAST, MAKER, TAKER, FEE_DEN,
  PAID_MAKER, PAID_TAKER, PAID_DEN, MONEY_MUL, MONEY_FEE_MUL, PAID_MUL, ORDER_QUOTE, CAP_NUM, CAP_DEN, ATR_NUM, ATR_DEN,
  WILD_NUM, WILD_DEN, CALM_NUM, CALM_DEN, ADJUST_NUM, ADJUST_DEN, ADJUST_BARS, DRIFT_NUM, DRIFT_DEN, CONSUMED_NUM,
- CONSUMED_DEN, RECENTER_BARS, SALE_NUM, SALE_DEN, LOSS_SALE, FINE, FINE_PLACES, CASH, OPENING) = range(44)  # fmt: skip
-PARAMETERS = 44
+ CONSUMED_DEN, RECENTER_BARS, SALE_NUM, SALE_DEN, LOSS_SALE, FINE, FINE_PLACES, CASH, OPENING,
+ # of the hedge; HEDGE says whether there is one
+ HEDGE, TICK_2, LOT_2, MIN_NOTIONAL_2, MIN_QTY_2, TAKER_2, PAID_TAKER_2, FINE_VALUE, FINE_FEE, QTY_SCALE, NANOS,
+ CAPITAL, CAPITAL_LOW, MARGIN, MARGIN_LOW, LEVERAGE, LOSS_MOST, LOSS_MOST_LOW, BUDGET_LEAST, BUDGET_LEAST_LOW, OPENING_2,
+ OPENING_2_LOW, ZONE_NUM, ZONE_DEN, PENDING_NUM, PENDING_DEN, BREAK_NUM, BREAK_DEN, DANGER_NUM, DANGER_DEN, BREAK_ATR_NUM,
+ BREAK_ATR_DEN, LEAVE_ATR_NUM, LEAVE_ATR_DEN, BAND_NUM, BAND_DEN, COOL_BARS, STOP_NUM, STOP_DEN, PROFIT_NUM, PROFIT_DEN,
+ COST_NUM, COST_DEN, TURN_NUM, TURN_DEN, CUT_US, FROM_NUM, FROM_DEN, UNTIL_NUM, UNTIL_DEN, SALE_FROM_NUM, SALE_FROM_DEN,
+ REDUCE_NUM, REDUCE_DEN, FEE_DEN_2, FINE_FEE_2) = range(100)  # fmt: skip
+PARAMETERS = 100
 # ATR_NUM over ATR_DEN turns an ATR in 1e-9 quote into a tenth of the spacing, in ticks. FINE is how many 1e-18 quote
-# make a price unit, FINE_PLACES how many price units make 1.
+# make a price unit, FINE_PLACES how many price units make 1; FINE_VALUE and FINE_FEE bring a price times a quantity, and
+# that times a fee's numerator, to 1e-18 quote, FINE_FEE_2 with the hedge's fee over FEE_DEN_2. Amounts in 1e-18 are pairs
+# (`core.wide_kernel`): the second number is *_LOW.
+# The shares of the bag by zone follow each other, ZONE_* (none) first: each at twice its zone's number.
 
 # Scalars of the machine. VOLATILITY and TREND are the words below; LAYOUT whether a grid was ever laid, LINES how many
 # lines it has; ADJUSTED, RECENTERED and COUNT count candles.
@@ -28,8 +38,17 @@ PARAMETERS = 44
  S_RECENTERED, S_COUNT, S_INVENTORY, S_LAST,
  # of the order layer and the venue: queue of legs to look at, commands, news, the path, resting prices, money
  S_QUEUE, S_INTENTS, S_NEWS, S_PRICE, S_TIME, S_BAR, S_OPENED, S_NEXT_ID, S_FILLS, S_DUE, S_STALE, S_BID, S_ASK, S_LOW,
- S_HIGH, S_MOVED, S_LIVE_EXIT, S_QUOTE, S_LOCKED_QUOTE, S_LOCKED_BASE, S_VISITED, S_PAID, S_CHANGED) = range(38)  # fmt: skip
-SCALARS = 38
+ S_HIGH, S_MOVED, S_LIVE_EXIT, S_QUOTE, S_LOCKED_QUOTE, S_LOCKED_BASE, S_VISITED, S_PAID, S_CHANGED,
+ # of the hedge: its state in the machine, its lot and its market
+ S_ZONE, S_SHORT_CYCLE, S_ASKED_SELL, S_ASKED_BUY, S_SOLD, S_BOUGHT, S_CAP_SELL, S_CAP_BUY, S_ASKED_AT, S_TRIES, S_PROCEEDS,
+ S_PROCEEDS_LOW, S_COSTS, S_COSTS_LOW, S_OPENED_AT, S_OFF_SINCE, S_COOL_UNTIL, S_BUDGET, S_BUDGET_LOW, S_HEDGED, S_HEDGED_LOW,
+ S_NET_COST, S_NET_COST_LOW, S_SHORT, S_SHORT_COST, S_SHORT_COST_LOW, S_LOT_CYCLE, S_LAST_2, S_PRICE_2, S_TIME_2, S_NEXT_ID_2,
+ S_DUE_2, S_NEWS_2, S_QUOTE_2, S_QUOTE_2_LOW, S_LOCKED_2, S_HELD_2, S_HIGH_2, S_NOW, S_SHORT_CHANGED) = range(78)  # fmt: skip
+SCALARS = 78
+# Zones of the hedge, and the words of its ends. NEVER: a time that has not come.
+ZONE_NONE, ZONE_PENDING, ZONE_BREAK, ZONE_DANGER = range(4)
+NO_EXIT, PENDING_DONE, MAX_LOSS, TAKE_PROFIT, REVERSAL_STOP, REVERSAL_CUT = range(6)
+NEVER = -1
 CALM, WILD = 1, 2
 DOWN, UP, SIDEWAYS = 1, 2, 3
 
@@ -58,8 +77,11 @@ WARMUP = 200
 # Columns of the queue of what is on its way, of the commands of a round, and of the news.
 DUE_US, DUE_ORDER, DUE_PLACES, DUE_LEG = range(4)
 DUE_COLUMNS = 4
-NEWS_LEG, NEWS_FILLED, NEWS_PRICE, NEWS_QTY = range(4)
-NEWS_COLUMNS = 4
+NEWS_LEG, NEWS_FILLED, NEWS_PRICE, NEWS_QTY, NEWS_US, NEWS_MAKER, NEWS_FEE, NEWS_TRADE = range(8)
+NEWS_COLUMNS = 8
+# Rows of the table of open spot lots: SLOTS for each place.
+T_QTY, T_CYCLE, T_COST, T_COST_LOW, T_OPENED = range(5)
+LOT_ROWS = 5
 # How long the lists are: lines of a grid, rows of the queue.
 LINES_A_LEVEL, LINES_MORE, QUEUE_ROWS = 4, 64, 4
 # An account may grow to so many times what it opens with; beyond it sums might not fit.

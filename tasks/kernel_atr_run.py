@@ -1,31 +1,43 @@
 """Backtests one ATR grid with its compiled kernel: the core's fills and figures, without its journal."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core import atr_table as a
 from core import grid_table as gt
 from core.engine import BotSpec, Limits
+from core.facts import Fill
 from core.kernel import ArraySeries
+from core.lots import Lot, enlarge, reduce, unrealized
 from core.machines.atr_grid.config import AtrGridConfig
 from core.market import TIMEFRAME_S
-from core.values import ZERO
+from core.orders import Role, client_id, leg_id
+from core.values import ZERO, Side
 from tasks import kernel_native
 from tasks.candles_resample import resample
+from tasks.equity import Curve
 from tasks.kernel_atr import Gauge, check_supported, gauge_of, parameters_of, tables_of, units_of
 from tasks.kernel_lots import booked
 from tasks.kernel_run import KernelRun, Room, Sums
-from tasks.kernel_tables import Columns, refuse
+from tasks.kernel_tables import FEE_SCALE, Columns, Ints, refuse
 
+# What FILL_EXIT of the log says.
+ENTRY, EXIT, HEDGE = range(3)
+_ROLES = (Role.ENTRY, Role.EXIT, Role.HEDGE)
+_EPOCH = datetime(1970, 1, 1)
 _SAID = {
     gt.ROUNDING: "the price moves so far inside a bar that the division of its path rounds",
     a.BELOW_MINIMUM: "an order behind the touch is below the exchange's minimum and has to wait",
     a.CROWDED: "too many orders of one level are under way at once",
     a.NO_FUNDS: "the account cannot pay for an order (venues[].balances: more)",
-    a.MIXED: "a lot was bought at more than two prices",
+    a.MIXED: "a lot was bought at several prices, and their average is too fine",
+    a.LIQUIDATED: "the short may be liquidated",
     a.STRANGE: "a lot, or an account, came to be as the kernel does not know it",
 }
 _NAMES = {seconds: name for name, seconds in TIMEFRAME_S.items()}
@@ -36,44 +48,126 @@ _gauges: dict[tuple[int, int, bool], tuple[Columns, Gauge]] = {}
 
 @dataclass(slots=True)
 class AtrRun(KernelRun):
-    """A finished run of the ATR grid's kernel."""
+    """A finished run of the ATR grid's kernel; `beside` are the columns of the hedge's market, if there is one."""
 
-    counted: dict[str, Sums] = field(default_factory=dict[str, Sums])
+    beside: Columns | None = None
+    counted: list[Sums] = field(default_factory=list[Sums])
+
+    def fills(self) -> list[Fill]:
+        """Build the fills as the core reports them; those of the hedge are of its own market."""
+        return [_fill(self, row) for row in self.log.tolist()]
 
     def own_sums(self) -> Sums:
         """Add the run up, fill by fill, as the core books them."""
         if not self.counted:
-            mark = Decimal(int(self.columns.close[-1])).scaleb(-self.columns.scale)
-            found = booked(self.fills(), mark, lambda _fill, _lot: False)
-            fees = sum((fill.fee for fill in self.fills()), ZERO)
-            self.counted["all"] = Sums(found.realized, found.grid_profit, found.floating, fees, found.trips, found.won)
-        return self.counted["all"]
+            self.counted.append(_sums(self))
+        return self.counted[0]
+
+    def own_curve(self) -> Curve | None:
+        """Return the equity curve of both markets; None without a hedge, whose curve is like any other's."""
+        if self.beside is None:
+            return None
+        hedge = self.log[:, gt.FILL_EXIT] == HEDGE
+        spot, futures = self.log[~hedge], self.log[hedge]
+        bought = futures[:, gt.FILL_LEVEL] != self.spec.plan.hedge_place
+        curve = _curve(self, spot, spot[:, gt.FILL_EXIT] == 0, self.columns, float(self.spec.capital_quote))
+        return curve.plus(_curve(self, futures, bought, self.beside, 0.0))
 
 
 def run_atr(
     bot: AtrGridConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal,
-    room: Room | None = None, gauge: Gauge | None = None,
+    room: Room | None = None, beside: Sequence[tuple[Columns, Decimal]] = (), gauge: Gauge | None = None,
 ) -> AtrRun:  # fmt: skip
     """Run a made-ready ATR grid over columns at the right scale; raises `Refused` for what only the core can do.
 
-    `gauge` holds indicators that began before the first bar; without it they begin with it.
+    `beside` holds the columns of the hedge's market and what its account opens with; `gauge` indicators that began before
+    the first bar, which without it they begin with.
     """
     check_supported(spec, limits, options)
+    if len(beside) != len(spec.others):
+        raise refuse("the hedge's market has no candles")
+    futures, opening_2 = beside[0] if beside else (columns, ZERO)
+    if not np.array_equal(futures.ts, columns.ts):
+        raise refuse("candles are missing in one of the markets")
     units = units_of(spec, columns.scale)
     gauge = shared_gauge(columns, spec) if gauge is None else gauge
-    p = parameters_of(spec, options, units, columns, opening_quote)
+    try:
+        p = parameters_of(spec, options, units, columns, opening_quote, opening_2)
+    except (ValueError, OverflowError) as fault:
+        raise refuse(str(fault)) from None
     made = tables_of(bot.levels)
-    tables = (p, made.scalars, made.levels, made.legs, made.lines, made.queue, made.due, made.news)
     room = Room() if room is None else room
-    status = kernel_native.run_atr(columns.all, gauge.told_ms, gauge.table, tables, room.log)
+
+    def play() -> int:
+        return kernel_native.run_atr(
+            (*columns.all, *futures.all[1:]), gauge.told_ms, gauge.table, (p, *made.all), room.log
+        )
+
+    status = play()
     if status == gt.LOG_FULL:
         room.grow(int(made.scalars[a.S_FILLS]))
-        status = kernel_native.run_atr(columns.all, gauge.told_ms, gauge.table, tables, room.log)
+        status = play()
     if status != gt.DONE:
         raise refuse(_SAID[status])
     scalars = np.zeros(gt.SCALARS, dtype=np.int64)
     scalars[gt.S_VISITED] = made.scalars[a.S_VISITED]
-    return AtrRun(bot, spec, options, columns, units, room.log[: made.scalars[a.S_FILLS]], scalars, made.levels)
+    log = room.log[: made.scalars[a.S_FILLS]]
+    return AtrRun(
+        bot, spec, options, columns, units, log, scalars, made.levels, beside=beside[0][0] if beside else None
+    )
+
+
+def _fill(made: AtrRun, row: list[int]) -> Fill:
+    place, exits, units = row[gt.FILL_LEVEL], row[gt.FILL_EXIT], made.units
+    one = made.spec.others[0] if exits == HEDGE else made.spec.instrument
+    buys = exits == ENTRY or (exits == HEDGE and place != made.spec.plan.hedge_place)
+    leg = leg_id(_ROLES[exits], place, row[gt.FILL_CYCLE])
+    return Fill(
+        venue=one.venue, symbol=one.symbol, trade_id=str(row[gt.FILL_TRADE]),
+        client_id=client_id(made.bot.id, made.spec.token, leg, row[gt.FILL_ATTEMPT]), side=Side.BUY if buys else Side.SELL,
+        price=Decimal(row[gt.FILL_PRICE]).scaleb(-units.price_scale), qty=Decimal(row[gt.FILL_QTY]).scaleb(-units.qty_scale),
+        fee=Decimal(row[gt.FILL_FEE]).scaleb(-FEE_SCALE), fee_asset=one.quote,
+        ts=_EPOCH + timedelta(microseconds=row[gt.FILL_US]), maker=row[gt.FILL_MAKER] == 1,
+    )  # fmt: skip
+
+
+def _sums(made: AtrRun) -> Sums:
+    # The spot market as any kernel's; a hedge's sales open one lot, its purchases close it.
+    fills, spot = made.fills(), made.spec.instrument.market
+    found = booked(
+        [fill for fill in fills if (fill.venue, fill.symbol) == spot], _mark(made.columns), lambda _fill, _lot: False
+    )
+    realized, floating, trips, won = found.realized, found.floating, found.trips, found.won
+    lot: Lot | None = None
+    for fill in fills:
+        if (fill.venue, fill.symbol) == spot:
+            continue
+        if fill.side is Side.SELL:
+            lot = enlarge(lot, Role.HEDGE.value, made.bot.id, fill, fill.qty, fill.fee)
+        elif lot is not None:
+            lot = reduce(lot, fill.price, fill.qty, fill.fee, Role.HEDGE, fill.ts)
+            if not lot.open:
+                realized, trips, won = realized + lot.realized, trips + 1, won + (lot.realized > lot.fees)
+                lot = None
+    if lot is not None and made.beside is not None:
+        realized, floating = realized + lot.realized, floating + unrealized(lot, _mark(made.beside))
+    return Sums(realized, found.grid_profit, floating, sum((fill.fee for fill in fills), ZERO), trips, won)
+
+
+def _mark(columns: Columns) -> Decimal:
+    return Decimal(int(columns.close[-1])).scaleb(-columns.scale)
+
+
+def _curve(made: AtrRun, log: Ints, bought: NDArray[np.bool_], columns: Columns, start: float) -> Curve:
+    # As `tasks.kernel_run.curve_of`, of the trades of one market.
+    units, sign = made.units, np.where(bought, 1.0, -1.0)
+    qty = log[:, gt.FILL_QTY] / 10.0**units.qty_scale
+    price = log[:, gt.FILL_PRICE] / 10.0**units.price_scale
+    cash = np.append(0.0, np.cumsum(-price * qty * sign - log[:, gt.FILL_FEE] / 10.0**FEE_SCALE))
+    close = columns.close / 10.0**columns.scale
+    count = np.searchsorted(log[:, gt.FILL_BAR], np.arange(len(close)), side="right")
+    base = np.append(0.0, np.cumsum(qty * sign))[count]
+    return Curve(columns.ts, start + cash[count] + base * close, start * close / close[0], base, np.abs(base * close))
 
 
 def shared_gauge(columns: Columns, spec: BotSpec) -> Gauge:

@@ -12,6 +12,8 @@ from core import (
     atr_kernel,
     atr_levels_kernel,
     atr_orders_kernel,
+    atr_perp_kernel,
+    atr_short_kernel,
     search_kernel,
     wide_kernel,
 )
@@ -24,6 +26,7 @@ from core.atr_table import (
     LEVEL_ROWS,
     LINES_A_LEVEL,
     LINES_MORE,
+    LOT_ROWS,
     NEWS_COLUMNS,
     PARAMETERS,
     QUEUE_ROWS,
@@ -33,8 +36,8 @@ from core.atr_table import (
 from core.grid_table import BLOCK, FILL_COLUMNS
 
 MODULES: tuple[ModuleType, ...] = (
-    wide_kernel, search_kernel, atr_gauge_kernel, atr_book_kernel, atr_orders_kernel, atr_levels_kernel, atr_candle_kernel,
-    atr_kernel,
+    wide_kernel, search_kernel, atr_gauge_kernel, atr_book_kernel, atr_perp_kernel, atr_orders_kernel,
+    atr_levels_kernel, atr_short_kernel, atr_candle_kernel, atr_kernel,
 )  # fmt: skip
 _INT = types.int64
 _INTS = types.CPointer(_INT)
@@ -48,20 +51,25 @@ def _gauge(high: Any, low: Any, close: Any, count: int, nanos: int, wilder: int,
 
 
 def _run(
-    ts: Any, open_: Any, high: Any, low: Any, close: Any, low_1: Any, high_1: Any, bars: int, told: Any, g: Any, candles: int,
-    p: Any, s: Any, lv: Any, levels: int, w: Any, lines: Any, queue: Any, due: Any, news: Any, log: Any, log_rows: int,
+    ts: Any, open_: Any, high: Any, low: Any, close: Any, low_1: Any, high_1: Any,
+    open_2: Any, high_2: Any, low_2: Any, close_2: Any, low_1_2: Any, high_1_2: Any, bars: int, told: Any, g: Any, candles: int,
+    p: Any, s: Any, lv: Any, places: int, w: Any, lots: Any, lines: Any, queue: Any, due: Any, due_2: Any, news: Any, news_2: Any,
+    log: Any, log_rows: int,
 ) -> int:  # fmt: skip
-    blocks, legs = (bars + BLOCK - 1) // BLOCK, 2 * SLOTS * levels
+    blocks, legs = (bars + BLOCK - 1) // BLOCK, 2 * SLOTS * places
     return run(
         carray(ts, (bars,)), carray(open_, (bars,)), carray(high, (bars,)), carray(low, (bars,)), carray(close, (bars,)),
-        carray(low_1, (blocks,)), carray(high_1, (blocks,)), carray(told, (candles,)), carray(g, (GAUGE_ROWS, candles)),
-        carray(p, (PARAMETERS,)), carray(s, (SCALARS,)), carray(lv, (LEVEL_ROWS, levels)), carray(w, (LEG_ROWS, legs)),
-        carray(lines, (LINES_A_LEVEL * levels + LINES_MORE,)), carray(queue, (QUEUE_ROWS, legs)),
-        carray(due, (2 * legs, DUE_COLUMNS)), carray(news, (2 * legs, NEWS_COLUMNS)), carray(log, (log_rows, FILL_COLUMNS)),
+        carray(low_1, (blocks,)), carray(high_1, (blocks,)), carray(open_2, (bars,)), carray(high_2, (bars,)),
+        carray(low_2, (bars,)), carray(close_2, (bars,)), carray(low_1_2, (blocks,)), carray(high_1_2, (blocks,)),
+        carray(told, (candles,)), carray(g, (GAUGE_ROWS, candles)), carray(p, (PARAMETERS,)), carray(s, (SCALARS,)),
+        carray(lv, (LEVEL_ROWS, places)), carray(w, (LEG_ROWS, legs)), carray(lots, (LOT_ROWS, places * SLOTS)),
+        carray(lines, (LINES_A_LEVEL * places + LINES_MORE,)), carray(queue, (QUEUE_ROWS, legs)),
+        carray(due, (2 * legs, DUE_COLUMNS)), carray(due_2, (2 * legs, DUE_COLUMNS)), carray(news, (2 * legs, NEWS_COLUMNS)),
+        carray(news_2, (2 * legs, NEWS_COLUMNS)), carray(log, (log_rows, FILL_COLUMNS)),
     )  # fmt: skip
 
 
 ENTRIES: dict[str, tuple[FunctionType, Any]] = {
     "atr_gauge": (_gauge, _INT(_INTS, _INTS, _INTS, _INT, _INT, _INT, _INTS)),
-    "atr_run": (_run, _INT(*[_INTS] * 7, _INT, _INTS, _INTS, _INT, *[_INTS] * 3, _INT, *[_INTS] * 6, _INT)),
+    "atr_run": (_run, _INT(*[_INTS] * 13, _INT, _INTS, _INTS, _INT, *[_INTS] * 3, _INT, *[_INTS] * 9, _INT)),
 }

@@ -1,15 +1,17 @@
 """Which kinds of bot have a compiled kernel, and how each is run: the one table that backtests and sweeps ask."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from core.engine import BotSpec, Limits
 from core.kinds import AnyBot
+from core.portfolio import Portfolio
 from core.values import ZERO
 from tasks import kernel_atr, kernel_atr_run, kernel_ladder, kernel_native, kernel_rolling, kernel_run, kernel_tables
+from tasks.assemble import opening_of
 from tasks.kernel_run import KernelRun, figures_of
 from tasks.kernel_tables import Units, columns_of
 
@@ -31,6 +33,12 @@ KERNELS: Mapping[str, Kernel] = {
 }
 
 
+def openings_beside(portfolio: Portfolio, spec: BotSpec, series: Sequence[Any]) -> list[tuple[Any, Decimal]]:
+    """Pair what a bot's other markets are run over with what its accounts there open with."""
+    accounts = [opening_of(portfolio.venue(one.venue), {spec.bot_id: spec}).get(one.quote, ZERO) for one in spec.others]
+    return list(zip(series, accounts, strict=True))
+
+
 def backtest_kernel(
     bot: AnyBot,
     spec: BotSpec,
@@ -39,13 +47,20 @@ def backtest_kernel(
     options: Any,
     limits: Limits,
     opening: Mapping[str, Decimal],
+    beside: Sequence[tuple[Any, Decimal]] = (),
 ) -> KernelRun:
-    """Run a bot over a series and count it; `elapsed_s` is the kernel's. Raises `Refused` for what only the core can do."""
+    """Run a bot over a series and count it; `elapsed_s` is the kernel's. Raises `Refused` for what only the core can do.
+
+    `beside` holds the series of its other markets, and what its accounts there open with.
+    """
     kernel = KERNELS[bot.kind]
-    columns = columns_of(series, timeframe, kernel.units_of(spec, series.scale).price_scale)
+    scale = kernel.units_of(spec, max(series.scale, *(one.scale for one, _ in beside), 0)).price_scale
+    columns = columns_of(series, timeframe, scale)
+    others = [(columns_of(one, timeframe, scale), quote) for one, quote in beside]
     kernel_native.prepare(kernel.name)
     kernel_native.prepare()
     began = time.perf_counter()
-    made = kernel.run(bot, spec, columns, options, limits, opening.get(spec.instrument.quote, ZERO))
+    more = {"beside": others} if others else {}
+    made = kernel.run(bot, spec, columns, options, limits, opening.get(spec.instrument.quote, ZERO), **more)
     made.figures = figures_of(made, time.perf_counter() - began)
     return made

@@ -31,6 +31,7 @@ _GRID = ("core/grid_table.py", "core/grid_book_kernel.py", "core/search_kernel.p
 _ATR = (
     "core/atr_table.py", "core/wide_kernel.py", "core/atr_gauge_kernel.py", "core/atr_book_kernel.py",
     "core/atr_orders_kernel.py", "core/atr_levels_kernel.py", "core/atr_candle_kernel.py", "core/atr_kernel.py",
+    "core/atr_perp_kernel.py", "core/atr_short_kernel.py",
     "tasks/kernel_build_atr.py",
 )  # fmt: skip
 # The sources of each object file of `tasks.kernel_build`.
@@ -38,7 +39,11 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "grid": (*_GRID, "core/grid_close_kernel.py", "core/grid_kernel.py", "core/equity_kernel.py"),
     "ladder": (*_GRID, "core/ladder_kernel.py"),
     "rolling": (
-        *_GRID, "core/rolling_table.py", "core/rolling_book_kernel.py", "core/rolling_entry_kernel.py", "core/rolling_kernel.py",
+        *_GRID,
+        "core/rolling_table.py",
+        "core/rolling_book_kernel.py",
+        "core/rolling_entry_kernel.py",
+        "core/rolling_kernel.py",
     ),
     "atr_grid": (*_GRID, *_ATR),
 }
@@ -48,7 +53,7 @@ _HEAD = (ctypes.POINTER(_INT), ctypes.POINTER(_POINTER))
 _RUN = (*[_POINTER] * 7, _INT, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT, _POINTER, _INT)
 _DRAWDOWN = (*[_POINTER] * 3, _INT, _POINTER, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _POINTER)
 _ATR_GAUGE = (*[_POINTER] * 3, _INT, _INT, _INT, _POINTER)
-_ATR_RUN = (*[_POINTER] * 7, _INT, _POINTER, _POINTER, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 6, _INT)
+_ATR_RUN = (*[_POINTER] * 13, _INT, _POINTER, _POINTER, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 9, _INT)
 # The entries of each object file, with what they take.
 _ENTRIES = {
     "grid": {"grid_run": _RUN, "equity_drawdown": _DRAWDOWN},
@@ -68,7 +73,7 @@ def run_ladder(candles: Sequence[Ints], p: Ints, s: Ints, g: Ints, due: Ints, lo
     return _run("ladder", candles, p, s, g, due, log)
 
 
-def atr_gauge(high: Ints, low: Ints, close: Ints, nanos: int, wilder: bool, g: Ints) -> int:  # noqa: FBT001  as compiled
+def atr_gauge(high: Ints, low: Ints, close: Ints, nanos: int, wilder: bool, g: Ints) -> int:
     """Call `core.atr_gauge_kernel.gauge`, compiled."""
     return _call("atr_grid", "atr_gauge", _at(high), _at(low), _at(close), len(close), nanos, int(wilder), _at(g))
 

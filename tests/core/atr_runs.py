@@ -15,7 +15,7 @@ from tasks.backtesting import Options
 from tasks.kernel_atr import gauge_of, units_of
 from tasks.kernel_atr_run import AtrRun, run_atr
 from tasks.kernel_tables import columns_of
-from tests.core.machines.atr_grid.bots import BAR_S, Play, config, rules, spec_of, walk
+from tests.core.machines.atr_grid.bots import BAR_S, Play, beside, config, rules, spec_of, walk
 from tests.core.worlds import D
 
 Hedges = Callable[[st.DrawFn], dict[str, Any]]
@@ -25,20 +25,34 @@ LATENCIES = (0.0, 0.5, 6.0, 7.3, 50.0, 70.0)
 def by_kernel(play: Play) -> AtrRun:
     """Run it with the kernel, from the same history of candles; raises `Refused` where only the core can."""
     spec = spec_of(play.told, play.about)
-    series = series_of(list(play.candles), scale=2)
-    columns = columns_of(series, "1m", units_of(spec, series.scale).price_scale)
+    series = [series_of(list(play.candles), scale=2)]
+    series += [series_of(beside(play.candles, play.shifts), scale=2) for _ in spec.others]
+    scale = units_of(spec, 2).price_scale
     known = series_of([*play.before, *play.candles], scale=2)
-    gauge = gauge_of(known, BAR_S, columns.scale, wilder=play.told.atr_smoothing == "wilder")
+    gauge = gauge_of(known, BAR_S, scale, wilder=play.told.atr_smoothing == "wilder")
     options = Options(
         intrabar=play.intrabar.value, fill="cross" if play.fills.cross else "touch", latency_s=play.fills.latency_s,
         spread=play.fills.spread, slippage=play.fills.slippage, engine="kernel",
     )  # fmt: skip
-    opening = Decimal(play.opening.get("spot", 100_000))
-    return run_atr(play.told, spec, columns, options, Limits(), opening, gauge=gauge)
+    columns = [columns_of(one, "1m", scale) for one in series]
+    quotes = [Decimal(play.opening.get(name, 100_000)) for name, _ in play.told.markets()]
+    others = list(zip(columns[1:], quotes[1:], strict=True))
+    return run_atr(play.told, spec, columns[0], options, Limits(), quotes[0], beside=others, gauge=gauge)
+
+
+def hedges(draw: st.DrawFn) -> dict[str, Any]:
+    """Hedges of every option, most of them quick to open and to end."""
+    told = {
+        "cooldown_bars": [1, 4], "break_atr": [0, 1], "leave_atr": [0, "0.5"], "deadband": [0, "0.05", "0.1"],
+        "max_loss": [0, "0.005", "0.01"], "stop_distance": ["0.2", "0.02"], "cost_multiple": [0, 3],
+        "take_profit": ["0.05", "0.01"], "reversal_loss": ["0.1", "0.01"], "cut_after_s": [60, 300],
+        "recovery_from": ["0.15", "0.01"], "recovery_until": ["0.005", "0.01"], "recovery_sale_from": ["0.3", "0.02"],
+    }  # fmt: skip
+    return {name: draw(st.sampled_from(values)) for name, values in told.items()}
 
 
 @st.composite
-def grids(draw: st.DrawFn, hedges: Hedges) -> AtrGridConfig:
+def grids(draw: st.DrawFn, hedge: Hedges) -> AtrGridConfig:
     """Grids of every option that the kernel takes, often on short cooldowns, so that much happens in few candles."""
     return config(
         levels=draw(st.sampled_from([2, 3, 5, 8, 12])), atr_multiplier=draw(st.sampled_from(["0.5", "1", "2"])),
@@ -47,21 +61,22 @@ def grids(draw: st.DrawFn, hedges: Hedges) -> AtrGridConfig:
         recenter_cooldown_bars=draw(st.sampled_from([2, 24])), order_size_quote=draw(st.sampled_from([None, None, 300])),
         drift=draw(st.sampled_from(["2.5", "0.5"])), consumed_from=draw(st.sampled_from(["0.7", "0.3"])),
         wild_from=draw(st.sampled_from(["1.5", "1.1"])), calm_below=draw(st.sampled_from(["0.7", "0.95"])),
-        max_slippage_bps=draw(st.sampled_from([50, 5])), hedge=hedges(draw),
+        max_slippage_bps=draw(st.sampled_from([50, 5])), hedge=hedge(draw),
     )  # fmt: skip
 
 
 @st.composite
 def plays(
-    draw: st.DrawFn, latencies: tuple[float, ...] = LATENCIES, hedges: Hedges = lambda _: {"enabled": False}
+    draw: st.DrawFn, latencies: tuple[float, ...] = LATENCIES, hedge: Hedges = lambda _: {"enabled": False}
 ) -> Play:  # fmt: skip
     """Runs of some hundred candles, with and without fees, latency, and money enough."""
     fees = [("0.0002", "0.0005"), ("0", "0"), ("0.001", "0.001"), ("-0.0001", "0.0003")]
     maker, taker = draw(st.sampled_from(fees))
     return Play(
-        draw(grids(hedges)),
+        draw(grids(hedge)),
         walk(draw(st.integers(0, 10**6)), draw(st.sampled_from([120, 240])), draw(st.sampled_from([20, 40, 90, 200]))),
         about=rules(maker=D(maker), taker=D(taker)),
         fills=FillRules(cross=draw(st.booleans()), latency_s=draw(st.sampled_from(latencies))),
         intrabar=draw(st.sampled_from(list(Intrabar))), opening=draw(st.sampled_from([{}, {}, {"spot": 4100}])),
+        shifts=draw(st.sampled_from([(D(0),), (D("0.1"), D("-0.2"), D("0.05")), (D(-1),)])),
     )  # fmt: skip

@@ -1,25 +1,29 @@
 """The kernel of the ATR grid is the core, faster: the same fills and sums to the last digit, or a refusal."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import event, given, settings
 
 from benchmarks.atr_grid import portfolio
-from core.values import ZERO
+from core.kernel import ArraySeries, series_of
+from core.lots import unrealized
+from core.values import ZERO, total
 from tasks.assemble import instruments_of, limits_of, opening_of, spec_of
 from tasks.backtest_figures import curve_of as core_curve_of
 from tasks.backtesting import Options, run_spec
+from tasks.candles_align import align
 from tasks.candles_read import read_candles
 from tasks.errors import Refused
-from tasks.kernel_atr import units_of
 from tasks.kernel_atr_run import run_atr
+from tasks.kernel_kinds import backtest_kernel, openings_beside
 from tasks.kernel_run import curve_of, sums_of
 from tasks.kernel_tables import columns_of
-from tests.core.atr_runs import by_kernel, plays
+from tests.core.atr_runs import by_kernel, hedges, plays
 from tests.core.kernel_runs import told
-from tests.core.machines.atr_grid.bots import Play
-from tests.core.worlds import SYMBOL, floating
+from tests.core.machines.atr_grid.bots import Play, walk
+from tests.core.worlds import D
 
 EXAMPLES = settings(max_examples=40, deadline=None)
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ohlcv"
@@ -40,8 +44,9 @@ def compare(play: Play) -> int:
     assert (sums.realized, sums.grid_profit, sums.fees) == (bot.realized, bot.grid_profit, bot.fees)
     assert sums.round_trips == bot.round_trips == len(closed)
     assert sums.won == sum(1 for lot in closed if lot.realized - lot.fees > ZERO)
-    assert sums.floating == floating([bot], slow.result.accounts["spot"].prices[SYMBOL])
-    event(f"compared, {'many' if len(fills) > 20 else 'few'} fills, {'some' if sums.realized else 'no'} profit")
+    at = slow.result.accounts
+    assert sums.floating == total(unrealized(lot, at[lot.venue].prices[lot.symbol]) for lot in bot.lots.values())
+    event(f"compared, {'many' if len(fills) > 20 else 'few'} fills")
     return len(fills)
 
 
@@ -59,23 +64,63 @@ def test_fills_and_sums_are_the_cores_with_latency(play: Play) -> None:
     compare(play)
 
 
-@pytest.mark.parametrize(
-    ("name", "timeframe"),
-    [("binance-BTCUSDT-1m-20250504-20250603", "1h"), ("binance-BTCUSDT-1m-20250504-20250603", "5m")],
-)
-def test_a_month_of_recorded_minutes(name: str, timeframe: str) -> None:
-    """Recorded prices, default rules, two lengths of deciding candles: the core's fills and its equity curve."""
+@EXAMPLES
+@given(plays(latencies=(0.0,), hedge=hedges))
+def test_hedged_fills_and_sums_are_the_cores_without_latency(play: Play) -> None:
+    """The same with the short on its own market, its zones, exits, recovery and budget."""
+    compare(play)
+
+
+@EXAMPLES
+@given(plays(latencies=(0.5, 6.0, 7.3, 50.0, 70.0), hedge=hedges))
+def test_hedged_fills_and_sums_are_the_cores_with_latency(play: Play) -> None:
+    """The same where the short's capped orders travel, expire, and are sent again with wider caps."""
+    compare(play)
+
+
+def recorded(name: str) -> tuple[ArraySeries, str]:
+    """Read a recorded file, or skip where there is none."""
     if not (REAL / f"{name}.parquet").is_file():
         pytest.skip("needs the recorded candles beside the project")
     series, report = read_candles(REAL / f"{name}.parquet")
-    made = portfolio(timeframe=timeframe, hedge={"enabled": False})
+    return series, report.timeframe
+
+
+@pytest.mark.parametrize("hedged", [False, True])
+def test_a_month_of_recorded_minutes(hedged: bool) -> None:
+    """Recorded prices of both markets, default rules: the core's fills, every figure, and its equity curve."""
+    spot, timeframe = recorded("binance-BTCUSDT-1m-20250504-20250603")
+    perp, _ = recorded("binanceusdm-BTCUSDT-1m-20250504-20250603")
+    made = portfolio(timeframe="15m", hedge={"enabled": hedged, "cooldown_bars": 1})
     bot = made.bots[0]
     spec = spec_of(bot, instruments_of(made, {}, {}), "test", key="bots[0]")
-    slow = run_spec(made, bot, spec, [series], report.timeframe, Options())
+    series = align([spot, perp])[0] if hedged else [spot]
+    slow = run_spec(made, bot, spec, series, timeframe, Options())
     opening = opening_of(made.venue("spot"), {spec.bot_id: spec})
-    columns = columns_of(series, report.timeframe, units_of(spec, series.scale).price_scale)
-    fast = run_atr(bot, spec, columns, Options(), limits_of(made), opening["USDT"])
+    beside = openings_beside(made, spec, series[1:])
+    fast = backtest_kernel(bot, spec, series[0], timeframe, Options(), limits_of(made), opening, beside)
     assert len(slow.fills) > 50
+    assert any(fill.symbol.endswith(":USDT") for fill in slow.fills) == hedged
     assert told(fast.fills()) == told(slow.fills)
-    assert str(sums_of(fast).net.normalize()) == str(type(sums_of(fast).net)(slow.figures["net_pnl"]).normalize())
+    own = {"engine", "elapsed_s", "visited_bars"}
+    assert {k: v for k, v in fast.figures.items() if k not in own} == {
+        k: v for k, v in slow.figures.items() if k not in own
+    }
     assert (curve_of(fast).equity == core_curve_of(slow).equity).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"max_drawdown": "0.2"}, "max_drawdown is set"),
+        ({"max_position_size": 1}, "max_position_size is set"),
+        ({"order_size_quote": "33.33333333333333333"}, "decimal"),
+    ],
+)
+def test_what_the_kernel_does_not_do_is_refused_by_name(changes: dict[str, Any], says: str) -> None:
+    """A field whose effect is not computed is named, and so is a number too fine."""
+    made = portfolio(hedge={"enabled": False}, **changes)
+    spec = spec_of(made.bots[0], instruments_of(made, {}, {}), "test", key="bots[0]")
+    columns = columns_of(series_of(walk(1, 300, 20), scale=2), "1m", 2)
+    with pytest.raises(Refused, match=says):
+        run_atr(made.bots[0], spec, columns, Options(), limits_of(made), D(20_000))
