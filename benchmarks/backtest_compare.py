@@ -3,7 +3,8 @@
 W1 is a year of minutes and one grid, W2 ten times the bars, W3 a hundred grids over the bars of W1; see
 `benchmarks.workloads`. Times are CPU seconds, so that ratios hold on a busy machine. Every engine must find the fills and the
 profit that the kernel finds, else the run is an error. Others live in an interpreter of their own (`--python`), for their
-dependencies are not this project's; one that is not installed there is named and left out. Prints a table and one JSON line.
+dependencies are not this project's; one that is not installed there is named and left out. Prints a table and one JSON line
+with the machine's load.
 
     python -m benchmarks.backtest_compare --python /path/to/venv/bin/python [--workloads W1 W2 W3] [--core]
 """
@@ -11,6 +12,7 @@ dependencies are not this project's; one that is not installed there is named an
 import argparse
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,7 +30,7 @@ from core.machines.grid.config import GridConfig
 from tasks import kernel_native
 from tasks.kernel_tables import columns_of
 
-OTHERS = {"vectorbt": Path(__file__).with_name("compare_vectorbt.py")}
+OTHERS = {name: Path(__file__).with_name(f"compare_{name}.py") for name in ("vectorbt", "hftbacktest")}
 # Others compute in floats: their profit may differ in the last digits.
 PROFIT_TOLERANCE = 1e-6
 
@@ -111,7 +113,7 @@ def main() -> None:
     args = parser.parse_args()
     kernel_native.prepare()
     rows = [compare(name, args.python, core=args.core) for name in args.workloads]
-    print(f"{'workload':<9} {'grids':>5} {'fills':>9} {'engine':<10} {'seconds':>10} {'times the kernel':>17}")
+    print(f"{'workload':<9} {'grids':>5} {'fills':>9} {'engine':<12} {'seconds':>10} {'times the kernel':>17}")
     for row in rows:
         for engine in ("kernel", "core", *OTHERS):
             value = row.get(engine)
@@ -121,8 +123,10 @@ def main() -> None:
                 continue
             else:
                 said = f"  {value}"
-            print(f"{row['workload']:<9} {row['grids']:>5} {row['fills']:>9,} {engine:<10} {said}")
-    print(json.dumps({"benchmark": "backtest_compare", "rows": rows}))
+            print(f"{row['workload']:<9} {row['grids']:>5} {row['fills']:>9,} {engine:<12} {said}")
+    print(
+        json.dumps({"benchmark": "backtest_compare", "rows": rows, "load": [round(one, 1) for one in os.getloadavg()]})
+    )
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def run(
             continue
         if index > first and index - 1 != played:
             _close_before(play, index - 1)
-        world = _bar(world, play, candles)
+        world = _bar(world, play, candles, lead.ts_ms(index))
         visited, played = visited + 1, index
         index = _next(world, play, index + 1) if jump else index + 1
     if end > first:
@@ -133,10 +133,16 @@ def _candles_at(scene: Scene, index: int) -> list[Candle] | None:
     lead = scene.tracks[0].series
     found, ts_ms = [lead.bar(index)], lead.ts_ms(index)
     for track in scene.tracks[1:]:
-        at = track.series.index_at(ts_ms)
-        if at >= len(track.series) or track.series.ts_ms(at) != ts_ms:
-            return None
-        found.append(track.series.bar(at))
+        series, at = track.series, index
+        if series is lead:
+            found.append(found[0])
+            continue
+        # Most often both have every bar, and it stands at the same place.
+        if at >= len(series) or series.ts_ms(at) != ts_ms:
+            at = series.index_at(ts_ms)
+            if at >= len(series) or series.ts_ms(at) != ts_ms:
+                return None
+        found.append(series.bar(at))
     return found
 
 
@@ -151,14 +157,14 @@ def _close_before(play: _Play, index: int) -> None:
             play.accounts[venue].jump(symbol, before.close, path_times(before.ts, play.scene.timeframe_s)[3])
 
 
-def _bar(world: World, play: _Play, candles: list[Candle]) -> World:
+def _bar(world: World, play: _Play, candles: list[Candle], opens_ms: int) -> World:
     scene = play.scene
     leading = path(candles[0], scene.intrabar, long=scene.long)
     # Correlated markets reach their extremes together: all follow the leading one's order.
     high_first = leading[1] == candles[0].high
     points = [leading, *(_ordered(candle, high_first=high_first) for candle in candles[1:])]
     markets, accounts = play.markets, play.accounts
-    news = _opening_news(play, candles)
+    news = _opening_news(play, opens_ms) if play.told or play.paid else ()
     for step, at in enumerate(path_times(candles[0].ts, scene.timeframe_s)):
         if not news and play.bands is not None and _stays(play, points, step, at):
             for (venue, symbol), prices in zip(markets, points, strict=True):
@@ -199,12 +205,8 @@ def _ordered(candle: Candle, *, high_first: bool) -> tuple[Decimal, Decimal, Dec
     return candle.open, candle.low, candle.high, candle.close
 
 
-def _opening_news(play: _Play, candles: list[Candle]) -> tuple[Fact, ...]:
+def _opening_news(play: _Play, now_ms: int) -> tuple[Fact, ...]:
     """Tell what became known with a bar's opening: longer candles that ended, funding that was paid."""
-    if not play.paid and not play.told:
-        return ()
-    now = candles[0].ts
-    now_ms = int(now.replace(tzinfo=UTC).timestamp() * 1000)
     facts: list[Fact] = []
     for market, rows in play.scene.rates.items():
         while play.paid[market] < len(rows) and rows[play.paid[market]][0] <= now_ms:
@@ -291,6 +293,8 @@ def _next(world: World, play: _Play, start: int) -> int:
     if play.bands is None or start >= len(lead):
         return start
     index, deadline = len(lead), _next_told_ms(play)
+    if deadline is not None and deadline <= lead.ts_ms(start):
+        return start
     for track, wake in zip(play.scene.tracks, play.bands, strict=True):
         if wake.deadline is not None:
             at_ms = int(wake.deadline.replace(tzinfo=UTC).timestamp() * 1000)

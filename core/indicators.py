@@ -135,4 +135,4 @@ def _smoothed(before: Decimal, tr: Decimal, length: int) -> Decimal:
 
 
 def _over(whole: Decimal, count: int) -> Decimal:
-    return _CONTEXT.divide(whole, Decimal(count)).quantize(AMOUNT_PLACES, context=_CONTEXT)
+    return _CONTEXT.divide(whole, count).quantize(AMOUNT_PLACES, None, _CONTEXT)

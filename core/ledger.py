@@ -94,8 +94,10 @@ def number(
     lines = tuple(postings)
     check_balanced(lines)
     entries = tuple(
-        Entry(at.seq + i, at.txn_id, ts, bot_id, venue, p.account, p.asset, p.amount, kind, ref)
-        for i, p in enumerate(lines)
+        [
+            Entry(at.seq + i, at.txn_id, ts, bot_id, venue, p.account, p.asset, p.amount, kind, ref)
+            for i, p in enumerate(lines)
+        ]
     )
     return entries, Numbering(at.seq + len(entries), at.txn_id + 1)
 

@@ -123,17 +123,15 @@ class Wake:
             return self
         if self.low is None and self.high is None and self.deadline is None:
             return other
-        return Wake(
-            _pick(self.low, other.low, max),
-            _pick(self.high, other.high, min),
-            _pick(self.deadline, other.deadline, min),
-        )
-
-
-def _pick(one: Any, two: Any, choose: Any) -> Any:
-    if one is None:
-        return two
-    return one if two is None else choose(one, two)
+        # Written out: bands are met several times in every advance.
+        low, high, deadline = self.low, self.high, self.deadline
+        if low is None or (other.low is not None and other.low > low):
+            low = other.low
+        if high is None or (other.high is not None and other.high < high):
+            high = other.high
+        if deadline is None or (other.deadline is not None and other.deadline < deadline):
+            deadline = other.deadline
+        return Wake(low, high, deadline)
 
 
 @quick

@@ -1,6 +1,7 @@
 """Advances one bot: what its orders did, what its machine wants now, and what is to be sent for it."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from core.engine.booking import book_claim
 from core.engine.control import PERMITS
@@ -261,6 +262,7 @@ def _place_view(bot: BotDraft, index: int) -> PlaceView:
     return view
 
 
+@lru_cache(maxsize=1 << 14)
 def _place_index(name: str) -> int:
     return int(name[1 : name.index("-")])
 

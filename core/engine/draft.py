@@ -205,6 +205,8 @@ class Draft:
 
     def all_clear(self, kind: str, bot_id: str, subject: str) -> None:
         """Resolve an incident, if it stands; one that was raised in this very step leaves no trace."""
+        if not self.incidents:
+            return
         key = f"{kind}/{bot_id}/{subject}"
         incident = self.incidents.pop(key, None)
         if incident is None:

@@ -115,9 +115,10 @@ def _outsold(bot: BotDraft, leg: Leg, send: Send) -> str | None:
     """
     place = leg.leg_id[: leg.leg_id.index("-") + 1]
     promised = ZERO
-    for name, work in bot.works.items():
-        if work.order is not None and name != leg.leg_id and name.startswith(place):
-            promised += work.order.unbooked
+    for name in [name for name in bot.works if name.startswith(place) and name != leg.leg_id]:
+        order = bot.works[name].order
+        if order is not None:
+            promised += order.unbooked
     if promised == ZERO:
         return None
     held = total(lot.qty for lot in bot.lots.values() if lot.lot_id.startswith(place[1:]))

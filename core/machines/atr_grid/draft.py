@@ -41,7 +41,7 @@ class Draft:
         beside = None if plan.futures is None else view.beside.get(plan.futures.market)
         return cls(
             plan, view, list(state.levels), state.gauge, state.bar_at, state.layout, state.mood, state.money, state.short,
-            state.levels, beside, None if beside is None else beside.quote,
+            state.levels, beside, None if beside is None else beside.quote, [], [], [],
         )  # fmt: skip
 
     def frozen(self) -> AtrGridState:

@@ -43,6 +43,8 @@ from core.recovery import Past
 from core.values import ONE, ZERO, Side, plain
 
 _LEVEL, _HEDGE = (ZERO, ZERO, ZERO), (ONE, ZERO, ZERO)
+_TOLD_NAMES = ("open", "high", "low", "close", "volume", "tr", "atr_14", "atr_28", *(f"ema_{n}" for n in EMA_LENGTHS))
+_TOLD = "{" + ", ".join(f'"{name}": "%s"' for name in ("ts", *_TOLD_NAMES)) + "}"
 _PHASES = {Idle: "Waiting", Resting: "Entering", Holding: "Holding"}
 
 
@@ -158,11 +160,11 @@ def _fold(draft: Draft, event: MachineEvent) -> Candle | None:
 
 def _told_candle(candle: Candle, reading: Reading) -> str:
     """Write a candle and its indicators as JSON, exact: the journal is where SQL finds them (sql/views/atr_candles.sql)."""
-    numbers = {name: getattr(candle, name) for name in ("open", "high", "low", "close", "volume")}
-    numbers |= {"tr": reading.tr, "atr_14": reading.atr_14, "atr_28": reading.atr_28}
-    numbers |= {f"ema_{length}": value for length, value in zip(EMA_LENGTHS, reading.emas, strict=True)}
-    parts = [f'"{name}": "{plain(value)}"' for name, value in numbers.items()]
-    return f'{{"ts": "{candle.ts.isoformat(sep=" ")}", {", ".join(parts)}}}'
+    numbers = (
+        candle.open, candle.high, candle.low, candle.close, candle.volume, reading.tr, reading.atr_14, reading.atr_28,
+        *reading.emas,
+    )  # fmt: skip
+    return _TOLD % (candle.ts.isoformat(sep=" "), *map(plain, numbers))
 
 
 def _fold_spot(draft: Draft, event: LegFilled | LotCut) -> None:
@@ -216,7 +218,7 @@ def _change(old: Mapping[str, Leg], new: Mapping[str, Leg]) -> dict[str, Leg | N
 
 def _touched(plan: AtrGridPlan, before: AtrGridState, after: AtrGridState) -> tuple[int, ...]:
     changed = [index for index, (old, new) in _moved(before, after) if old is not new]
-    if plan.futures is not None and before.short != after.short:
+    if plan.futures is not None and before.short is not after.short and before.short != after.short:
         changed += [plan.hedge_place, plan.hedge_place + 1]
     return tuple(changed)
 
