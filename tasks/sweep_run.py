@@ -24,7 +24,7 @@ from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, s
 from tasks.backtest_candles import read_series
 from tasks.backtest_figures import curve_of
 from tasks.backtesting import Options, run_spec
-from tasks.equity import DAY_MS, DAYS_A_YEAR
+from tasks.equity import DAY_MS, DAYS_A_YEAR, ratios
 from tasks.errors import Refused
 from tasks.kernel_tables import CORE_DOES_IT, Columns, columns_of
 from tasks.settings import check
@@ -61,8 +61,8 @@ class Shared:
     tracks: tuple[ArraySeries, ...]
     timeframe: str
     remarks: tuple[str, ...] = ()
-    columns: dict[tuple[int, int, int], tuple[Columns, NDArray[np.int64]]] = field(
-        default_factory=dict[tuple[int, int, int], tuple[Columns, NDArray[np.int64]]]
+    columns: dict[tuple[int, int, int, int], tuple[Columns, NDArray[np.int64]]] = field(
+        default_factory=dict[tuple[int, int, int, int], tuple[Columns, NDArray[np.int64]]]
     )
 
     @property
@@ -70,11 +70,12 @@ class Shared:
         """The candles of the bot's first market, which count the bars."""
         return self.tracks[0]
 
-    def cut(self, segment: tuple[int, int], scale: int) -> tuple[Columns, NDArray[np.int64]]:
-        """Return a stretch's columns at a scale, and the last bar of each UTC day in it."""
-        key = (*segment, scale)
+    def cut(self, segment: tuple[int, int], scale: int, track: int = 0) -> tuple[Columns, NDArray[np.int64]]:
+        """Return a stretch's columns at a scale, of one of the markets, and the last bar of each UTC day in it."""
+        key = (*segment, scale, track)
         if key not in self.columns:
-            made = columns_of(self.series.between(*segment), self.timeframe, scale)
+            one, first, last = self.tracks[track], self.series.ts_ms(segment[0]), self.series.ts_ms(segment[1] - 1)
+            made = columns_of(one.between(one.index_at(first), one.index_at(last + 1)), self.timeframe, scale)
             self.columns[key] = made, day_ends(made.ts)
         return self.columns[key]
 
@@ -145,7 +146,7 @@ def _on_kernel(
     job: Job, shared: Shared, room: Any, portfolio: Portfolio, spec: BotSpec, segment: tuple[int, int]
 ) -> Row | None:
     # None: only the core can do it.
-    from tasks.kernel_kinds import KERNELS
+    from tasks.kernel_kinds import KERNELS, openings_beside
 
     bot = portfolio.bots[0]
     kernel = KERNELS.get(bot.kind)
@@ -153,9 +154,12 @@ def _on_kernel(
         return None
     opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
     try:
-        columns, ends = shared.cut(segment, kernel.units_of(spec, shared.series.scale).price_scale)
+        scale = kernel.units_of(spec, max(one.scale for one in shared.tracks)).price_scale
+        columns, ends = shared.cut(segment, scale)
         quote = opening.get(spec.instrument.quote, ZERO)
-        made = kernel.run(bot, spec, columns, job.options, limits_of(portfolio), quote, room)
+        others = [shared.cut(segment, scale, track)[0] for track in range(1, 1 + len(spec.others))]
+        more = {"beside": openings_beside(portfolio, spec, others)} if others else {}
+        made = kernel.run(bot, spec, columns, job.options, limits_of(portfolio), quote, room, **more)
     except Refused as refused:
         if refused.accepted == CORE_DOES_IT:
             return None
@@ -168,13 +172,17 @@ def _kernel_figures(made: Any, ends: NDArray[np.int64]) -> Row:
     from tasks.kernel_run import drawdown_of, flows_of, sums_of
 
     sums, capital = sums_of(made), made.spec.capital_quote
-    fall, exposure = drawdown_of(made)
-    flows, columns = flows_of(made), made.columns
-    at = np.append(0, ends)
-    count = np.searchsorted(flows.bar, at, side="right")
-    # The same sums in the same order as `tasks.kernel_run.curve_of`, at these bars alone.
-    base, cash = np.append(0.0, flows.base)[count], np.append(0.0, flows.cash)[count]
-    equity = float(capital) + cash + base * (columns.close[at] / 10.0**columns.scale)
+    at, curve = np.append(0, ends), made.own_curve()
+    if curve is None:
+        fall, exposure = drawdown_of(made)
+        flows, columns = flows_of(made), made.columns
+        count = np.searchsorted(flows.bar, at, side="right")
+        # The same sums in the same order as `tasks.kernel_run.curve_of`, at these bars alone.
+        base, cash = np.append(0.0, flows.base)[count], np.append(0.0, flows.cash)[count]
+        equity = float(capital) + cash + base * (columns.close[at] / 10.0**columns.scale)
+    else:
+        shown = ratios(curve)
+        fall, exposure, equity = shown.max_drawdown, shown.exposure_max, curve.equity[at]
     return {
         "fills": len(made.log), "fills_initial": int(made.scalars[S_INITIAL]), "round_trips": sums.round_trips,
         "net_pnl": plain(sums.net), "realized_pnl": plain(sums.realized), "unrealized_pnl": plain(sums.floating),
