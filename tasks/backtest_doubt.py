@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.orders import Role, decode
-from core.values import ZERO, plain, ratio
+from core.values import ZERO, ratio
 from tasks.errors import Refused
 
 if TYPE_CHECKING:
@@ -103,18 +103,15 @@ def net_again(portfolio: Any, bot: Any, spec: Any, series: Any, timeframe: str, 
     def again(options: "Options") -> str:
         from tasks.assemble import limits_of, opening_of
         from tasks.backtesting import run_spec
-        from tasks.kernel_kinds import KERNELS
-        from tasks.kernel_run import sums_of
-        from tasks.kernel_tables import columns_of
+        from tasks.kernel_kinds import KERNELS, backtest_kernel, openings_beside
 
-        kernel = KERNELS.get(bot.kind)
-        if rates or kernel is None:
+        if rates or bot.kind not in KERNELS:
             return str(run_spec(portfolio, bot, spec, series, timeframe, options, rates).figures["net_pnl"])
         try:
             opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
-            columns = columns_of(series[0], timeframe, kernel.units_of(spec, series[0].scale).price_scale)
-            quote = opening.get(spec.instrument.quote, ZERO)
-            return plain(sums_of(kernel.run(bot, spec, columns, options, limits_of(portfolio), quote)).net)
+            beside = openings_beside(portfolio, spec, series[1:])
+            made = backtest_kernel(bot, spec, series[0], timeframe, options, limits_of(portfolio), opening, beside)
+            return str(made.figures["net_pnl"])
         except Refused:  # the kernel does not do this configuration
             return str(run_spec(portfolio, bot, spec, series, timeframe, options, rates).figures["net_pnl"])
 
@@ -137,7 +134,7 @@ def _of_kernel(made: "KernelRun") -> Iterator[Execution]:
     entry = made.entry_side.sign
     unit, lot = Decimal(1).scaleb(-made.units.price_scale), Decimal(1).scaleb(-made.units.qty_scale)
     for row in made.log.tolist():
-        if row[gt.FILL_LEVEL] >= 0:
+        if row[gt.FILL_LEVEL] >= 0 and row[gt.FILL_EXIT] < 2:  # a hedge is no round trip of the grid
             left = row[gt.FILL_EXIT] == 1
             yield Execution(
                 row[gt.FILL_LEVEL], row[gt.FILL_CYCLE], left, -entry if left else entry,

@@ -108,7 +108,7 @@ def backtest(
     if options.engine == "kernel":
         if rates:
             raise Refused("the kernel pays no funding", key="--funding", accepted="--engine core")
-        made = _run_kernel(portfolio, bot, spec, series[0], timeframe, options)
+        made = _run_kernel(portfolio, bot, spec, series, timeframe, options)
     else:
         made = run_spec(portfolio, bot, spec, series, timeframe, options, rates)
     inside = doubt.inside_of(made)
@@ -127,15 +127,16 @@ def backtest(
 
 
 def _run_kernel(
-    portfolio: Portfolio, bot: AnyBot, spec: BotSpec, series: CandleSeries, timeframe: str, options: Options
+    portfolio: Portfolio, bot: AnyBot, spec: BotSpec, series: Sequence[CandleSeries], timeframe: str, options: Options
 ) -> "KernelRun":
-    from tasks.kernel_kinds import KERNELS, backtest_kernel
+    from tasks.kernel_kinds import KERNELS, backtest_kernel, openings_beside
 
     if bot.kind not in KERNELS:
         raise Refused(f"the kernel does not know {bot.kind}", key="--engine", accepted="core")
     opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
-    made = backtest_kernel(bot, spec, series, timeframe, options, limits_of(portfolio), opening)
-    made.remarks = remarks_of(series, spec, traded=bool(len(made.log)))
+    beside = openings_beside(portfolio, spec, series[1:])
+    made = backtest_kernel(bot, spec, series[0], timeframe, options, limits_of(portfolio), opening, beside)
+    made.remarks = remarks_of(series[0], spec, traded=bool(len(made.log)))
     return made
 
 
