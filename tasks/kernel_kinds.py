@@ -58,7 +58,6 @@ def backtest_kernel(
     columns = columns_of(series, timeframe, scale)
     others = [(columns_of(one, timeframe, scale), quote) for one, quote in beside]
     kernel_native.prepare(kernel.name)
-    kernel_native.prepare()
     began = time.perf_counter()
     more = {"beside": others} if others else {}
     made = kernel.run(bot, spec, columns, options, limits, opening.get(spec.instrument.quote, ZERO), **more)

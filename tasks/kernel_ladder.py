@@ -12,7 +12,8 @@ from core.machines.ladder.config import LadderConfig, LadderPlan
 from core.series import exact_units, places
 from core.values import total
 from tasks import kernel_native
-from tasks.kernel_run import KernelRun, Room, check_money, finished
+from tasks.kernel_money import check_money
+from tasks.kernel_run import KernelRun, Room, finished
 from tasks.kernel_tables import (
     Columns,
     Ints,
@@ -38,8 +39,7 @@ def run_ladder(
 ) -> KernelRun:  # fmt: skip
     """Run a made-ready ladder over columns at the right scale; raises `Refused` for what only the core can do."""
     plan: LadderPlan = spec.plan
-    qty_most = total(one.qty for one in plan.trades)
-    check_account(spec, limits, options, qty_most, spec.capital_quote)
+    check_account(spec, limits, options, total(one.qty for one in plan.trades), spec.capital_quote)
     units = units_of(spec, columns.scale)
     g = levels_of(plan, units)
     p = parameters_of(spec, options, units, columns, g)
@@ -47,7 +47,7 @@ def run_ladder(
     due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     log = finished(lambda log: kernel_native.run_ladder(columns.all, p, s, g, due, log), s, room)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
-    check_money(made, opening_quote, spec.capital_quote, qty_most)
+    check_money(made, opening_quote, spec.capital_quote)
     return made
 
 

@@ -4,6 +4,7 @@ Lots that get stuck are the core's to recover: a run in which one does is refuse
 """
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -19,7 +20,8 @@ from core.market import TIMEFRAME_S
 from core.series import exact_units, places
 from core.values import ONE, ZERO, Side, exact_product
 from tasks import kernel_native
-from tasks.kernel_run import STATUS, KernelRun, Room, check_money, finished
+from tasks.kernel_money import check_money
+from tasks.kernel_run import STATUS, KernelRun, Room, finished
 from tasks.kernel_tables import (
     INT_MAX,
     Columns,
@@ -51,17 +53,19 @@ def units_of(spec: BotSpec, series_scale: int) -> Units:
 
 def run_rolling(
     bot: RollingGridConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal,
-    room: Room | None = None,
+    room: Room | None = None, *, beside: Sequence[Any] = (),
 ) -> KernelRun:  # fmt: skip
-    """Run a made-ready rolling grid over columns at the right scale; raises `Refused` for what only the core can do."""
+    """Run a made-ready rolling grid over columns at the right scale; raises `Refused` for what only the core can do.
+
+    `beside` would be the candles of its hedges.
+    """
     plan: RollingGridPlan = spec.plan
-    if bot.hedges or spec.others:
+    if bot.hedges or beside:
         raise refuse("recovery_mode or recovery_escalation: hedge is set")
     if bot.stop_price is not None:
         raise refuse("stop_price is set")
     # Twice, for entries that were given up may be filled beside those that took their places.
-    qty_most = 2 * bot.quantity * bot.max_orders
-    check_account(spec, limits, options, qty_most, plan.bound_quote)
+    check_account(spec, limits, options, 2 * bot.quantity * bot.max_orders, plan.bound_quote)
     units = units_of(spec, columns.scale)
     g = levels_of(plan, units)
     p = parameters_of(spec, options, units, columns, g)
@@ -69,7 +73,7 @@ def run_rolling(
     due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     log = finished(lambda log: kernel_native.run_rolling(columns.all, p, s, g, due, log), s, room, _ENDS)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
-    check_money(made, opening_quote, plan.bound_quote, qty_most)
+    check_money(made, opening_quote, plan.bound_quote)
     return made
 
 

@@ -17,14 +17,13 @@ from core.lots import Lot
 from core.machines.grid.config import GridConfig
 from core.market import TIMEFRAME_S
 from core.orders import Role, client_id, leg_id
-from core.simbook import FillRules
-from core.values import ONE, ZERO, Side, exact_product, plain, ratio, share_of_cost
+from core.values import ONE, ZERO, Side, exact_product, plain, share_of_cost
 from tasks import kernel_native
 from tasks.equity import Curve, ratios
 from tasks.kernel_lots import booked
+from tasks.kernel_money import check_money
 from tasks.kernel_tables import (
     FEE_SCALE,
-    INT_MAX,
     Columns,
     Ints,
     Units,
@@ -132,8 +131,7 @@ def run_grid(
     due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     log = finished(lambda log: kernel_native.run_grid(columns.all, p, s, g, due, log), s, room)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
-    qty_most = Decimal(int(g[gt.QTY].sum())).scaleb(-units.qty_scale)
-    check_money(made, opening_quote, _worth_of(made), qty_most)
+    check_money(made, opening_quote, _worth_of(made))
     return made
 
 
@@ -145,23 +143,6 @@ def _worth_of(made: KernelRun) -> Decimal:
     if made.short:
         highest = Decimal(made.columns.highest).scaleb(-made.columns.scale) * (ONE + made.spec.safe_spread)
     return sum((max(line.entry_price, highest) * line.qty for line in made.spec.plan.lines), ZERO)
-
-
-def _check_liquidation(made: KernelRun) -> None:
-    # The kernel liquidates nothing: refused where the worst average price that these fills could have, and the extreme
-    # of the candles, do not rule it out. Up to a liquidation both engines do the same, so the fills tell.
-    prices, share = made.log[:, gt.FILL_PRICE], ratio(ONE, Decimal(made.bot.leverage))
-    maintenance = FillRules().maintenance
-    if not made.short:
-        dearest = Decimal(int(prices.max())).scaleb(-made.units.price_scale)
-        edge = ratio(dearest * (ONE - share), ONE - maintenance)
-        reached = Decimal(int(made.columns.low_1.min())).scaleb(-made.columns.scale) <= edge
-    else:
-        cheapest = Decimal(int(prices.min())).scaleb(-made.units.price_scale)
-        edge = ratio(cheapest * (ONE + share), ONE + maintenance)
-        reached = Decimal(made.columns.highest).scaleb(-made.columns.scale) >= edge
-    if reached:
-        raise refuse(f"the position may be liquidated at about {plain(edge.quantize(Decimal('0.01')))}")
 
 
 def finished(run: Callable[[Ints], int], s: Ints, room: Room | None, ends: Mapping[int, str] = STATUS) -> Ints:
@@ -177,32 +158,6 @@ def finished(run: Callable[[Ints], int], s: Ints, room: Room | None, ends: Mappi
     if status != gt.DONE:
         raise refuse(ends[status])
     return room.log[: s[gt.S_FILLS]]
-
-
-def check_money(made: KernelRun, opening: Decimal, worth: Decimal, qty: Decimal) -> None:
-    """Raise `Refused` where the account might not always pay for every order, or a swap's position might be liquidated.
-
-    `worth` quote and `qty` base are the most that lots and entries come to. A bound: a poor account may be refused that
-    would do.
-    """
-    units, log, instrument = made.units, made.log, made.spec.instrument
-    value_most = 2 * made.columns.highest * int(made.levels[gt.QTY].max())
-    if (len(log) + 1) * value_most * units.cost_mul >= INT_MAX:
-        raise refuse("sums of so many and so fine amounts do not fit 64 bits")
-    least = opening + made.amount(int(made.scalars[gt.S_NET_LEAST]))
-    if instrument.swap:
-        prices = log[:, gt.FILL_PRICE]
-        spread = Decimal(int(prices.max() - prices.min())).scaleb(-units.price_scale) if len(log) else ZERO
-        needed = ratio(worth, Decimal(made.bot.leverage)) + spread * qty
-    else:
-        needed = worth * (ONE + max(instrument.maker, instrument.taker, ZERO))
-    if needed > least:
-        raise refuse(
-            f"an account of {plain(opening)} {instrument.quote} may not pay for all its orders at once "
-            f"(venues[].balances: {plain(needed - least + opening)} surely would)"
-        )
-    if instrument.swap and len(log):
-        _check_liquidation(made)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ def scenarios(draw: st.DrawFn, latencies: tuple[float, ...] = (0.0, 0.5, 6.0, 7.
     fees = {
         "maker": D(draw(st.sampled_from(["0.0002", "0", "-0.0001"]))),
         "taker": D(draw(st.sampled_from(["0.0005", "0"]))),
+        "tick_size": D(draw(st.sampled_from(["0.01", "0.01", "0.05"]))),  # prices may lie between the ticks
     }
     least = D(draw(st.sampled_from([1, 1, 1, "9.95"])))
     rules = swap(**fees, min_notional=least) if draw(st.booleans()) else instrument(**fees, min_notional=least)

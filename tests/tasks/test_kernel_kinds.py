@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tasks import sweep_run
 from tasks.assemble import instruments_of, limits_of, opening_of, spec_of
 from tasks.backtesting import Options, run_spec
 from tasks.candles_read import read_candles
 from tasks.cli import main
 from tasks.kernel_kinds import backtest_kernel
 from tasks.settings import check
+from tasks.sweep import Request, sweep
 from tasks.yaml_strict import load
 from tests.core.kernel_runs import told
 from tests.tasks.played import write_candles
@@ -84,7 +87,7 @@ def test_a_ladder_on_a_recorded_month(name: str, symbol: str, bot: str) -> None:
         ("binance-BTCUSDT-1m-20250504-20250603.parquet", "BTC/USDT", ROLLING.format("buy", "0.01")),
         (
             "binanceusdm-ETHUSDT-1m-20250504-20250615.parquet", "ETH/USDT:USDT",
-            ROLLING.format("sell", "0.5") + ", stop_loss: 0.01, recovery_mode: none, pause_price: 2500, requotes: 60",
+            ROLLING.format("sell", "0.5") + ", stop_loss: 0.01, recovery_mode: none, pause_price: 2500",
         ),
     ],
 )  # fmt: skip
@@ -93,19 +96,69 @@ def test_a_rolling_grid_on_recorded_days(name: str, symbol: str, bot: str) -> No
     hold(bot, name, symbol, [Options()], bars=12_000)
 
 
+LITTLE = "quantity: 0.1, take_profit: 0.01, grid_step: 0.001, max_orders: 3, wait_time: 60, max_margin: 1000"
+
+
 @pytest.mark.parametrize(
-    ("extra", "said"), [("max_drawdown: 0.1", "max_drawdown"), ("max_position_size: 0.3", "max_position_size")]
+    ("bot", "said"),
+    [
+        (
+            "kind: ladder, min_price: 96, max_price: 104, count: 8, qty: 0.1, profit: 0.01, max_drawdown: 0.1",
+            "max_drawdown",
+        ),
+        (
+            "kind: ladder, min_price: 96, max_price: 104, count: 8, qty: 0.1, profit: 0.01, max_position_size: 0.3",
+            "max_po",
+        ),
+        (f"kind: rolling_grid, {LITTLE}, stop_price: 90", "stop_price"),
+        (f"kind: rolling_grid, {LITTLE}, max_position_size: 0.3", "max_position_size"),
+        (f"kind: rolling_grid, {LITTLE}, stop_loss_enabled: false, position_timeout_minutes: 5", "stuck"),
+    ],
 )
 def test_what_a_kernel_does_not_model_is_refused(
-    tmp_path: Path, extra: str, said: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, bot: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A field without effect in the kernel ends with code 2, its name, and the engine that does it."""
-    candles = write_candles(tmp_path / "candles.csv", 50)
+    candles = write_candles(tmp_path / "candles.csv", 600)
     file = tmp_path / "portfolio.yaml"
-    ladder = f"kind: ladder, min_price: 96, max_price: 104, count: 8, qty: 0.1, profit: 0.01, {extra}"
-    file.write_text(portfolio_of(ladder, "BTC/USDT"))
+    file.write_text(portfolio_of(bot, "BTC/USDT"))
     words = ["backtest", "--portfolio", str(file), "--candles", str(candles), "--engine", "kernel", "--json"]
     assert main(words) == 2
     error = json.loads(capsys.readouterr().out)["error"]
     assert (error["key"], error["accepted"]) == ("--engine", "--engine core")
     assert said in error["reason"]
+
+
+@pytest.mark.parametrize(
+    ("bot", "vary"),
+    [
+        ("kind: ladder, min_price: 96, max_price: 104, count: 8, qty: 1, profit: 0.004, loop: true", "count=5,9"),
+        (
+            (
+                "kind: rolling_grid, quantity: 1, take_profit: 0.004, grid_step: 0.001, max_orders: 6, wait_time: 60, "
+                "max_margin: 1000, recovery_mode: none"
+            ),
+            "max_orders=3,6",
+        ),
+    ],
+)
+def test_a_sweep_gives_the_same_rows_by_either_engine(tmp_path: Path, bot: str, vary: str) -> None:
+    """Every configuration and stretch by the kernel, and figures that are the core's."""
+    candles = write_candles(tmp_path / "candles.csv", 600)
+    file = tmp_path / "portfolio.yaml"
+    file.write_text(portfolio_of(bot, "BTC/USDT"))
+    asked = Request(
+        portfolio=str(file),
+        bot=None,
+        candles=(str(candles),),
+        vary=(vary,),
+        options=Options(engine="kernel"),
+        processes=1,
+    )
+    fast, slow = sweep(asked), sweep(replace(asked, options=Options(engine="core")))
+    assert {row["engine"] for row in fast.rows} == {"kernel"}
+    assert sum(row["fills"] for row in fast.rows) > 20
+    for one, other in zip(fast.rows, slow.rows, strict=True):
+        for name in sweep_run.FIGURES:
+            wanted = other[name]
+            assert one[name] == (pytest.approx(wanted, rel=1e-9) if isinstance(wanted, float) else wanted), name
