@@ -395,7 +395,5 @@ def _arm(plan: GridPlan, pivot: int | None, draft: _Draft, window: tuple[int, in
 
 
 def _place_of(lot_id: str) -> tuple[int, int]:
-    place_text, _, cycle_text = lot_id.partition("-")
-    if not (place_text.isdigit() and cycle_text.isdigit()):
-        return -1, -1
-    return int(place_text), int(cycle_text)
+    place, _, cycle = lot_id.partition("-")
+    return (int(place), int(cycle)) if place.isdigit() and cycle.isdigit() else (-1, -1)
