@@ -165,6 +165,9 @@ def _bar(world: World, play: _Play, candles: list[Candle], opens_ms: int) -> Wor
     points = [leading, *(_ordered(candle, high_first=high_first) for candle in candles[1:])]
     markets, accounts = play.markets, play.accounts
     news = _opening_news(play, opens_ms) if play.told or play.paid else ()
+    for (venue, symbol), candle in zip(markets, candles, strict=True):
+        if accounts[venue].rules.participation is not None:
+            accounts[venue].open_bar(symbol, candle.volume)
     for step, at in enumerate(path_times(candles[0].ts, scene.timeframe_s)):
         if not news and play.bands is not None and _stays(play, points, step, at):
             for (venue, symbol), prices in zip(markets, points, strict=True):

@@ -15,7 +15,8 @@ class FillRules:
     """How honest the simulated venue is. Fractions of price for `spread` (whole) and `slippage`; seconds for latency.
 
     `maintenance` is the margin that an exchange wants left of a position, as a fraction of its notional: 0.004 for BTC and
-    up to 0.01 for most others in Binance's first bracket.
+    up to 0.01 for most others in Binance's first bracket. `participation` is the most of a bar's volume that our orders of a
+    symbol may trade within that bar, as a fraction; None: as much as they want.
     """
 
     cross: bool = True
@@ -23,6 +24,7 @@ class FillRules:
     spread: Decimal = ZERO
     slippage: Decimal = ZERO
     maintenance: Decimal = Decimal("0.005")
+    participation: Decimal | None = None
 
 
 @dataclass(slots=True)

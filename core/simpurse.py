@@ -100,23 +100,23 @@ class Purse:
         return settled
 
     def lock(self, order: SimOrder, last: Decimal) -> bool:
-        """Set aside what an order needs; False where it is not free."""
-        instrument = self.instruments[order.symbol]
+        """Set aside what the rest of an order needs; False where it is not free."""
+        instrument, left = self.instruments[order.symbol], order.qty - order.filled
         price = order.price if order.price is not None else last
         fee = max(instrument.maker, instrument.taker, ZERO)
         if instrument.swap:
             held = self.swaps.get(order.symbol, Swap()).qty
-            opening = order.qty if held * order.side.sign >= 0 else max(order.qty - abs(held), ZERO)
+            opening = left if held * order.side.sign >= 0 else max(left - abs(held), ZERO)
             need, asset = ratio(exact_product(price, opening), Decimal(self.leverage)), instrument.quote
             free = self.balances.get(asset, ZERO) - self.locked.get(asset, ZERO) - self.margin(asset)
         elif order.side is Side.BUY:
             need, asset = (
-                exact_product(price, order.qty, ONE if instrument.fee_in_base else ONE + fee),
+                exact_product(price, left, ONE if instrument.fee_in_base else ONE + fee),
                 instrument.quote,
             )
             free = self.balances.get(asset, ZERO) - self.locked.get(asset, ZERO)
         else:
-            need, asset = order.qty, instrument.base
+            need, asset = left, instrument.base
             free = self.balances.get(asset, ZERO) - self.locked.get(asset, ZERO)
         if need > free:
             return False

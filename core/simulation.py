@@ -8,6 +8,9 @@ The price moves along straight segments between path points. Rules, each of them
 * A post-only order that would cross when it becomes active is refused. A marketable order fills at the touch, plus
   `slippage` (fraction) where it is a market order, never beyond its cap; what the cap cuts off expires.
 * Spot needs the money or the coins free; a swap needs margin (notional / leverage) in the wallet.
+* With `participation` the orders of a symbol trade no more than that share of a bar's volume within the bar, the earlier
+  ones first. The rest of a limit goes on resting and waits for the next bar; the rest of a market order expires. Stops and
+  liquidations are not held back: a stop that waited would flatter.
 * A stop-market fills at the worse of its trigger and the price there, plus `slippage`, and never more than is open.
 * A swap settles profit against the average entry price of the position, as exchanges do; reduce-only orders reduce it, and
   it is liquidated where its margin is used up (`core.simpurse`).
@@ -39,6 +42,13 @@ class Account(Purse):
     next_id: int = 1
     touched: dict[ClientId, SimOrder] = field(default_factory=dict[ClientId, SimOrder])
     trades: list[Fill] = field(default_factory=list[Fill])
+    # Base that may still trade within the present bar, by symbol, in whole lots; a symbol that is not here has no such limit.
+    room: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
+
+    def open_bar(self, symbol: str, volume: Decimal) -> None:
+        """Begin a bar in which `volume` base traded: what of it our orders may have."""
+        if self.rules.participation is not None:
+            self.room[symbol] = self.instruments[symbol].floor_qty(volume * self.rules.participation)
 
     def quote(self, symbol: str, now: datetime) -> Quote | None:
         """Return the best bid and ask around the last price, or None before the first.
@@ -259,10 +269,35 @@ class Account(Purse):
         if book is None:
             return
         tick = self.instruments[symbol].tick_size if self.rules.cross else ZERO
+        if symbol in self.room:
+            self._share_out(book, to, tick, now)
+            return
         while book.bids and to <= book.bids[-1][0] - tick:
             self._fill(self.orders[book.bids.pop()[2]], None, now, maker=True)
         while book.asks and to >= book.asks[0][0] + tick:
             self._fill(self.orders[book.asks.pop(0)[2]], None, now, maker=True)
+
+    def _share_out(self, book: Book, to: Decimal, tick: Decimal, now: datetime) -> None:
+        # As the sweep of a whole book, until the bar's volume is used up: then the next order keeps what is left of it.
+        reached = [self.orders[one[2]] for one in reversed(book.bids) if to <= one[0] - tick]
+        reached += [self.orders[one[2]] for one in book.asks if to >= one[0] + tick]
+        for order in reached:
+            if self._has_room(order, now):
+                side = book.bids if order.side is Side.BUY else book.asks
+                side.remove(next(one for one in side if one[2] == order.client_id))
+                self._fill(order, None, now, maker=True)
+
+    def _has_room(self, order: SimOrder, now: datetime, price: Decimal | None = None, *, maker: bool = True) -> bool:
+        """Whether the bar has volume left for all of an order; where not, it gets what there is and keeps its place."""
+        room = self.room.get(order.symbol)
+        if room is None or order.qty - order.filled <= room:
+            return True
+        if room > ZERO:
+            self._fill(order, price, now, maker=maker, most=room)
+            if order.status is not SeenAs.OPEN:
+                return False
+            self.lock(order, price or order.price or ZERO)
+        return False
 
     def _fire(self, order: SimOrder, at: Decimal, now: datetime) -> None:
         self.stops.forget(order)
@@ -290,16 +325,19 @@ class Account(Purse):
         if order.kind is Kind.MARKET:
             paid = self._slipped(order, touch)
             within = order.price is None or (paid <= order.price if order.side is Side.BUY else paid >= order.price)
-            if within:
+            if within and self._has_room(order, now, paid, maker=False):
                 self._fill(order, paid, now, maker=False)
-            else:
+            elif within and order.status is SeenAs.OPEN:
+                self._end(order, SeenAs.EXPIRED, "no more of the bar's volume may be traded")
+            elif not within:
                 self._end(order, SeenAs.EXPIRED, f"the book at {paid} is beyond the cap {order.price}")
             return None
         if crosses and order.post_only:
             self.unlock(order)
             return f"would cross the touch at {touch}"
-        if crosses:
+        if crosses and self._has_room(order, now, touch, maker=False):
             self._fill(order, touch, now, maker=False)
+        if order.status is not SeenAs.OPEN:
             return None
         self.books.setdefault(order.symbol, Book()).add(order)
         self.touched[order.client_id] = order
@@ -320,6 +358,8 @@ class Account(Purse):
         settled = self.settle(instrument, order.side, at, qty)
         fee, fee_asset = self.fee(instrument, order.side, at, qty, maker=maker)
         self.balances[fee_asset] = self.balances.get(fee_asset, ZERO) - fee
+        if order.symbol in self.room:
+            self.room[order.symbol] = max(self.room[order.symbol] - qty, ZERO)
         order.filled += qty
         order.status = SeenAs.FILLED if order.filled >= order.qty else SeenAs.OPEN
         if order.reduce_only and order.status is SeenAs.OPEN and most is None:

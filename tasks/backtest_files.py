@@ -55,6 +55,9 @@ def report_of(made: Run) -> ReportData:
             "latency": f"{options.latency_s:g} s",
             "spread": f"{plain(options.spread * 10_000)} bps",
             "slippage": f"{plain(options.slippage * 10_000)} bps",
+            "share of a bar's volume": "any"
+            if options.participation is None
+            else f"{plain(options.participation * 100)} %",
             "maker and taker fee": f"{made.spec.instrument.maker:f} and {made.spec.instrument.taker:f} of notional",
         },
         bots=(_bot(made, first),),

@@ -39,13 +39,17 @@ LATENCY_S = 6.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to fill: path inside a bar, cross or touch, latency in seconds, spread and slippage as fractions."""
+    """How to fill: path inside a bar, cross or touch, latency in seconds, spread and slippage as fractions.
+
+    `participation` is the most of a bar's volume that the orders of a market may trade in it, as a fraction; None: any.
+    """
 
     intrabar: str = "adaptive"
     fill: str = "cross"
     latency_s: float = LATENCY_S
     spread: Decimal = ZERO
     slippage: Decimal = ZERO
+    participation: Decimal | None = None
     engine: str = "core"
     jump: bool = True
 
@@ -153,6 +157,7 @@ def run_spec(
 
     `rates` are rows of (time in ms, funding rate as a fraction of notional, interval in seconds) by market.
     """
+    check_volumes(series, options)
     openings = {one.venue: opening_of(portfolio.venue(one.venue), {spec.bot_id: spec}) for one in spec.instruments}
     accounts = {name: account_of(spec, name, opening, options, bot.leverage) for name, opening in openings.items()}
     world = World(specs={bot.id: spec}, bots={bot.id: Bot(bot_id=bot.id)}, limits=limits_of(portfolio))
@@ -182,11 +187,28 @@ def run_spec(
     return made
 
 
+def rules_of(options: Options) -> FillRules:
+    """Return the rules by which a simulated venue fills."""
+    return FillRules(
+        cross=options.fill == "cross", latency_s=options.latency_s, spread=options.spread, slippage=options.slippage,
+        participation=options.participation,
+    )  # fmt: skip
+
+
+def check_volumes(series: Sequence[CandleSeries], options: Options) -> None:
+    """Raise `Refused` where a share of the volume is asked for and candles tell none: nothing could ever fill."""
+    if options.participation is None:
+        return
+    for one in series:
+        if not any(one.bar(index).volume for index in range(len(one))):
+            raise Refused(
+                "the candles tell no volume to take a share of", key="--participation", accepted="candles with volumes"
+            )
+
+
 def account_of(spec: BotSpec, venue: str, opening: Mapping[str, Decimal], options: Options, leverage: int) -> Account:
     """Open a simulated account for the instruments that a bot trades at one venue."""
-    rules = FillRules(
-        cross=options.fill == "cross", latency_s=options.latency_s, spread=options.spread, slippage=options.slippage
-    )
+    rules = rules_of(options)
     traded = {one.symbol: one for one in spec.instruments if one.venue == venue}
     return Account(venue, traded, rules, dict(opening), leverage)
 

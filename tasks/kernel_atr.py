@@ -50,6 +50,7 @@ def check_supported(spec: BotSpec, limits: Limits, options: Any) -> None:
         "contract_size": any(one.contract_size != 1 for one in spec.instruments),
         "spread": options.spread != ZERO,
         "slippage": options.slippage != ZERO,
+        "participation": options.participation is not None,
     }
     for field, is_set in said.items():
         if is_set:

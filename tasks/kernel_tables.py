@@ -158,6 +158,7 @@ def check_account(spec: BotSpec, limits: Limits, options: Any, qty_most: Decimal
         "contract_size": instrument.contract_size != 1,
         "spread": options.spread != ZERO,
         "slippage": options.slippage != ZERO,
+        "participation": options.participation is not None,
     }
     for field, is_set in said.items():
         if is_set:

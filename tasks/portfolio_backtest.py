@@ -17,7 +17,6 @@ from core.engine import Bot, BotSpec, Step, World
 from core.market import Market
 from core.portfolio import Portfolio
 from core.series import CandleSeries
-from core.simbook import FillRules
 from core.simulation import Account
 from core.values import ZERO, plain, total
 from tasks import backtest_doubt as doubt
@@ -25,7 +24,7 @@ from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, s
 from tasks.backtest_candles import read_markets
 from tasks.backtest_figures import closed_profits, curve_of, figures_of, remarks_of
 from tasks.backtest_funding import Rates, read_rates_of
-from tasks.backtesting import Options, Run, open_wallet, scene_of, without_collector
+from tasks.backtesting import Options, Run, check_volumes, open_wallet, rules_of, scene_of, without_collector
 from tasks.equity import Curve, ratios
 from tasks.errors import Refused
 from tasks.progress import Progress
@@ -84,6 +83,7 @@ def run_specs(
     options: Options, rates: Rates | None = None,
 ) -> PortfolioRun:  # fmt: skip
     """Run made-ready bots over the series of their markets, which must have the same times, and count what came of it."""
+    check_volumes(list(series.values()), options)
     openings = {one.id: opening_of(one, _at(specs, one.id)) for one in portfolio.venues if _at(specs, one.id)}
     accounts = {name: _account(portfolio, specs, name, opening, options) for name, opening in openings.items()}
     world = World(specs=dict(specs), bots={name: Bot(bot_id=name) for name in specs}, limits=limits_of(portfolio))
@@ -169,9 +169,7 @@ def _at(specs: Mapping[str, BotSpec], venue: str) -> dict[str, BotSpec]:
 def _account(
     portfolio: Portfolio, specs: Mapping[str, BotSpec], venue: str, opening: Mapping[str, Decimal], options: Options
 ) -> Account:
-    rules = FillRules(
-        cross=options.fill == "cross", latency_s=options.latency_s, spread=options.spread, slippage=options.slippage
-    )
+    rules = rules_of(options)
     mine = _at(specs, venue)
     traded = {one.symbol: one for spec in mine.values() for one in spec.instruments if one.venue == venue}
     # One account has one leverage: the highest that a bot of it asks for, as on paper.

@@ -2,6 +2,7 @@
 
 import argparse
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from tasks.environment import candle_files, portfolio_file
@@ -31,6 +32,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--latency", type=seconds, default=6.0, metavar="S", help="seconds from a price to an order on the book"
     )
     parser.add_argument(
+        "--participation", type=share, metavar="F", help="most of a bar's volume that may trade in it, as a fraction"
+    )
+    parser.add_argument(
         "--engine", choices=["core", "kernel"], default="core", help="kernel: compiled, the same result, no --out"
     )
     parser.add_argument("--out", metavar="DIR", help="write fills, equity, report and pictures there")
@@ -51,6 +55,18 @@ def seconds(text: str) -> float:
     return value
 
 
+def share(text: str) -> Decimal:
+    """Read a fraction above zero, at most one."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(0)
+    if not value.is_finite() or not 0 < value <= 1:
+        message = "a fraction above 0, at most 1 is wanted"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
 def run(args: argparse.Namespace) -> Outcome:
     """Run the backtest; raises `Refused`."""
     from tasks.backtesting import Options, backtest
@@ -61,7 +77,10 @@ def run(args: argparse.Namespace) -> Outcome:
         raise Refused("the kernel keeps no journal to report from", key="--out", accepted="--engine core")
     candles = candle_files(args.candles)
     file = portfolio_file(args.portfolio, backtest=True)
-    options = Options(intrabar=args.intrabar, fill=args.fill, latency_s=args.latency, engine=args.engine)
+    options = Options(
+        intrabar=args.intrabar, fill=args.fill, latency_s=args.latency, participation=args.participation,
+        engine=args.engine,
+    )  # fmt: skip
     made = backtest(
         file,
         args.bot,
