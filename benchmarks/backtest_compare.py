@@ -112,9 +112,10 @@ def main() -> None:
     parser.add_argument("--core", action="store_true", help="time the core engine on W1 as well")
     args = parser.parse_args()
     kernel_native.prepare()
-    rows = [compare(name, args.python, core=args.core) for name in args.workloads]
     print(f"{'workload':<9} {'grids':>5} {'fills':>9} {'engine':<12} {'seconds':>10} {'times the kernel':>17}")
-    for row in rows:
+    rows: list[dict[str, Any]] = []
+    for name in args.workloads:
+        rows.append(row := compare(name, args.python, core=args.core))
         for engine in ("kernel", "core", *OTHERS):
             value = row.get(engine)
             if isinstance(value, float):
@@ -123,7 +124,7 @@ def main() -> None:
                 continue
             else:
                 said = f"  {value}"
-            print(f"{row['workload']:<9} {row['grids']:>5} {row['fills']:>9,} {engine:<12} {said}")
+            print(f"{row['workload']:<9} {row['grids']:>5} {row['fills']:>9,} {engine:<12} {said}", flush=True)
     print(
         json.dumps({"benchmark": "backtest_compare", "rows": rows, "load": [round(one, 1) for one in os.getloadavg()]})
     )
