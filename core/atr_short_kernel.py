@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core import atr_table as a
 from core.atr_perp_kernel import value_of
-from core.wide_kernel import above_zero, less, minus, plus, product, times
+from core.wide_kernel import HALF, WIDE, above_zero, less, minus, plus, product, times
 
 Ints = NDArray[np.int64]
 RETRY_US = 5_000_000
@@ -173,14 +173,13 @@ def stop_band(p: Ints, s: Ints) -> int:
         return 0
     if s[a.S_SHORT] <= 0:
         return 1 << 62
-    nano = 1e-9
-    unit = nano * nano
+    unit = 1 / WIDE
     cost = s[a.S_SHORT_COST] + s[a.S_SHORT_COST_LOW] * unit
     whole = s[a.S_PROCEEDS] + s[a.S_PROCEEDS_LOW] * unit - (s[a.S_COSTS] + s[a.S_COSTS_LOW] * unit)
     by_capital = p[a.LOSS_MOST] + p[a.LOSS_MOST_LOW] * unit
     slack = min(by_capital, cost * p[a.STOP_NUM] / p[a.STOP_DEN])
-    each = s[a.S_SHORT] * ((p[a.FEE_DEN_2] + p[a.TAKER_2]) * p[a.FINE_FEE_2]) * unit
-    gone = cost * (p[a.LEVERAGE] + 1) / p[a.LEVERAGE] / (s[a.S_SHORT] * p[a.FINE_VALUE] * unit * 1.005)
+    each = s[a.S_SHORT] * unit * ((p[a.FEE_DEN_2] + p[a.TAKER_2]) * p[a.FINE_FEE_2])
+    gone = cost * (p[a.LEVERAGE] + 1) / p[a.LEVERAGE] / (s[a.S_SHORT] * unit * p[a.FINE_VALUE] * 1005 / 1000)
     edge = gone if ratio_of(s[a.S_ZONE], p) == 0 else min(gone, (whole + slack) / each)
     # Floats err by far less than this.
-    return max(int(edge * (1 - nano)) - 1, 0)
+    return max(int(edge - edge / HALF) - 1, 0)
