@@ -25,7 +25,8 @@ from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
 from tasks.automations import watch_ticks
-from tasks.warm_worker import WarmWorker, crash_unfinished
+from tasks.warm_lost import crash_unfinished
+from tasks.warm_worker import WarmWorker
 
 ROOT = Path(__file__).parents[1]
 WARM, BATCH = "warm", "batch"
@@ -79,9 +80,9 @@ def plans(place: Place, path: Path = ROOT / "prefect.yaml") -> list[Plan]:
     return [_plan(entry, place) for entry in listed]
 
 
-async def register(client: PrefectClient, place: Place) -> list[Registered]:
+async def register(client: PrefectClient, place: Place, *, ticks_paused: bool = False) -> list[Registered]:
     """Create or bring up to date the pools and deployments of a portfolio. Import errors of a flow are raised as they
-    are.
+    are. `ticks_paused`: the tick begins as paused where the server does not have it yet.
 
     What an earlier `up` left running on the batch pool is reported as crashed, so that it holds no concurrency slot;
     only who holds the portfolio's lock may call this.
@@ -96,7 +97,7 @@ async def register(client: PrefectClient, place: Place) -> list[Registered]:
         await client.create_work_pool(pool, overwrite=True)
     await _one_heavy_at_a_time(client, pool_name(BATCH, place.portfolio_id))
     await crash_unfinished(client, pool_name(BATCH, place.portfolio_id))
-    registered = [await _register(client, plan) for plan in plans(place)]
+    registered = [await _register(client, plan, ticks_paused=ticks_paused) for plan in plans(place)]
     await _watch(client, place)
     return registered
 
@@ -118,13 +119,13 @@ async def _one_heavy_at_a_time(client: PrefectClient, pool: str) -> None:
         await client.update_work_queue(queue.id, concurrency_limit=1)
 
 
-async def _register(client: PrefectClient, plan: Plan) -> Registered:
+async def _register(client: PrefectClient, plan: Plan, *, ticks_paused: bool) -> Registered:
     flow = load_flow_from_entrypoint(str(ROOT / plan.entrypoint), use_placeholder_flow=False)
     name = f"{flow.name}/{plan.name}"
     try:
         paused = (await client.read_deployment_by_name(name)).paused
     except ObjectNotFound:
-        paused = False
+        paused = ticks_paused and flow.name == "tick"
     limit = plan.concurrency
     await client.create_deployment(
         flow_id=await client.create_flow(flow),
@@ -181,9 +182,9 @@ def _schedule(schedule: Mapping[str, Any], pool: str, place: Place) -> Deploymen
     return DeploymentScheduleCreate(schedule=when, slug=schedule["slug"], active=schedule.get("active", True))
 
 
-async def _main(place: Place) -> list[Registered]:
+async def _main(place: Place, *, ticks_paused: bool) -> list[Registered]:
     async with get_client() as client:
-        return await register(client, place)
+        return await register(client, place, ticks_paused=ticks_paused)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -193,9 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--portfolio", required=True, help="the portfolio file")
     parser.add_argument("--data-dir", required=True, help="the portfolio's data folder")
     parser.add_argument("--interval", type=float, required=True, help="seconds between two ticks")
+    parser.add_argument("--paused", action="store_true", help="a tick that is new to the server begins as paused")
     given = parser.parse_args(arguments)
     place = Place(given.id, given.portfolio, given.data_dir, given.interval)
-    registered = asyncio.run(_main(place))
+    registered = asyncio.run(_main(place, ticks_paused=given.paused))
     json.dump([{"name": r.name, "pool": r.pool, "paused": r.paused} for r in registered], sys.stdout)
     return 0
 

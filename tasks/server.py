@@ -7,6 +7,7 @@ that folder's `profiles.toml` (mode 0600): the secret stands in no command line,
 
 import base64
 import ctypes
+import http.client
 import json
 import os
 import secrets
@@ -21,10 +22,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 HOST = "127.0.0.1"
 LOG_BYTES_MAX = 5_000_000
+ANSWER_BYTES_MAX = 1_000_000
 PROFILE = "gridkeeper"
 # prctl(2). Loaded before any fork: between fork and exec only calls are safe that allocate nothing.
 PR_SET_PDEATHSIG = 1
@@ -168,6 +170,22 @@ def probe(port: int, auth: str, timeout_s: float = 3.0) -> bool:
     return True
 
 
+def found(port: int, auth: str, path: str, timeout_s: float = 1.0) -> dict[str, Any] | None:
+    """What stands at a path of the server's API; None where it says that nothing does.
+
+    Raises OSError where it gives no clear answer.
+    """
+    try:
+        return json.loads(_get(f"{api_url(port)}/{path}", auth, timeout_s))
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 404:
+            return None
+        raise OSError(f"the server answers {error.code}") from None
+    except (ValueError, http.client.HTTPException) as error:
+        raise OSError(f"the server's answer is not to be read: {type(error).__name__}") from None
+
+
 def start_or_join(
     home: Path,
     port: int,
@@ -278,7 +296,7 @@ def _get(url: str, auth: str, timeout_s: float) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=timeout_s) as answer:
         body: IO[bytes] = answer
-        return body.read(1_000)
+        return body.read(ANSWER_BYTES_MAX)
 
 
 def _taken(port: int, why: str) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from tasks import dashboard_child, server, settings
 from tasks.doctor import look_at_bots
 from tasks.one_instance import lock_or_none
+from tasks.register_again import Registrar
 
 INTERVAL_MIN_S, INTERVAL_MAX_S = 1.0, 3_600.0
 EXIT_OTHER_INSTANCE = 4
@@ -26,7 +27,7 @@ EXIT_OTHER_INSTANCE = 4
 STOP_WARM_S, STOP_BATCH_S, STOP_SERVER_S = 7.5, 1.0, 1.0
 RESTART_AFTER_MAX_S = 10.0
 LIVED_WELL_S = 60.0
-REGISTER_TIMEOUT_S = 120.0
+REGISTER_TIMEOUT_S = 300.0
 BATCH_LIMIT = "4"
 HEARTBEAT = "heartbeat"
 
@@ -110,6 +111,7 @@ def _run(plan: Plan, stopping: threading.Event) -> int:
         return EXIT_OTHER_INSTANCE
     running = server.start_or_join(plan.home, plan.port, say=_say, unwanted=stopping.is_set)
     children: list[Child] = []
+    registrar = Registrar(plan.portfolio_id, plan.home, plan.port, registration(plan))
     try:
         registered = register(plan)
         if registered is None:
@@ -121,8 +123,9 @@ def _run(plan: Plan, stopping: threading.Event) -> int:
             log = plan.home / "server.log"
             children.insert(0, Child("server", lambda: server.spawn_server(plan.home), log, running.process))
         _announce(plan, running, registered, dashboard_port)
-        return _watch(children, stopping)
+        return _watch(children, registrar, stopping)
     finally:
+        registrar.stop()
         if children:
             _stop(children)
         else:
@@ -133,10 +136,8 @@ def _run(plan: Plan, stopping: threading.Event) -> int:
 
 def register(plan: Plan) -> list[dict[str, object]] | None:
     """Register the pools and deployments, in a process of its own. None, with the reason said, where that fails."""
-    command = [sys.executable, "-m", "tasks.deployments", "--id", plan.portfolio_id, "--portfolio", str(plan.file)]
-    command += ["--data-dir", str(plan.data_dir), "--interval", f"{plan.interval_s:g}"]
     done = subprocess.run(
-        command,
+        registration(plan),
         cwd=Path(__file__).parents[1],
         env=server.process_environment(plan.home),
         capture_output=True,
@@ -149,6 +150,12 @@ def register(plan: Plan) -> list[dict[str, object]] | None:
         _say(f"error: the deployments could not be registered: {lines[-1]}")
         return None
     return json.loads(done.stdout)
+
+
+def registration(plan: Plan) -> list[str]:
+    """The command that registers the pools and deployments of a portfolio."""
+    command = [sys.executable, "-m", "tasks.deployments", "--id", plan.portfolio_id, "--portfolio", str(plan.file)]
+    return [*command, "--data-dir", str(plan.data_dir), "--interval", f"{plan.interval_s:g}"]
 
 
 def workers(plan: Plan) -> list[Child]:
@@ -179,8 +186,10 @@ def dashboard(plan: Plan, port: int) -> Child:
     return Child("dashboard", lambda: server.spawn(words, plan.home, log, watched=True), log)
 
 
-def _watch(children: list[Child], stopping: threading.Event) -> int:
+def _watch(children: list[Child], registrar: Registrar, stopping: threading.Event) -> int:
     while not stopping.wait(0.25):
+        if line := registrar.keep(time.monotonic()):
+            _say(line)
         for child in children:
             code = child.keep(time.monotonic())
             if code is None:

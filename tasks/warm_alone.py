@@ -1,4 +1,4 @@
-"""When the warm worker ticks without a run of its server: while Prefect is away, and where news of an order came in.
+"""When the warm worker ticks without a run of its server: while Prefect is away or too slow, and where news of an order came in.
 
 Only where ticks were running up to the moment the server fell silent: a deployment that a person paused, or a worker
 that never heard of its server, does not start to trade by itself.
@@ -34,6 +34,7 @@ class Alone:
         self._heard_at: datetime | None = None
         self._ran_at: datetime | None = None
         self._ticked_at: datetime | None = None
+        self._starved = False
 
     @property
     def ticking(self) -> bool:
@@ -41,15 +42,28 @@ class Alone:
         return self._ticked_at is not None
 
     def heard(self, now: datetime) -> bool:
-        """Note an answer of the server. Whether this ends a time alone."""
-        back = self.ticking
-        self._heard_at, self._ticked_at = now, None
-        return back
+        """Note an answer of the server. Whether this ends a time alone.
+
+        Answers of a server that is too slow to let a run begin end none.
+        """
+        self._heard_at = now
+        if self._starved or not self.ticking:
+            return False
+        self._ticked_at = None
+        return True
 
     def ran(self, now: datetime, interval_s: float | None) -> None:
         """Note that a scheduled run was executed; one without an interval changes nothing."""
         if interval_s is not None:
-            self._ran_at, self._interval = now, timedelta(seconds=interval_s)
+            self._ran_at, self._interval, self._starved = now, timedelta(seconds=interval_s), False
+
+    def missed(self) -> None:
+        """Note that a run was due and could not be executed, because the server did not answer in time."""
+        self._starved = True
+
+    def unplanned(self) -> None:
+        """Note that the server answers and plans nothing, as for a deployment that a person paused."""
+        self._starved = False
 
     def due(self, now: datetime) -> bool:
         """Whether a tick without the server is due, or an urgent one."""
@@ -59,7 +73,8 @@ class Alone:
             self._urgent = True
             return True
         patience = max(self._silence, 3 * self._interval)
-        if now - self._heard_at < patience or self._heard_at - self._ran_at > patience:
+        silent = now - self._heard_at >= patience and self._heard_at - self._ran_at <= patience
+        if not silent and not (self._starved and now - self._ran_at >= patience):
             return False
         return self._ticked_at is None or now - self._ticked_at >= self._interval
 

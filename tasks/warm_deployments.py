@@ -2,10 +2,12 @@
 
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 from anyio import to_thread
 from prefect import Flow
 from prefect.client.orchestration import PrefectClient
@@ -30,6 +32,7 @@ class FlowUnusable(RuntimeError):
 class Known:
     """A deployment as the worker needs it. `interval_s` is None without an interval schedule."""
 
+    flow_id: UUID
     interval_s: float | None
     entrypoint: str
     limit_name: str | None
@@ -64,6 +67,22 @@ class Deployments:
         """The interval of a deployment that `known` has seen, None without one."""
         return self._known[deployment_id].interval_s
 
+    async def unknown_to(self, client: PrefectClient) -> bool:
+        """Whether the server knows no flow that this worker has served: its database is a new one.
+
+        A deployment that a person deleted leaves its flow behind, and means what it says; False as well before any
+        deployment was served.
+        """
+        for flow_id in {known.flow_id for known in self._known.values()}:
+            try:
+                await client.read_flow(flow_id)
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code == HTTPStatus.NOT_FOUND:
+                    continue
+                raise
+            return False
+        return bool(self._known)
+
     async def free_slot(self, client: PrefectClient, deployment_id: UUID) -> None:
         """Set the deployment's concurrency limit, if it has one, back to nothing in use."""
         known = self._known.get(deployment_id)
@@ -80,6 +99,7 @@ def _known(deployment: DeploymentResponse) -> Known:
     ]
     limit = deployment.global_concurrency_limit
     return Known(
+        flow_id=deployment.flow_id,
         interval_s=min(intervals, default=None),
         entrypoint=str(Path(deployment.path or ".") / (deployment.entrypoint or "")),
         limit_name=limit.name if limit is not None else None,

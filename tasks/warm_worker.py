@@ -8,7 +8,7 @@ planned ahead, sleeps until the run's time and hands the run to Prefect's own en
   (`warm_timetable`).
 - Runs of another portfolio are refused. A run that fails is FAILED with its message; after `kill -9` the next worker
   reports what the last one left behind as CRASHED, so that no ghost holds the concurrency slot.
-- While the server is away, the portfolio is ticked without it (`warm_alone`).
+- While the server is away, or has lost its database, the portfolio is ticked without it (`warm_alone`).
 """
 
 import asyncio
@@ -21,8 +21,7 @@ import anyio
 import httpx
 from anyio.abc import TaskGroup, TaskStatus
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import SetStateStatus, WorkerFlowRunResponse
 from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.exceptions import Abort, ObjectNotFound, Pause, PrefectException
@@ -42,6 +41,7 @@ from tasks.errors import GridkeeperError
 from tasks.warm_alone import Alone
 from tasks.warm_client import RunInHand
 from tasks.warm_deployments import Deployments, FlowUnusable, Known
+from tasks.warm_lost import UNFINISHED, crash_unfinished
 from tasks.warm_timetable import STALE_AFTER_MIN_S, Due, Skip, choose
 
 POLL_S = 5.0
@@ -51,7 +51,7 @@ AHEAD = timedelta(seconds=0.5)
 SEEN_FOR = timedelta(minutes=15)
 # So many planned runs are a backlog: more than 20 s hold at one a second, less than a page of the server's.
 MANY = 100
-UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+MANY_SKIPS = 10
 
 
 class WarmResult(BaseWorkerResult):
@@ -143,10 +143,17 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             for run_id in list(self._unreported):
                 await self._settle(run_id)
             planned_runs = await self._planned()
+            if not planned_runs and await self._deployments.unknown_to(self.client):
+                # Its database was wiped or is another one: whatever it answers, nobody plans the ticks.
+                if not self._alone.ticking:
+                    self._logger.warning("The Prefect server has lost the deployments of this worker")
+                return []
         except httpx.TransportError as error:
             # Not an error of this worker: it asks again, and what is in its timetable goes on.
             self._logger.warning("The Prefect server does not answer: %s", type(error).__name__)
             return []
+        if not planned_runs:
+            self._alone.unplanned()
         self._hear()
         new = []
         for run in (response.flow_run for response in planned_runs):
@@ -234,17 +241,22 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             now = datetime.now(UTC)
             if self._busy_since is not None or self._draining or not self._alone.due(now):
                 continue
-            if self._alone.ticked(now):
-                self._logger.warning("The Prefect server is away; ticking without it")
             self._busy_since = now
             self._idle.clear()
             try:
-                await self._alone.tick()
-            except GridkeeperError as refused:
-                self._logger.error("The tick without a server was refused: %s", refused)  # noqa: TRY400 - it says all
+                await self._tick_alone()
             finally:
                 self._busy_since = None
                 self._idle.set()
+
+    async def _tick_alone(self) -> None:
+        if self._alone.ticked(datetime.now(UTC)):
+            self._logger.warning("The Prefect server is away or too slow; ticking without it")
+        try:
+            if self._alone.tick is not None:
+                await self._alone.tick()
+        except GridkeeperError as refused:
+            self._logger.error("The tick without a server was refused: %s", refused)  # noqa: TRY400 - it says all
 
     def _hear(self) -> None:
         if self._alone.heard(datetime.now(UTC)):
@@ -307,7 +319,11 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
                     await self._settle(run.id)
         except (httpx.HTTPError, PrefectException) as error:
             self._unreported.add(run.id)
+            self._alone.missed()
             self._logger.warning("The server could not be told about run %s: %s", run.id, type(error).__name__)
+            if not self._draining and self._alone.due(datetime.now(UTC)):
+                # Here and now: where every run fails like this one, the next takes its place at once.
+                await self._tick_alone()
         finally:
             self._busy_since = None
             self._idle.set()
@@ -341,6 +357,9 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
 
     async def _skip(self, skips: tuple[Skip, ...]) -> None:
         for skip in skips:
+            if len(skips) > MANY_SKIPS:
+                # A backlog waits until a tick is over, and between two reports the server has time for the next one.
+                await self._quiet_moment()
             self._pending.pop(skip.run_id, None)
             await self._report(skip.run_id, Cancelled(name="Skipped", message=f"Skipped: {skip.reason}."))
 
@@ -379,22 +398,3 @@ class QuietRuns(logging.Filter):
         text = str(record.msg)
         engine_says = ("Beginning flow run", "Finished in state", "View at")
         return record.levelno > logging.INFO or not text.startswith(engine_says)
-
-
-async def crash_unfinished(client: PrefectClient, work_pool_name: str) -> int:
-    """Report runs of this pool that no process executes any more as CRASHED, which frees their slots. Return how
-    many.
-
-    Only a worker that holds the portfolio's lock may call this.
-    """
-    count = 0
-    while runs := await client.read_flow_runs(
-        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": UNFINISHED}}}),
-        work_pool_filter=WorkPoolFilter.model_validate({"name": {"any_": [work_pool_name]}}),
-        limit=100,
-    ):
-        for run in runs:
-            state = Crashed(message="The worker that ran it is gone.")
-            await client.set_flow_run_state(run.id, state, force=True)
-        count += len(runs)
-    return count

@@ -12,21 +12,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions, FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
 from tasks import server
+from tasks.warm_lost import UNFINISHED
 from tasks.warm_worker import WarmWorker
 
-# What a server's first start takes on an idle machine, at most.
-IDLE_START_S = 10.0
+# After so long a test gives up. Nothing is measured by it: what is waited for comes in seconds on an idle machine.
+PATIENCE_S = 400.0
+# What a server's first start, and what an import of Prefect, takes on an idle machine, at most.
+IDLE_START_S, IDLE_IMPORT_S = 10.0, 2.5
 
 BEAT = """
 import asyncio, json, time
@@ -121,14 +126,31 @@ class Lab:
         self.ask(plan)
 
     def runs(self, name: str, flow: str = "beat") -> list[FlowRun]:
-        """All runs of a deployment that are not merely planned, by the time at which they were due."""
+        """The newest 200 runs of a deployment that are not merely planned, by the time at which they were due."""
 
         async def read(client: PrefectClient) -> list[FlowRun]:
             deployment = await client.read_deployment_by_name(f"{flow}/{name}")
             wanted = {"deployment_id": {"any_": [str(deployment.id)]}, "state": {"type": {"not_any_": ["SCHEDULED"]}}}
-            return await client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted), limit=200)
+            newest = FlowRunSort.EXPECTED_START_TIME_DESC
+            return await client.read_flow_runs(
+                flow_run_filter=FlowRunFilter.model_validate(wanted), sort=newest, limit=200
+            )
 
         return sorted(self.ask(read), key=lambda run: run.expected_start_time)
+
+    def run(self, run_id: UUID) -> FlowRun:
+        """One run as the server has it now."""
+        return self.ask(lambda client: client.read_flow_run(run_id))
+
+    def unfinished(self, name: str, flow: str = "beat") -> list[FlowRun]:
+        """The runs of a deployment that somebody has begun or taken a slot for, and that have no end yet."""
+
+        async def read(client: PrefectClient) -> list[FlowRun]:
+            deployment = await client.read_deployment_by_name(f"{flow}/{name}")
+            wanted = {"deployment_id": {"any_": [str(deployment.id)]}, "state": {"type": {"any_": UNFINISHED}}}
+            return await client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted), limit=200)
+
+        return self.ask(read)
 
     def completed(self, name: str, flow: str = "beat") -> list[FlowRun]:
         """Completed runs of a deployment, at most 200, by the time at which they were due."""
@@ -193,7 +215,25 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 40.0) -> float:
+def slowness() -> float:
+    """How many times longer an import of Prefect takes now than on an idle machine; at least 1."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import prefect.flow_engine, prefect.workers.base"], check=True)
+    return max(1.0, (time.monotonic() - began) / IDLE_IMPORT_S)
+
+
+def bearable(took_s: float, limit_s: float, slow: float = 1.0) -> bool:
+    """Whether something took less than `limit_s`, or more only by as much as this machine is slower than an idle one."""
+    return took_s < limit_s or took_s < limit_s * max(slow, slowness())
+
+
+def soon(here: Lab, limit_s: float, condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition that comes within `limit_s` on an idle machine."""
+    took_s = wait_until(condition, what)
+    assert bearable(took_s, limit_s, here.slow), f"{took_s:.0f} s: {what}"
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> float:
     """Wait for a condition; return how long it took in seconds. Fails with `what` after the time limit."""
     started = time.monotonic()
     while not condition():

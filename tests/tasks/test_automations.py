@@ -56,4 +56,4 @@ def test_missing_ticks_start_a_look(tmp_path: Path) -> None:
             # On a very busy machine events come late and a look too many is started; one quiet stretch shows what is meant.
             assert any(stays_quiet(here, look) for _ in range(4))
         before = started(here, look)
-        wait_until(lambda: started(here, look) > before, "the automation starts the look", timeout_s=60)
+        wait_until(lambda: started(here, look) > before, "the automation starts the look")

@@ -43,7 +43,7 @@ def test_a_planned_night_is_completed_by_the_batch_worker(tmp_path: Path) -> Non
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "batch-test", "--type", "process"]
         worker = server.spawn(command, here.home, here.log("batch"))
         try:
-            wait_until(lambda: "Completed" in here.states("test", "nightly"), f"a night; {here.log('batch')}", 90)
+            wait_until(lambda: "Completed" in here.states("test", "nightly"), f"a night; {here.log('batch')}")
         finally:
             server.end(worker, 10)
     (record,) = (tmp_path / "data" / "nightly").glob("????-??-??.json")

@@ -91,3 +91,30 @@ def test_news_does_not_wake_a_paused_deployment() -> None:
             assert not alone.ticked(at(second))
             urgent.append(second)
     assert urgent == list(range(1, 16))
+
+
+def test_a_server_too_slow_to_start_a_run_is_not_waited_for() -> None:
+    """It answers now and then, but no run was executed for the patience: tick; the next executed run ends it."""
+    alone = Alone(tick)
+    alone.heard(at(0))
+    alone.ran(at(0), 5.0)
+    alone.missed()
+    assert not alone.heard(at(14))
+    assert not alone.due(at(14))
+    assert alone.due(at(15))
+    assert alone.ticked(at(15))
+    assert not alone.heard(at(16)), "an answer alone is no run"
+    assert [second for second in range(16, 22) if alone.due(at(second))] == [20, 21]
+    alone.ran(at(21), 5.0)
+    assert alone.heard(at(22)), "runs are executed again"
+    assert not alone.due(at(35))
+
+
+def test_a_pause_ends_what_a_slow_server_began() -> None:
+    """Nothing is planned any more: who paused the deployment means it."""
+    alone = Alone(tick)
+    alone.ran(at(0), 5.0)
+    alone.missed()
+    alone.unplanned()
+    alone.heard(at(40))
+    assert not alone.due(at(60))

@@ -3,6 +3,7 @@
 import os
 import signal
 import statistics
+import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
@@ -13,7 +14,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.states import Cancelling
 
-from tests.tasks.prefect_lab import Lab, beats, lab, wait_until
+from tests.tasks.prefect_lab import PATIENCE_S, Lab, bearable, beats, lab, soon, wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
 
@@ -32,7 +33,7 @@ def test_a_schedule_really_produces_completed_runs(here: Lab) -> None:
     runs = [run for run in here.runs("punctual") if run.state.is_completed()][2:]
     late_s = [(run.start_time - run.expected_start_time).total_seconds() for run in runs]
     assert len(runs) >= 9
-    assert statistics.median(late_s) < 0.25
+    assert bearable(statistics.median(late_s), 0.25)
     assert "Traceback" not in here.log("punctual").read_text()
 
 
@@ -80,9 +81,8 @@ def test_after_a_kill_the_next_worker_goes_on(here: Lab) -> None:
         worker.wait()
     with here.worker("killed"):
         here.plan_runs("killed", [0])
-        took_s = wait_until(lambda: len(beats(file)) == 1, "a beat of the second worker")
+        soon(here, 30, lambda: len(beats(file)) == 1, "a beat of the second worker")
         wait_until(lambda: here.states("killed") == ["Crashed", "Completed"], "both runs final")
-    assert took_s < 30
 
 
 def test_a_clean_stop_finishes_the_tick(here: Lab) -> None:
@@ -91,8 +91,10 @@ def test_a_clean_stop_finishes_the_tick(here: Lab) -> None:
     here.plan_runs("stopped", [0], work_s=3)
     with here.worker("stopped") as worker:
         wait_until(lambda: here.states("stopped") == ["Running"], "a run in progress")
+        asked = time.monotonic()
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(timeout=10) == 0
+        assert worker.wait(PATIENCE_S) == 0
+        assert bearable(time.monotonic() - asked, 10)
     assert here.states("stopped") == ["Completed"]
     assert len(beats(file)) == 1
 
@@ -146,5 +148,5 @@ def test_a_second_worker_of_a_portfolio_is_turned_away(here: Lab) -> None:
         wait_until((here.home / "warm-double.lock").exists, "the lock")
         wait_until(lambda: "started" in here.log("double").read_text(), "the first worker")
         with here.worker("double") as second:
-            assert second.wait(timeout=20) == 4
+            assert second.wait(PATIENCE_S) == 4
     assert "another worker of warm-double runs" in here.log("double").read_text()
