@@ -1,4 +1,5 @@
-"""A whole night over a file of candles: how long each step takes and how much memory the process has at most.
+"""A whole night over a file of candles: how long each step takes, how much memory the process has at most, and the CPU
+time, which is what compares on a machine that has other work.
 
     .venv/bin/python benchmarks/nightly.py --candles PATH [--days N]
 
@@ -7,6 +8,7 @@ Prints a table and one JSON line. Everything happens in a temporary folder; the 
 
 import argparse
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -60,11 +62,16 @@ def main() -> int:
         )
         elapsed_s = time.perf_counter() - began
         rows = night.record.table()
+    cpu_s = sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(f"{bars:,} candles of {report.timeframe}, backtests over {given.days} days")
     for row in rows:
         print(f"{row['step']:<16} {row['status']:<8} {row['seconds']:>8.1f} s")
-    print(f"{'all':<16} {'':<8} {elapsed_s:>8.1f} s, at most {peak_mb:,.0f} MB")
+    print(f"{'all':<16} {'':<8} {elapsed_s:>8.1f} s, {cpu_s:.1f} CPU-s, at most {peak_mb:,.0f} MB")
+    print(f"load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     steps = {row["step"]: row["seconds"] for row in rows}
     print(
         json.dumps(
@@ -72,6 +79,8 @@ def main() -> int:
                 "benchmark": "nightly",
                 "bars": bars,
                 "elapsed_s": round(elapsed_s, 1),
+                "cpu_s": round(cpu_s, 1),
+                "load": round(os.getloadavg()[0], 1),
                 "peak_mb": round(peak_mb),
                 "steps_s": steps,
             }
