@@ -8,9 +8,10 @@ from core.engine.control import PERMITS
 from core.engine.draft import BotDraft, Draft
 from core.engine.drawdown import wake_of_drawdown
 from core.engine.gates import Groups, gate, market_of, only_reduces, proposal_for
+from core.engine.places import Places
 from core.engine.protect import tend_stops
 from core.engine.unwind import start_unwind, tend_unwind
-from core.engine.world import Cancel, LevelRow, Mode, Place, Places
+from core.engine.world import Cancel, LevelRow, Mode, Place
 from core.machine import Held, Outcome, PlaceView, View, Wake
 from core.market import Market, Quote
 from core.orders import Event, Leg, Order, Role, Status, apply, client_id, leg_id

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from core.engine.places import Places
 from core.engine.seen import Seen
 from core.engine.world import (
     Bot,
@@ -18,7 +19,6 @@ from core.engine.world import (
     Limits,
     Live,
     Mode,
-    Places,
     Step,
     Unwind,
     World,

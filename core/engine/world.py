@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
+from core.engine.places import NOT_SEEN, Places
 from core.engine.seen import Seen
 from core.facts import BarClosed, Fill, OrderFact, RateSeen
 from core.ledger import Entry, Numbering
@@ -115,18 +116,6 @@ class LevelRow:
     view: PlaceView
     state: str
     reason: str
-
-
-@dataclass(slots=True, eq=False)
-class Places:
-    """Views of places as a machine showed them of one state under one plan: what was seen of it once is not asked again."""
-
-    plan: Any
-    state: Any
-    views: dict[int, PlaceView]
-
-
-NOT_SEEN = Places(None, None, {})
 
 
 @quick
