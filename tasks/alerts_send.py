@@ -20,7 +20,9 @@ def send(url: str, title: str, body: str, tone: str) -> bool:
     target = apprise.Apprise(asset=apprise.AppriseAsset(app_id="gridkeeper", async_mode=False))
     if not target.add(_with_timeouts(url)):
         return False
-    return target.notify(body=body, title=title, notify_type=apprise.NotifyType(tone)) is True
+    # As text: a service that shows HTML (mail, Telegram) gets it escaped, and with its lines.
+    told = apprise.NotifyType(tone)
+    return target.notify(body=body, title=title, notify_type=told, body_format=apprise.NotifyFormat.TEXT) is True
 
 
 def usable(url: str) -> bool:

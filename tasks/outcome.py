@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 
 def _nothing() -> None:
@@ -18,6 +18,17 @@ class Outcome:
     show: Callable[[], None] = _nothing
     exit_code: int = 0
     top_level: bool = False
+
+
+def visible(value: Any) -> Any:
+    """Return a value in whose texts nothing acts on a terminal: control characters are written out, ESC as x1b."""
+    if isinstance(value, str):
+        return "".join(
+            one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in value
+        )
+    if isinstance(value, dict):
+        return {name: visible(part) for name, part in cast("dict[str, Any]", value).items()}
+    return [visible(part) for part in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def say(text: str) -> None:

@@ -16,6 +16,11 @@ def ask_published(data_dir: Path, sql: str) -> tuple[list[str], list[tuple[Any, 
 
     try:
         con = open_published(data_dir)
+    except QueryRefused as refused:
+        # No question's fault.
+        todo = "gridkeeper up, run or tick with this portfolio first, or another --portfolio or --data-dir"
+        raise Refused(str(refused), key="data_dir", accepted=todo) from None
+    try:
         try:
             made_at = published_at(con)
             columns, rows = ask(con, sql)

@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.commands.places import add_place, find_place
 from tasks.commands.published import age_words, ask_published
-from tasks.outcome import Outcome, say
+from tasks.outcome import Outcome, say, visible
 
 ROWS_SHOWN = 200
 
@@ -28,11 +28,12 @@ def run(args: argparse.Namespace) -> Outcome:
 
 def _show(columns: list[str], rows: list[tuple[Any, ...]], age_s: float | None) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
-    table = Table(*columns, box=None, header_style="bold")
+    table = Table(*(Column(Text(visible(name))) for name in columns), box=None, header_style="bold")
     for row in rows[:ROWS_SHOWN]:
-        table.add_row(*(cell(value) for value in row))
+        table.add_row(*(Text(visible(cell(value))) for value in row))
     Console().print(table)
     more = f", {ROWS_SHOWN} shown" if len(rows) > ROWS_SHOWN else ""
     say(f"{len(rows)} rows{more}; the published copy is {age_words(age_s)} old")

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from tasks.commands.backtest import seconds
 from tasks.commands.places import add_place, find_place
 from tasks.commands.published import age_words, ask_published
-from tasks.outcome import Outcome
+from tasks.outcome import Outcome, visible
 
 LEVELS_SHOWN = 12
 # Room for the longest name of a limit in one piece, so that it can be searched for.
@@ -112,6 +112,7 @@ def _print(data: dict[str, Any], bot: str | None) -> None:
 def _page(data: dict[str, Any], bot: str | None) -> Any:
     from rich.console import Group
 
+    data = visible(data)
     parts = [_head(data), *(_incident(one) for one in data["incidents"])]
     for one in data["bots"]:
         parts += ["", _bot(one), _levels(one, everything=bot is not None)]

@@ -12,6 +12,7 @@ from core.portfolio import Alerts
 from tasks import alerts, inbox
 from tasks.alerts_outbox import Outbox
 from tasks.errors import Refused
+from tests.tasks.dashboard_world import HOSTILE
 from tests.tasks.mailbox import mailbox
 from tests.tasks.played import play, write_candles, write_portfolio
 
@@ -35,6 +36,20 @@ def test_an_incident_reaches_the_address_and_its_end_too(tmp_path: Path) -> None
         assert first["type"] == "failure"
         teller.tell((), [one.key], {})
         assert box.wait_for(2)[1]["type"] == "success"
+        teller.close()
+
+
+def test_markup_in_an_incident_stays_words(tmp_path: Path) -> None:
+    """A service that shows HTML gets what an exchange or a name brought along as text, on its own line."""
+    with mailbox() as box:
+        teller = alerts.Teller(tmp_path, "test", Alerts.model_validate([f"{box.url}?format=html"]), {})
+        told = [Incident(kind, "g1", HOSTILE, "critical", f"{HOSTILE} {kind}", NOW) for kind in ("no_price", "halted")]
+        teller.tell(told, (), {one.key: one for one in told})
+        message = box.wait_for(1)[0]["message"]
+        assert "<script" not in message
+        assert "<img" not in message
+        assert "&lt;script&gt;" in message
+        assert "<br/>" in message
         teller.close()
 
 
@@ -70,7 +85,8 @@ def test_an_address_that_refuses_is_tried_again(tmp_path: Path, caplog: pytest.L
         alerts.post(outbox, tmp_path, "test", config, now)
         assert alerts.deliver(outbox, config, now) == (0, 1)
         box.status = 200
-        assert alerts.deliver(outbox, config, now + timedelta(seconds=15)) == (1, 0)
+        later = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=15)
+        assert alerts.deliver(outbox, config, later) == (1, 0)
     assert "could not be sent" in caplog.text
     assert "canary7391" not in caplog.text
     assert all(b"canary7391" not in path.read_bytes() for path in tmp_path.iterdir())

@@ -5,9 +5,11 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tasks.cli import main
+from tasks.publish import FILE_NAME, published_folder
 from tests.tasks.dashboard_world import HOSTILE, poison, traded
 
 
@@ -33,6 +35,29 @@ def test_hostile_words_stay_words(tmp_path: Path, capsys: pytest.CaptureFixture[
     poison(traded(tmp_path, days=1, prices=5))
     assert main(["status", "--data-dir", str(tmp_path)]) == 0
     assert HOSTILE[:20] in capsys.readouterr().out
+    with duckdb.connect(published_folder(tmp_path) / FILE_NAME) as con:
+        con.execute("UPDATE incidents SET detail = '[/red] ' || chr(27) || '[2J' || chr(8238) || 'x'")
+        con.execute("UPDATE bot_state SET mode_reason = chr(27) || ']0;mine' || chr(7)")
+    assert main(["status", "--data-dir", str(tmp_path)]) == 0
+    page = capsys.readouterr().out
+    assert "[/red] \\x1b[2J" in page.replace("\n", " ")
+    assert not {"\x1b", "\x07", "\u202e"} & set(page)
+    asked = """SELECT detail AS "[/red]" FROM incidents"""
+    assert main(["sql", asked, "--data-dir", str(tmp_path)]) == 0
+    page = capsys.readouterr().out
+    assert page.count("[/red]") >= 2
+    assert "\x1b" not in page
+
+
+@pytest.mark.parametrize("words", [["status"], ["sql", "SELECT 1"]])
+def test_before_the_first_tick_it_says_what_to_do(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing published yet is not the question's fault: the refusal names the commands that publish."""
+    assert main([*words, "--data-dir", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "nothing was published yet" in said
+    assert "gridkeeper up" in said
 
 
 def test_watching_into_a_pipe_gives_page_after_page_without_colours(folder: Path) -> None:
