@@ -38,7 +38,7 @@ _SAID = {
     a.NO_FUNDS: "the account cannot pay for an order (venues[].balances: more)",
     a.MIXED: "a lot was bought at several prices, and their average is too fine",
     a.LIQUIDATED: "the short may be liquidated",
-    a.STRANGE: "a lot, or an account, came to be as the kernel does not know it",
+    a.STRANGE: "late fills of an earlier short or lot, or an account that grows more than eightfold",
 }
 _NAMES = {seconds: name for name, seconds in TIMEFRAME_S.items()}
 # Indicators of the candles last run over, by what they were made of: the configurations of a sweep share them.

@@ -61,7 +61,7 @@ def grids(draw: st.DrawFn, hedge: Hedges) -> AtrGridConfig:
         recenter_cooldown_bars=draw(st.sampled_from([2, 24])), order_size_quote=draw(st.sampled_from([None, None, 300])),
         drift=draw(st.sampled_from(["2.5", "0.5"])), consumed_from=draw(st.sampled_from(["0.7", "0.3"])),
         wild_from=draw(st.sampled_from(["1.5", "1.1"])), calm_below=draw(st.sampled_from(["0.7", "0.95"])),
-        max_slippage_bps=draw(st.sampled_from([50, 5])), hedge=hedge(draw),
+        max_slippage_bps=draw(st.sampled_from([50, 5])), leverage=draw(st.sampled_from([1, 1, 2])), hedge=hedge(draw),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from tests.core.kernel_runs import told
 from tests.core.machines.atr_grid.bots import Play, walk
 from tests.core.worlds import D
 
-EXAMPLES = settings(max_examples=40, deadline=None)
+EXAMPLES = settings(max_examples=30, deadline=None)
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ohlcv"
 
 
