@@ -219,6 +219,12 @@ def balanced(ways: Ways, pair: Pair, view: View, *, forward: bool = False) -> Pa
     return replace(pair, off=off)
 
 
+def turned_back(pair: Pair, now: datetime) -> Pair:
+    """Undo from now on what is open. Another market: what its book takes is tried from the narrowest cap on."""
+    off = None if pair.off is None else Off(pair.off.since, now)
+    return replace(pair, back=True, off=off)
+
+
 def _stilled(target: Target) -> Target:
     # What was asked for and is not missing any more is not asked for any more.
     return replace(target, qty=target.done) if target.open else target

@@ -177,7 +177,7 @@ def _mended(plan: ArbitragePlan, state: ArbitrageState, view: View) -> Arbitrage
     if pair.off is not None and not pair.back:
         late = view.now >= pair.off.since + timedelta(seconds=plan.config.unwind_after_s)
         if late or pair.refusal or pairing.stalled(pair, view.now):
-            pair = pairing.balanced(plan.ways, replace(pair, back=True), view, forward=True)
+            pair = pairing.balanced(plan.ways, pairing.turned_back(pair, view.now), view, forward=True)
     state = replace(state, pair=pair)
     if pair.off is not None or not isinstance(state.phase, Mending):
         return state

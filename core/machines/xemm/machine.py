@@ -113,7 +113,7 @@ def _balance(plan: XemmPlan, state: XemmState, view: View) -> XemmState:
         pair = replace(pair, back=False, stalled_until=None)
     pair = pairing.balanced(plan.ways, pair, view)
     if pair.off is not None and not pair.back and (pair.refusal or waits or _late(plan, pair, view)):
-        pair = pairing.balanced(plan.ways, replace(pair, back=True), view)
+        pair = pairing.balanced(plan.ways, pairing.turned_back(pair, view.now), view)
     return replace(state, pair=pair, residue=ZERO if pair.off is not None else pairing.net_of(plan.ways, view))
 
 

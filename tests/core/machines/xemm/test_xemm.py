@@ -169,6 +169,7 @@ def test_an_unhedged_quantity_past_its_deadline_is_an_incident_and_stops_the_mak
     legs = machine.wants(about, undone.state)
     assert set(legs) == {"x0-0"}
     assert (legs["x0-0"].side, legs["x0-0"].qty) == (Side.SELL, D("0.2"))
+    assert legs["x0-0"].price == D("99.5"), "the other market's book is tried from the narrowest cap on"
     flat = machine.step(about, undone.state, (filled(about, "x0-0", "0.2", Side.SELL),), view(about, seconds=32))
     assert flat.state.phase == Ended("FAILED", T0 + timedelta(seconds=32))
     assert ("xemm_unhedged", about.taker.symbol) in flat.calm
