@@ -50,8 +50,7 @@ HORIZON_S = 20.0
 AHEAD = timedelta(seconds=0.5)
 SEEN_FOR = timedelta(minutes=15)
 # So many planned runs are a backlog: more than 20 s hold at one a second, less than a page of the server's.
-MANY = 100
-MANY_SKIPS = 10
+MANY, MANY_SKIPS = 100, 10
 
 
 class WarmResult(BaseWorkerResult):
@@ -337,7 +336,8 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         except ObjectNotFound:
             # Deleted since it was fetched, with its schedule or by a person.
             return False
-        if answer.status != SetStateStatus.ACCEPT:
+        # Asked again because the first answer came late, the server names our own Pending: the slot is this run's.
+        if answer.status != SetStateStatus.ACCEPT and not (answer.state is not None and answer.state.is_pending()):
             await self._not_accepted(run, answer.state)
             return False
         self._refused_in_a_row = 0
