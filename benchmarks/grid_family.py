@@ -1,8 +1,8 @@
 """Runs every kind of the grid family over real candles to the end and holds each run's books against every check.
 
 Each bot is backtested under the default fill rules; then every step of the run is committed to a store of its own, as a
-run would have done (steps without a trade or an incident, which only move orders, up to 500 in one transaction), and all of
-`sql/checks` are asked: a row of any is a failure. Prints a Markdown table and one JSON
+run would have done (up to 500 steps without an incident in one transaction), and all of `sql/checks` are asked: a row of any
+is a failure. Prints a Markdown table and one JSON
 line. `--funding` gives the perpetual its real funding payments; its prices are the spot candles', at zero basis.
 
     python benchmarks/grid_family.py CANDLES [--funding FILE] [--only NAME ...] [--from D] [--to D]
@@ -114,17 +114,24 @@ def run_bot(text: str, candles: ArraySeries, rates: Mapping[Any, Any]) -> tuple[
 
 
 def joined(steps: Iterable[tuple[datetime, Step]]) -> Iterator[tuple[datetime, Step]]:
-    """Join steps that follow each other and only move orders; of each order, level and bot the newest is kept."""
+    """Join steps that follow each other to what one step would have produced: of each row the newest is kept.
+
+    Incidents are stored one by one, and a lot that was closed opens anew in a later step only, as in a store that a run
+    fills.
+    """
     waiting: list[tuple[datetime, Step]] = []
+    closed: set[tuple[str, str]] = set()
     for at, step in steps:
-        moves_money = step.fills or step.lots or step.entries or step.raised or step.resolved
-        if waiting and (moves_money or len(waiting) >= JOINED_MAX):
+        alone = bool(step.raised or step.resolved)
+        again = any((lot.bot_id, lot.lot_id) in closed for lot in step.lots)
+        if waiting and (alone or again or len(waiting) >= JOINED_MAX):
             yield _as_one(waiting)
-            waiting = []
-        if moves_money:
+            waiting, closed = [], set()
+        if alone:
             yield at, step
         else:
             waiting.append((at, step))
+            closed |= {(lot.bot_id, lot.lot_id) for lot in step.lots if not lot.open}
     if waiting:
         yield _as_one(waiting)
 
@@ -137,6 +144,9 @@ def _as_one(group: list[tuple[datetime, Step]]) -> tuple[datetime, Step]:
         intents=tuple(one for step in steps for one in step.intents),
         journal=tuple(row for step in steps for row in step.journal),
         orders=tuple({order.client_id: order for step in steps for order in step.orders}.values()),
+        fills=tuple(fill for step in steps for fill in step.fills),
+        entries=tuple(entry for step in steps for entry in step.entries),
+        lots=tuple({(lot.bot_id, lot.lot_id): lot for step in steps for lot in step.lots}.values()),
         levels=tuple({(row.bot_id, row.view.place): row for step in steps for row in step.levels}.values()),
         bots=tuple({bot.bot_id: bot for step in steps for bot in step.bots}.values()),
     )
