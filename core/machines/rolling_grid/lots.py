@@ -23,6 +23,8 @@ from core.stuck import stuck_beyond
 from core.values import AMOUNT_PLACES, ONE, ZERO, Side, exact_product, floor_to, plain, ratio
 
 STOP_LOSS = "STOP_LOSS"
+# The incident of a stop loss that is not over in its time.
+STOP_LATE = "stop_loss_late"
 # The incident of a lot whose recovery takes too long.
 STUCK = "stuck_lot"
 
@@ -143,6 +145,8 @@ def _complete(draft: Draft, index: int, slot: Holding, *, cut: bool = False) -> 
         )  # fmt: skip
     if episode is not None and episode.escalated:
         draft.calm.append((STUCK, f"lot {name}"))
+    if cut or isinstance(slot.leaving, Closing):
+        draft.calm.append((STOP_LATE, f"lot {name}"))
     draft.slots[index] = Free(slot.used, lot.held, lot.entry if lot.held > ZERO else ZERO, episode)
     # A lot that reached an exit makes room at once; after one that was closed otherwise the cooldown begins anew.
     draft.freed = not (cut or isinstance(slot.leaving, Closing))

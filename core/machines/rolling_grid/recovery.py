@@ -10,7 +10,7 @@ from decimal import Decimal
 from core.machine import Alarm
 from core.machines.rolling_grid import hedges
 from core.machines.rolling_grid.draft import Draft, lot_name
-from core.machines.rolling_grid.lots import STOP_LOSS, STUCK, shed
+from core.machines.rolling_grid.lots import STOP_LATE, STOP_LOSS, STUCK, shed
 from core.machines.rolling_grid.state import (
     Closing,
     Entering,
@@ -37,6 +37,8 @@ from core.values import ONE, ZERO, Side, exact_product, plain, ratio
 
 STOP_PRICE = "STOP_PRICE"
 _STOP_ALARM = "stop_price"
+# A stop loss is to be over by then: half a minute from its decision, as its document demands.
+STOP_TIME = timedelta(seconds=30)
 
 
 def guard_price(draft: Draft) -> None:
@@ -108,6 +110,10 @@ def tend_closings(draft: Draft) -> None:
         if not isinstance(slot, Holding) or not isinstance(slot.leaving, Closing) or draft.whole(slot.lot) <= ZERO:
             continue
         leaving = slot.leaving
+        if leaving.word == STOP_LOSS and draft.now >= leaving.since + STOP_TIME:
+            name, held = f"lot {lot_name(index, slot.lot)}", plain(slot.lot.held)
+            text = f"{held} are held {STOP_TIME.seconds} s after the stop loss fired; orders go out at {plain(leaving.cap)}"
+            draft.alarms.append(Alarm(STOP_LATE, name, "critical", text))
         if draft.sellable(slot.lot, leaving.goal - leaving.sold) == ZERO:
             shed(draft, index, slot)
             continue

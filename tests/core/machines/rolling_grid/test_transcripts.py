@@ -206,6 +206,23 @@ def stop_while_exits_rest() -> str:
     return made.text
 
 
+def stop_loss_that_drags_on() -> str:
+    made = holding()
+    made.price("97.9", later_s=5)
+    made.tell(made.seen("r-test-x0-1-0", SeenAs.CANCELED), later_s=1)
+    made.say("Nobody buys at the cap, and none of the wider ones after it")
+    for attempt in range(2):
+        made.tell(made.seen(f"r-test-x0-2-{attempt}", SeenAs.EXPIRED), later_s=5)
+        made.price("97.5", later_s=5)
+    made.tell(made.seen("r-test-x0-2-2", SeenAs.EXPIRED), later_s=5)
+    made.say("Half a minute after the stop loss fired a person is told; it goes on, and the incident ends with it")
+    made.price("97.5", later_s=5)
+    assert [one.kind for one in made.state.incidents.values()] == ["stop_loss_late"]
+    made.trade("x0-2-3", "0.1", "96.5", Side.SELL)
+    assert not made.state.incidents
+    return made.text
+
+
 def stop_price() -> str:
     made = holding(stop_price="97", stop_loss="0.05", rules=swap(), venue="perp", symbol="BTC/USDT:USDT")
     made.say("stop_price is passed: the exit goes, the position is closed, and the bot is latched")
@@ -306,7 +323,8 @@ def restart_in_each_state() -> str:
 
 SCENES: list[Callable[[], str]] = [
     fill_while_paused, partial_then_cancel, post_only_storm, dust, lot_step_remainders,
-    netting_account_with_hedge, stop_while_exits_rest, stop_price, ladder, loss_budget,
+    netting_account_with_hedge, stop_while_exits_rest, stop_loss_that_drags_on,
+    stop_price, ladder, loss_budget,
     exits_repaired, restart_in_each_state,
 ]  # fmt: skip
 
