@@ -19,8 +19,13 @@ EXAMPLES = settings(max_examples=150, deadline=None)
 
 
 @st.composite
-def scenarios(draw: st.DrawFn, latencies: tuple[float, ...] = (0.0, 0.5, 6.0, 7.3, 20.0, 70.0)) -> KindScenario:
-    """Bots around 100 with every option that the kernel takes, long on spot, long and short on a swap."""
+def scenarios(
+    draw: st.DrawFn, latencies: tuple[float, ...] = (0.0, 0.5, 6.0, 7.3, 20.0, 70.0), *, hasty: bool = False
+) -> KindScenario:
+    """Bots around 100 with every option that the kernel takes, long on spot, long and short on a swap.
+
+    `hasty` ones give entries up at once and enter again while those are still to be called back.
+    """
     fees = {
         "maker": D(draw(st.sampled_from(["0.0002", "0", "-0.0001"]))),
         "taker": D(draw(st.sampled_from(["0.0005", "0"]))),
@@ -45,6 +50,8 @@ def scenarios(draw: st.DrawFn, latencies: tuple[float, ...] = (0.0, 0.5, 6.0, 7.
         "requotes": draw(st.integers(0, 4)), "requote_after": draw(st.sampled_from([1, 10, 30])),
         "post_only_ticks": draw(st.sampled_from([1, 2, 20])), "price_source": draw(st.sampled_from([None, "last", "mid"])),
     }  # fmt: skip
+    if hasty:
+        wanted |= {"requotes": 0, "requote_after": 1, "wait_time": 0, "grid_step": "0", "recovery_mode": "none"}
     config = rolling(**wanted)
     try:
         made = ready(config, rules)
@@ -65,6 +72,13 @@ def test_fills_and_sums_are_the_cores_without_latency(scenario: KindScenario) ->
 @given(scenarios(latencies=(0.5, 6.0, 7.3, 20.0, 70.0)))
 def test_fills_and_sums_are_the_cores_with_latency(scenario: KindScenario) -> None:
     """The same where orders travel, expire on arrival, are priced anew, given up and filled nevertheless."""
+    compare(scenario)
+
+
+@settings(max_examples=100, deadline=None)
+@given(scenarios(latencies=(20.0, 45.0, 70.0), hasty=True))
+def test_entries_that_are_filled_after_all_are_the_cores(scenario: KindScenario) -> None:
+    """Places that hold two lots, at their mean price, with exits that grow, shrink and are stopped."""
     compare(scenario)
 
 
