@@ -121,17 +121,9 @@ def step(plan: GridPlan, state: GridState, events: tuple[MachineEvent, ...], vie
     draft.dirty.update(choice.start)
     draft.dirty.update(choice.stop)
     new = GridState(
-        levels=state.levels,
-        phase=phase,
-        last_batch_at=view.now if choice.start else state.last_batch_at,
-        peak=peak,
-        window=window,
-        reach=reach,
-        resets=resets,
-        pivot=state.pivot,
-        base=state.base,
-        worth=state.worth,
-    )
+        state.levels, phase, view.now if choice.start else state.last_batch_at, peak, window, reach, resets,
+        state.pivot, state.base, state.worth,
+    )  # fmt: skip
     _settle(plan, new, draft, choice, view)
     if draft.dirty:
         new = GridState(
@@ -212,13 +204,17 @@ def _fold(plan: GridPlan, draft: _Draft, event: MachineEvent, now: datetime) -> 
     draft.dirty.add(index)
     if isinstance(event, LegFilled) and event.role is Role.ENTRY:
         # A late fill of a cycle that was over: what it bought is held by the present one, and its exit offers it.
-        draft.levels[index] = _entered(plan, index, level, event, own=cycle == level.cycle, now=now)
-        return
-    own = isinstance(event, LegFilled) and cycle == level.cycle
-    given, sold = (event.net, event.qty) if isinstance(event, LegFilled) else (event.qty, ZERO)
-    if own and backed(plan, draft.base, index, cycle):
-        given = sold  # what it closed was bought by the opening purchase, which is told of it apart
-    draft.levels[index] = _reduced(plan, index, level, given, sold if own else ZERO, draft)
+        after = _entered(plan, index, level, event, own=cycle == level.cycle, now=now)
+    else:
+        own = isinstance(event, LegFilled) and cycle == level.cycle
+        given, sold = (event.net, event.qty) if isinstance(event, LegFilled) else (event.qty, ZERO)
+        if own and backed(plan, draft.base, index, cycle):
+            given = sold  # what it closed was bought by the opening purchase, which is told of it apart
+        after = _reduced(plan, index, level, given, sold if own else ZERO, draft)
+    if after.cycle != level.cycle:
+        # The next cycle may be entered in the same step, under other names.
+        draft.wants |= {leg_id(role, index, level.cycle): None for role in (Role.EXIT, Role.ENTRY)}
+    draft.levels[index] = after
 
 
 def _entered(plan: GridPlan, index: int, level: Level, fill: LegFilled, *, own: bool, now: datetime) -> Level:
@@ -258,8 +254,6 @@ def _reduced(plan: GridPlan, index: int, level: Level, given: Decimal, sold: Dec
             if plan.instrument.floor_qty(left) > ZERO:
                 return Holding(cycle, left, before + sold, since, level.exit_price)
             draft.notes.append(Note(f"level {index}", "COMPLETE", f"cycle {cycle} entered and exited"))
-            draft.wants[leg_id(Role.EXIT, index, cycle)] = None
-            draft.wants[leg_id(Role.ENTRY, index, cycle)] = None
             return Waiting(cycle + 1, armed=True)
 
 

@@ -7,7 +7,7 @@ import pytest
 from core.engine import Place, advance
 from core.engine.world import World
 from core.facts import Accepted, Fact, Fill, FundingPaid
-from core.machine import LegFilled
+from core.machine import LegFilled, LotCut
 from core.machines.grid import machine
 from core.machines.grid.adoption import adopted
 from core.machines.grid.config import GridPlan, make_plan, prepare
@@ -60,6 +60,18 @@ def test_a_short_cell_exits_one_step_below() -> None:
     shown = machine.place(of, state, 2)
     assert (shown.entry_price, shown.exit_price) == (102, 100)
     assert [D(one) for one in shown.data["planned"].split()] == [100, 102, D("0.1")]
+
+
+def test_a_sale_that_closes_all_of_a_bought_cell_leaves_no_leg_of_either_cycle() -> None:
+    """Sold at 102 against what was bought at 98: both cells are entered anew in the same step, and old legs are dropped."""
+    of = neutral()
+    bought = LegFilled("e1-0", Role.ENTRY, "1-0", D("0.1"), D("0.1"), D(98), after(1), Side.BUY)
+    held = machine.step(of, begun(), (bought,), at("98.5", 1))
+    sold = LegFilled("e2-0", Role.ENTRY, "2-0", D("0.1"), D(0), D(102), after(2), Side.SELL)
+    told_of = machine.step(of, held.state, (LotCut("1-0", D("0.1"), after(2)), sold), at("101", 2))
+    changed = dict(machine.wants(of, held.state)) | told_of.wants
+    assert {name: leg for name, leg in changed.items() if leg is not None} == machine.wants(of, told_of.state)
+    assert {"e1-1", "e2-1"} <= machine.wants(of, told_of.state).keys()
 
 
 def test_it_needs_a_swap_and_stays_where_it_is() -> None:
