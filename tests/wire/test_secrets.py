@@ -87,6 +87,7 @@ def everything(folder: Path) -> Iterator[tuple[str, str]]:
         yield str(path.relative_to(folder)), path.read_bytes().decode("latin-1")
         if path.suffix == ".duckdb":
             con = duckdb.connect(str(path), read_only=True)
+            con.execute("SET VARIABLE published = ?", [str(path.parent)])  # where a copy's views look for their days
             for schema, table in con.execute(
                 "SELECT table_schema, table_name FROM information_schema.tables"
             ).fetchall():
