@@ -41,6 +41,7 @@ from tasks.errors import GridkeeperError
 from tasks.warm_alone import Alone
 from tasks.warm_client import RunInHand
 from tasks.warm_deployments import Deployments, FlowUnusable, Known
+from tasks.warm_log import QuietRuns, named
 from tasks.warm_lost import UNFINISHED, crash_unfinished
 from tasks.warm_timetable import STALE_AFTER_MIN_S, Due, Skip, choose
 
@@ -147,9 +148,10 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
                 if not self._alone.ticking:
                     self._logger.warning("The Prefect server has lost the deployments of this worker")
                 return []
-        except httpx.TransportError as error:
-            # Not an error of this worker: it asks again, and what is in its timetable goes on.
-            self._logger.warning("The Prefect server does not answer: %s", type(error).__name__)
+        except httpx.HTTPError as error:
+            # Not an error of this worker: it asks again, and what is in its timetable goes on. Prefect's own loop would
+            # end it at a refusal, as from a server that lost its database and with it the token of this client.
+            self._logger.warning("The Prefect server does not answer: %s", named(error))
             return []
         if not planned_runs:
             self._alone.unplanned()
@@ -185,8 +187,8 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         """Send the worker's heartbeat; a server that is away for long does not end the worker."""
         try:
             await super().sync_with_backend()
-        except httpx.TransportError as error:
-            self._logger.warning("The Prefect server does not take the heartbeat: %s", type(error).__name__)
+        except httpx.HTTPError as error:
+            self._logger.warning("The Prefect server does not take the heartbeat: %s", named(error))
 
     async def run(
         self,
@@ -265,7 +267,8 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         while True:
             try:
                 await crash_unfinished(client, self._work_pool_name)
-            except httpx.TransportError:
+            except httpx.HTTPError as error:
+                self._logger.warning("The Prefect server can't be told of lost runs: %s", named(error))
                 await anyio.sleep(1.0)
             else:
                 return
@@ -319,7 +322,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         except (httpx.HTTPError, PrefectException) as error:
             self._unreported.add(run.id)
             self._alone.missed()
-            self._logger.warning("The server could not be told about run %s: %s", run.id, type(error).__name__)
+            self._logger.warning("The server could not be told about run %s: %s", run.id, named(error))
             if not self._draining and self._alone.due(datetime.now(UTC)):
                 # Here and now: where every run fails like this one, the next takes its place at once.
                 await self._tick_alone()
@@ -388,13 +391,3 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
 
     def _mark_seen(self, run_id: UUID) -> None:
         self._seen[run_id] = datetime.now(UTC)
-
-
-class QuietRuns(logging.Filter):
-    """Drops the lines that the engine writes for every run and task that goes well; most would be a row per tick."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is kept."""
-        text = str(record.msg)
-        engine_says = ("Beginning flow run", "Finished in state", "View at")
-        return record.levelno > logging.INFO or not text.startswith(engine_says)
