@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.engine import BotSpec, Mode
 from core.executors.life import CloseType, Status
@@ -38,10 +38,10 @@ KINDS = ("xemm", "arbitrage", "funding_arb")
 DEADLINE_S = {"xemm": 5.0, "arbitrage": 5.0, "funding_arb": 12.0 + 60.0}
 
 
-def xemm(side: str) -> AnyBot:
+def xemm(side: Literal["BUY", "SELL"]) -> AnyBot:
     """A round that makes on one side and hedges on the other."""
     return XemmConfig(
-        id="x", order_amount=Decimal("0.5"), min_profitability=Decimal("0.0005"), maker_side=side,  # type: ignore[arg-type]
+        id="x", order_amount=Decimal("0.5"), min_profitability=Decimal("0.0005"), maker_side=side,
         target_profitability=Decimal("0.001"), max_profitability=Decimal("0.002"), hedge_deadline_s=DEADLINE_S["xemm"],
         **MARKETS,
     )  # fmt: skip

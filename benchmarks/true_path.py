@@ -8,6 +8,7 @@ also run under the default rules with latency. Prints a table and one JSON line.
 """
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -79,9 +80,9 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for step in STEPS:
         for fill, latency_s in RULES:
-            rules = {"fill": fill, "latency_s": latency_s, "engine": "kernel"}
-            truth, _, fees = earned(step, points, Options(intrabar="ohlc", **rules), room)  # type: ignore[arg-type]
-            found = {p: earned(step, candles, Options(intrabar=p, **rules), room)[0] for p in PATHS}  # type: ignore[arg-type]
+            rules = Options(intrabar="ohlc", fill=fill, latency_s=latency_s, engine="kernel")
+            truth, _, fees = earned(step, points, rules, room)
+            found = {p: earned(step, candles, replace(rules, intrabar=p), room)[0] for p in PATHS}
             print(f"{step:>5} {step / mean_range:>10.1f} {fill:>6} {latency_s:>3.0f} s {truth:>12,.0f}"
                   + "".join(f"{found[name]:>12,.0f}" for name in PATHS) + f"{fees:>12,.0f}")  # fmt: skip
             rows.append(

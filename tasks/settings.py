@@ -41,7 +41,7 @@ def check(raw: dict[str, Any], environ: Mapping[str, str]) -> Portfolio:
     for index, bot in enumerate(filled.get("bots") or []):
         kind = bot.get("kind") if isinstance(bot, dict) else None
         if kind not in KINDS:
-            raise Refused(f"{kind!r} is no bot kind", key=f"bots[{index}].kind", accepted=", ".join(KINDS))
+            raise Refused(f"{kind!r} is no bot kind", key=f"bots[{index}].kind", accepted=", ".join(KINDS), given=str(kind))
     try:
         portfolio = Portfolio.model_validate(filled)
     except ValidationError as fault:
@@ -81,17 +81,21 @@ def _substitute(value: Any, environ: Mapping[str, str], key: str, *, keyless: bo
 
 def _first_refusal(fault: ValidationError, raw: dict[str, Any]) -> Refused:
     error = fault.errors(include_url=False, include_input=False)[0]
-    key = _key(error["loc"], raw)
+    key, given = _key(error["loc"], raw), ""
     reason, accepted = error["msg"].removeprefix("Value error, "), ""
     if error["type"] == "extra_forbidden":
-        reason, accepted = "unknown key", _known_keys(error["loc"])
+        reason, accepted, given = "unknown key", _known_keys(error["loc"]), str(error["loc"][-1])
+    elif error["type"] == "literal_error":
+        words = _LITERAL.findall(error["ctx"]["expected"])
+        given = str(_at(error["loc"], raw))
+        reason, accepted = f"{given!r} is not known", ", ".join(words)
     elif error["type"] == "missing":
         reason = "is missing"
     elif error["type"] == "value_error" and ": " in reason:
         field, _, rest = reason.partition(": ")
         if re.fullmatch(r"[a-z_.]+", field):
             key, reason = f"{key}.{field}", rest
-    return Refused(reason, key=key, accepted=accepted or _accepted(error))
+    return Refused(reason, key=key, accepted=accepted or _accepted(error), given=given)
 
 
 def _accepted(error: Any) -> str:
@@ -158,7 +162,7 @@ def cross_check(portfolio: Portfolio) -> None:
         for name, symbol in bot.markets():
             venue = venues.get(name)
             if venue is None:
-                raise Refused(f"there is no venue {name!r}", key=f"bots[{index}].venue", accepted=", ".join(venues))
+                raise Refused(f"there is no venue {name!r}", key=f"bots[{index}].venue", accepted=", ".join(venues), given=name)
             _check_symbol(symbol, venue, f"bots[{index}].symbol")
         if bot.leverage > 1 and all(venues[name].market == "spot" for name, _ in bot.markets()):
             raise Refused("spot has no leverage", key=f"bots[{index}].leverage", accepted="1")

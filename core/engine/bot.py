@@ -174,7 +174,6 @@ def _work_one(draft: Draft, bot: BotDraft, name: str, work: Work, groups: Groups
     leg = work.leg
     match proposal_for(draft, bot, work):
         case Withdraw(reason=reason):
-            assert work.order is not None  # noqa: S101  propose withdraws live orders alone
             _cancel(draft, bot, name, work, reason)
             return Wake()
         case Send() as send if leg is not None:

@@ -74,15 +74,15 @@ class Groups:
         return gate(self._draft, self._bot, leg, send)
 
     def _judge(self, group: str) -> Declined | None:
-        members = {
-            name: work for name, work in self._bot.works.items() if work.leg is not None and work.leg.group == group
-        }
-        if any(work.executed > ZERO or work.order is not None for work in members.values()):
+        members = [
+            (name, work, work.leg)
+            for name, work in sorted(self._bot.works.items())
+            if work.leg is not None and work.leg.group == group
+        ]
+        if any(work.executed > ZERO or work.order is not None for _, work, _ in members):
             return None
         quote_sum = ZERO
-        for entries, (name, work) in enumerate(sorted(members.items())):
-            leg = work.leg
-            assert leg is not None  # noqa: S101  members have one
+        for entries, (name, work, leg) in enumerate(members):
             send = proposal_for(self._draft, self._bot, work)
             if not isinstance(send, Send):
                 return Declined(f"{name} cannot be sent: {getattr(send, 'reason', '') or 'nothing is left of it'}")
