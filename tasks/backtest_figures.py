@@ -13,17 +13,18 @@ from core.values import ZERO, Side, plain, total
 
 if TYPE_CHECKING:
     from tasks.backtesting import Run
+    from tasks.equity import Curve, Line
 
 
 def figures_of(made: "Run", elapsed_s: float) -> dict[str, Any]:
     """Count one bot's run: the fields of the contract, money as text; `elapsed_s` is how long it took."""
-    from tasks.equity import ratios
+    from tasks.equity import ratios_along
 
     bot = made.result.world.bots[made.bot.id]
     floating = total(unrealized(lot, made.result.accounts[lot.venue].prices[lot.symbol]) for lot in bot.lots.values())
     net = bot.realized + floating - bot.fees + bot.funding
     closed = closed_profits(made)
-    shown = ratios(curve_of(made))
+    shown = ratios_along(*lines_of(made))
     return {
         "bars": made.result.bars,
         "fills": len(made.fills),
@@ -64,11 +65,18 @@ def closed_profits(made: "Run") -> list[Decimal]:
     return [lot.realized - lot.fees for _, step in made.steps for lot in step.lots if not lot.open]
 
 
-def curve_of(made: "Run") -> Any:
+def curve_of(made: "Run") -> "Curve":
     """Return the equity curve at bar closes."""
+    from tasks.equity import equity_curve
+
+    return equity_curve(*lines_of(made))
+
+
+def lines_of(made: "Run") -> "tuple[Any, list[Line]]":
+    """Return the times of the bars, and what was traded in each of the bot's markets along them, the first one first."""
     import numpy as np
 
-    from tasks.equity import Trade, equity_curve
+    from tasks.equity import Closes, Trade, line_of
 
     trades: list[Trade] = []
     beside: dict[Market, list[Trade]] = {one.market: [] for one in made.spec.others}
@@ -85,21 +93,16 @@ def curve_of(made: "Run") -> Any:
         beside.get(instrument.market, trades).append(trade)
     trades += [Trade(int(at.replace(tzinfo=UTC).timestamp() * 1000), 0.0, float(paid)) for at, paid in funding_of(made)]
     trades.sort(key=lambda trade: trade.ts_ms)
-    stamps, closes = _closes(made.series)
-    curve = equity_curve(stamps, closes, trades, made.spec.capital_quote)
+    series: Any = made.series  # every reader gives an ArraySeries
+    stamps, closes = series.ts, Closes(series.close, 10.0**series.scale)
+    lines = [line_of(stamps, closes, trades, made.spec.capital_quote)]
     for market, theirs in beside.items():
-        other_stamps, other_closes = _closes(made.beside[market])
-        at = np.minimum(np.searchsorted(other_stamps, stamps, side="right"), len(other_closes)) - 1
-        other = equity_curve(stamps, other_closes[np.maximum(at, 0)], theirs, ZERO)
-        curve = curve.plus(other)
-    return curve
-
-
-def _closes(series: Any) -> tuple[Any, Any]:
-    # Every reader gives an ArraySeries.
-    import numpy as np
-
-    return series.ts, np.asarray(series.close) / 10.0**series.scale
+        other: Any = made.beside[market]
+        bar = None
+        if not np.array_equal(other.ts, stamps):
+            bar = np.maximum(np.searchsorted(other.ts, stamps, side="right") - 1, 0)
+        lines.append(line_of(stamps, Closes(other.close, 10.0**other.scale, bar), theirs, ZERO))
+    return stamps, lines
 
 
 def funding_of(made: "Run") -> list[tuple[datetime, Decimal]]:
@@ -119,8 +122,8 @@ def remarks_of(series: Any, spec: BotSpec, *, traded: bool) -> list[str]:
     said: list[str] = list(spec.warnings)
     if not traded:
         said.append("no trade happened: the price never reached an order of this bot")
-    high, low = np.asarray(series.high), np.asarray(series.low)
-    mean_range = float((high - low).mean()) / 10.0**series.scale
+    # Whole numbers: the difference of the sums is the sum of the differences, without an array of them.
+    mean_range = float(int(np.sum(series.high)) - int(np.sum(series.low))) / len(series) / 10.0**series.scale
     step = float(spec.step_min or 0)
     if mean_range > 0 and 0 < step / mean_range < 3:
         said.append(

@@ -2,9 +2,12 @@
 
 Between two executions the position does not change, so equity at a bar's close is cash plus position times close. The
 curve is for metrics and pictures (floats); money that is stated to the cent comes from the ledger.
+
+Bars are taken a stretch at a time, small enough for the processor's cache: figures of millions of bars cost no array of
+their length, and every bar's value is the same whether the whole curve is asked for or its figures alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -15,6 +18,8 @@ from core import metrics
 
 DAY_MS = 86_400_000
 DAYS_A_YEAR = 365.0
+# Four rows of so many floats fit the second cache of any processor in use.
+STRETCH = 1 << 14
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -30,6 +35,50 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True)
+class Closes:
+    """The close of every bar of a market, whole numbers of which `unit` make 1.
+
+    `bar` is the bar of this market that each bar of the first one looks at; None: the one at the same place.
+    """
+
+    units: Ints
+    unit: float
+    bar: Ints | None = None
+
+    def between(self, first: int, last: int) -> Floats:
+        """Return the closes at the first market's bars first <= i < last."""
+        return (self.units[first:last] if self.bar is None else self.units[self.bar[first:last]]) / self.unit
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a bot has in one market: its closes, and position and cash after each number of trades, none included.
+
+    `bar` is the bar that each trade counts from, in rising order; `start` the money before the first.
+    """
+
+    closes: Closes
+    bar: Ints
+    base: Floats
+    cash: Floats
+    start: float
+
+    def held(self, first: int, last: int) -> tuple[Floats | np.float64, Floats | np.float64]:
+        """Return position and cash at bars first <= i < last: a number each where nothing was traded there."""
+        before, within = np.searchsorted(self.bar, (first, last - 1), side="right")
+        if before == within:
+            return self.base[before], self.cash[before]
+        counts = np.diff(self.bar[before:within], prepend=first, append=last)
+        return np.repeat(self.base[before : within + 1], counts), np.repeat(self.cash[before : within + 1], counts)
+
+    def equity_at(self, bars: Ints) -> Floats:
+        """Return the market's part of equity at some bars alone, as in the curve."""
+        count = np.searchsorted(self.bar, bars, side="right")
+        units = self.closes.units[bars if self.closes.bar is None else self.closes.bar[bars]]
+        return self.start + self.cash[count] + self.base[count] * (units / self.closes.unit)
+
+
+@dataclass(frozen=True, slots=True)
 class Curve:
     """Equity at the close of every bar, with inventory (signed base) and what holding instead would be worth."""
 
@@ -42,33 +91,34 @@ class Curve:
     @property
     def drawdown(self) -> Floats:
         """Fall from the running peak, as a fraction of it."""
-        peak = np.maximum.accumulate(self.equity)
-        return np.divide(peak - self.equity, peak, out=np.zeros_like(peak), where=peak > 0)
-
-    def plus(self, other: "Curve") -> "Curve":
-        """Add what another market of the same bot brought, bar by bar; inventory and hold stay those of the first.
-
-        Exposure is the larger of both: a hedge beside a bag does not add to what is at stake.
-        """
-        return Curve(
-            self.ts_ms, self.equity + other.equity, self.hold, self.inventory, np.maximum(self.exposure, other.exposure)
-        )
+        return _falls(self.equity, -np.inf)[0]
 
 
-def equity_curve(ts_ms: Ints, close: Floats, trades: Sequence[Trade], capital: Decimal) -> Curve:
-    """Compute the curve; a trade counts from the bar that it happened in. Hold buys for all capital at the first close."""
+def line_of(ts_ms: Ints, closes: Closes, trades: Sequence[Trade], capital: Decimal) -> Line:
+    """Lay out a market's trades, in order of time, along the bars; a trade counts from the bar that it happened in."""
     stamps = np.array([t.ts_ms for t in trades], dtype=np.int64)
-    base = np.cumsum([t.base for t in trades]) if trades else np.zeros(0)
-    cash = np.cumsum([t.cash for t in trades]) if trades else np.zeros(0)
-    # The number of trades up to the end of each bar; bars end where the next one opens.
-    ends = np.append(ts_ms[1:], np.iinfo(np.int64).max)
-    upto = np.searchsorted(stamps, ends, side="left")
-    inventory = np.where(upto > 0, base[np.maximum(upto - 1, 0)] if trades else 0.0, 0.0)
-    money = np.where(upto > 0, cash[np.maximum(upto - 1, 0)] if trades else 0.0, 0.0)
-    start = float(capital)
-    equity = start + money + inventory * close
-    hold = start * close / close[0] if len(close) else close
-    return Curve(ts_ms, equity, hold, inventory, np.abs(inventory * close))
+    # Bars end where the next one opens, the last one never; what came before the first counts from the first.
+    bar = np.maximum(np.searchsorted(ts_ms, stamps, side="right") - 1, 0)
+    return line_at(bar, closes, np.array([t.base for t in trades]), np.array([t.cash for t in trades]), float(capital))
+
+
+def line_at(bar: Ints, closes: Closes, base: Floats, cash: Floats, start: float) -> Line:
+    """Lay out trades, of which the bars and what each brought of base and cash are known."""
+    return Line(closes, bar, np.append(0.0, np.cumsum(base)), np.append(0.0, np.cumsum(cash)), start)
+
+
+def equity_curve(ts_ms: Ints, lines: Sequence[Line]) -> Curve:
+    """Compute the curve. Hold buys for all capital at the first close; it and the inventory are the first line's."""
+    count, first = len(ts_ms), lines[0]
+    made = Curve(ts_ms, *(np.empty(count) for _ in range(4)))
+    for at, equity, exposure in _stretches(count, lines):
+        end = at + len(equity)
+        made.equity[at:end], made.exposure[at:end] = equity, exposure
+        made.inventory[at:end] = first.held(at, end)[0]
+        made.hold[at:end] = first.start * first.closes.between(at, end)
+    if count:
+        made.hold[:] /= first.closes.between(0, 1)
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +133,64 @@ class Ratios:
 
 def ratios(curve: Curve) -> Ratios:
     """Compute drawdown at bar closes, and Sharpe and Sortino from the equity at the end of each UTC day."""
-    if not len(curve.equity):
+    return _ratios(curve.ts_ms, [(0, curve.equity, curve.exposure)])
+
+
+def ratios_along(ts_ms: Ints, lines: Sequence[Line]) -> Ratios:
+    """Compute the figures of the curve that `equity_curve` would give, to the last bit, without its arrays."""
+    return _ratios(ts_ms, _stretches(len(ts_ms), lines))
+
+
+def day_ends(ts_ms: Ints) -> Ints:
+    """Return the indices of the last bar of each UTC day, for bars in rising order of time."""
+    if not len(ts_ms):
+        return np.zeros(0, dtype=np.int64)
+    nights = np.arange(ts_ms[0] // DAY_MS, ts_ms[-1] // DAY_MS + 1) * DAY_MS + DAY_MS
+    # A day without bars ends where the one before it did.
+    return np.unique(np.searchsorted(ts_ms, nights, side="left")) - 1
+
+
+def _stretches(count: int, lines: Sequence[Line]) -> Iterator[tuple[int, Floats, Floats]]:
+    # First bar, equity and exposure of each stretch. Several markets: equity is the sum, exposure the larger one, since a
+    # hedge beside a bag does not add to what is at stake.
+    for at in range(0, count, STRETCH):
+        end = min(at + STRETCH, count)
+        equity, exposure = _values(lines[0], at, end)
+        for line in lines[1:]:
+            other, theirs = _values(line, at, end)
+            equity += other
+            np.maximum(exposure, theirs, out=exposure)
+        yield at, equity, exposure
+
+
+def _values(line: Line, first: int, last: int) -> tuple[Floats, Floats]:
+    base, cash = line.held(first, last)
+    value = line.closes.between(first, last)
+    value *= base
+    equity = value + (line.start + cash)
+    return equity, np.abs(value, out=value)
+
+
+def _falls(equity: Floats, peak: float) -> tuple[Floats, float]:
+    # Falls from the running peak, as fractions of it, and the peak after the last; `peak` is the one before the first.
+    peaks = np.maximum.accumulate(equity)
+    np.maximum(peaks, peak, out=peaks)
+    falls = np.divide(peaks - equity, peaks, out=np.zeros_like(peaks), where=peaks > 0)
+    return falls, float(peaks[-1]) if len(peaks) else peak
+
+
+def _ratios(ts_ms: Ints, stretches: Iterable[tuple[int, Floats, Floats]]) -> Ratios:
+    ends = day_ends(ts_ms)
+    if not len(ends):
         return Ratios(None, None, None, 0.0)
-    drawdown = float(curve.drawdown.max())
-    days = curve.ts_ms // DAY_MS
-    last_of_day = np.append(np.flatnonzero(np.diff(days)), len(days) - 1)
-    daily = [float(curve.equity[0]), *(float(v) for v in curve.equity[last_of_day])]
+    drawdown, most, peak = 0.0, 0.0, -np.inf
+    daily: list[float] = []
+    for at, equity, exposure in stretches:
+        falls, peak = _falls(equity, peak)
+        drawdown, most = max(drawdown, float(falls.max())), max(most, float(exposure.max()))
+        here = ends[slice(*np.searchsorted(ends, (at, at + len(equity))))] - at
+        daily += ([float(equity[0])] if at == 0 else []) + equity[here].tolist()
     if min(daily) <= 0:
-        return Ratios(drawdown, None, None, float(curve.exposure.max()))
+        return Ratios(drawdown, None, None, most)
     returns = metrics.simple_returns(daily)
-    return Ratios(
-        drawdown,
-        metrics.sharpe(returns, DAYS_A_YEAR),
-        metrics.sortino(returns, DAYS_A_YEAR),
-        float(curve.exposure.max()),
-    )
+    return Ratios(drawdown, metrics.sharpe(returns, DAYS_A_YEAR), metrics.sortino(returns, DAYS_A_YEAR), most)

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core import atr_table as a
 from core import grid_table as gt
@@ -21,11 +20,11 @@ from core.orders import Role, client_id, leg_id
 from core.values import ZERO, Side
 from tasks import kernel_native
 from tasks.candles_resample import resample
-from tasks.equity import Curve
+from tasks.equity import Line
 from tasks.kernel_atr import Gauge, check_supported, gauge_of, parameters_of, tables_of, units_of
 from tasks.kernel_lots import booked
-from tasks.kernel_run import KernelRun, Room, Sums
-from tasks.kernel_tables import FEE_SCALE, Columns, Ints, refuse
+from tasks.kernel_run import KernelRun, Room, Sums, line_in
+from tasks.kernel_tables import FEE_SCALE, Columns, refuse
 
 # What FILL_EXIT of the log says.
 ENTRY, EXIT, HEDGE = range(3)
@@ -63,15 +62,15 @@ class AtrRun(KernelRun):
             self.counted.append(_sums(self))
         return self.counted[0]
 
-    def own_curve(self) -> Curve | None:
-        """Return the equity curve of both markets; None without a hedge, whose curve is like any other's."""
-        if self.beside is None:
-            return None
+    def lines(self) -> list[Line]:
+        """Return what was traded along the bars, in the spot market and, with a hedge, in that of the futures."""
         hedge = self.log[:, gt.FILL_EXIT] == HEDGE
         spot, futures = self.log[~hedge], self.log[hedge]
-        bought = futures[:, gt.FILL_LEVEL] != self.spec.plan.hedge_place
-        curve = _curve(self, spot, spot[:, gt.FILL_EXIT] == 0, self.columns, float(self.spec.capital_quote))
-        return curve.plus(_curve(self, futures, bought, self.beside, 0.0))
+        lines = [line_in(self, spot, spot[:, gt.FILL_EXIT] == 0, self.columns, self.spec.capital_quote)]
+        if self.beside is not None:
+            bought = futures[:, gt.FILL_LEVEL] != self.spec.plan.hedge_place
+            lines.append(line_in(self, futures, bought, self.beside, ZERO))
+        return lines
 
 
 def run_atr(
@@ -156,18 +155,6 @@ def _sums(made: AtrRun) -> Sums:
 
 def _mark(columns: Columns) -> Decimal:
     return Decimal(int(columns.close[-1])).scaleb(-columns.scale)
-
-
-def _curve(made: AtrRun, log: Ints, bought: NDArray[np.bool_], columns: Columns, start: float) -> Curve:
-    # As `tasks.kernel_run.curve_of`, of the trades of one market.
-    units, sign = made.units, np.where(bought, 1.0, -1.0)
-    qty = log[:, gt.FILL_QTY] / 10.0**units.qty_scale
-    price = log[:, gt.FILL_PRICE] / 10.0**units.price_scale
-    cash = np.append(0.0, np.cumsum(-price * qty * sign - log[:, gt.FILL_FEE] / 10.0**FEE_SCALE))
-    close = columns.close / 10.0**columns.scale
-    count = np.searchsorted(log[:, gt.FILL_BAR], np.arange(len(close)), side="right")
-    base = np.append(0.0, np.cumsum(qty * sign))[count]
-    return Curve(columns.ts, start + cash[count] + base * close, start * close / close[0], base, np.abs(base * close))
 
 
 def shared_gauge(columns: Columns, spec: BotSpec) -> Gauge:

@@ -19,7 +19,7 @@ from core.market import TIMEFRAME_S
 from core.orders import Role, client_id, leg_id
 from core.values import ONE, ZERO, Side, exact_product, plain, share_of_cost
 from tasks import kernel_native
-from tasks.equity import Curve, ratios
+from tasks.equity import Closes, Curve, Line, equity_curve, line_at, ratios_along
 from tasks.kernel_lots import booked
 from tasks.kernel_money import check_money
 from tasks.kernel_tables import (
@@ -35,7 +35,6 @@ from tasks.kernel_tables import (
     units_of,
 )
 
-Floats = NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1)
 _US = timedelta(microseconds=1)
 STATUS: Mapping[int, str] = {
@@ -102,9 +101,13 @@ class KernelRun:
         """Add it up where its kind does so in its own way."""
         return None
 
-    def own_curve(self) -> Curve | None:
-        """Return its equity curve where its kind has one of its own: of several markets."""
-        return None
+    def lines(self) -> list[Line]:
+        """Return what was traded, along the bars, to the last bit as `tasks.backtest_figures.lines_of` does."""
+        return [
+            line_in(
+                self, self.log, (self.log[:, gt.FILL_EXIT] == 1) == self.short, self.columns, self.spec.capital_quote
+            )
+        ]
 
     def fills(self) -> list[Fill]:
         """Build the fills as the core reports them, client ids, trade ids and settled cash included."""
@@ -276,24 +279,14 @@ def _fills(made: KernelRun) -> list[Fill]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Flows:
-    """The position in floats after each fill: the bar it counts from, signed base, cash, fees included."""
-
-    bar: Ints
-    base: Floats
-    cash: Floats
-
-
-def flows_of(made: KernelRun) -> Flows:
-    """Return the position after each fill, computed as `tasks.backtesting.curve_of` does, to the last bit."""
-    log, units = made.log, made.units
-    buys = (log[:, gt.FILL_EXIT] == 1) == made.short
-    sign = np.where(buys, 1.0, -1.0)
+def line_in(made: KernelRun, log: Ints, bought: NDArray[np.bool_], columns: Columns, start: Decimal) -> Line:
+    """Lay out a market's fills along its bars; `bought` says which of them were purchases."""
+    units = made.units
+    sign = np.where(bought, 1.0, -1.0)
     qty = log[:, gt.FILL_QTY] / 10.0**units.qty_scale
     price = log[:, gt.FILL_PRICE] / 10.0**units.price_scale
     cash = -price * qty * sign - log[:, gt.FILL_FEE] / 10.0**FEE_SCALE
-    return Flows(log[:, gt.FILL_BAR], np.cumsum(qty * sign), np.cumsum(cash))
+    return line_at(log[:, gt.FILL_BAR], Closes(columns.close, 10.0**columns.scale), qty * sign, cash, float(start))
 
 
 def drawdown_of(made: KernelRun) -> tuple[float, float]:
@@ -308,23 +301,14 @@ def drawdown_of(made: KernelRun) -> tuple[float, float]:
 
 def curve_of(made: KernelRun) -> Curve:
     """Return the equity curve at bar closes."""
-    own = made.own_curve()
-    if own is not None:
-        return own
-    flows, columns = flows_of(made), made.columns
-    close = columns.close / 10.0**columns.scale
-    fills = np.searchsorted(flows.bar, np.arange(len(close)), side="right")
-    base = np.append(0.0, flows.base)[fills]
-    start = float(made.spec.capital_quote)
-    equity = start + np.append(0.0, flows.cash)[fills] + base * close
-    return Curve(columns.ts, equity, start * close / close[0], base, np.abs(base * close))
+    return equity_curve(made.columns.ts, made.lines())
 
 
 def figures_of(made: KernelRun, elapsed_s: float) -> dict[str, Any]:
     """Return the same figures as a backtest by the core engine, under the same names."""
     log, capital = made.log, made.spec.capital_quote
     sums = sums_of(made)
-    shown = ratios(curve_of(made))
+    shown = ratios_along(made.columns.ts, made.lines())
     return {
         "bars": len(made.columns.ts),
         "fills": len(log),

@@ -24,7 +24,7 @@ from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, s
 from tasks.backtest_candles import read_series
 from tasks.backtest_figures import curve_of
 from tasks.backtesting import Options, run_spec
-from tasks.equity import DAY_MS, DAYS_A_YEAR, ratios
+from tasks.equity import DAYS_A_YEAR, day_ends, ratios_along
 from tasks.errors import Refused
 from tasks.kernel_tables import CORE_DOES_IT, Columns, columns_of
 from tasks.settings import check
@@ -113,11 +113,6 @@ def _read_shared(
     return Shared(tuple(tracks), timeframe, tuple(remarks))
 
 
-def day_ends(ts_ms: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the indices of the last bar of each UTC day."""
-    return np.append(np.flatnonzero(np.diff(ts_ms // DAY_MS)), len(ts_ms) - 1)
-
-
 def prepare(raw: Mapping[str, Any], values: Mapping[str, str]) -> tuple[Portfolio, BotSpec]:
     """Check one configuration like a file's; raises `Refused` where the models or the exchange's rules do not allow it."""
     portfolio = check({**raw, "bots": [apply(raw["bots"][0], values)]}, {})
@@ -169,20 +164,16 @@ def _on_kernel(
 
 def _kernel_figures(made: Any, ends: NDArray[np.int64]) -> Row:
     from core.grid_table import S_INITIAL
-    from tasks.kernel_run import drawdown_of, flows_of, sums_of
+    from tasks.kernel_run import drawdown_of, sums_of
 
     sums, capital = sums_of(made), made.spec.capital_quote
-    at, curve = np.append(0, ends), made.own_curve()
-    if curve is None:
+    lines = made.lines()
+    if len(lines) == 1:
         fall, exposure = drawdown_of(made)
-        flows, columns = flows_of(made), made.columns
-        count = np.searchsorted(flows.bar, at, side="right")
-        # The same sums in the same order as `tasks.kernel_run.curve_of`, at these bars alone.
-        base, cash = np.append(0.0, flows.base)[count], np.append(0.0, flows.cash)[count]
-        equity = float(capital) + cash + base * (columns.close[at] / 10.0**columns.scale)
     else:
-        shown = ratios(curve)
-        fall, exposure, equity = shown.max_drawdown, shown.exposure_max, curve.equity[at]
+        shown = ratios_along(made.columns.ts, lines)
+        fall, exposure = shown.max_drawdown, shown.exposure_max
+    equity = np.sum([line.equity_at(np.append(0, ends)) for line in lines], axis=0)
     return {
         "fills": len(made.log), "fills_initial": int(made.scalars[S_INITIAL]), "round_trips": sums.round_trips,
         "net_pnl": plain(sums.net), "realized_pnl": plain(sums.realized), "unrealized_pnl": plain(sums.floating),
