@@ -78,7 +78,7 @@ def choose_bot(portfolio: Portfolio, bot_id: str | None) -> tuple[int, AnyBot]:
     if bot_id is None and len(ids) > 1:
         raise Refused("the portfolio has several bots", key="--bot", accepted=", ".join(ids))
     if bot_id is not None and bot_id not in ids:
-        raise Refused(f"there is no bot {bot_id!r}", key="--bot", accepted=", ".join(ids))
+        raise Refused(f"there is no bot {bot_id!r}", key="--bot", accepted=", ".join(ids), given=bot_id)
     index = ids.index(bot_id) if bot_id is not None else 0
     return index, portfolio.bots[index]
 

@@ -158,7 +158,9 @@ class _Open:
 async def _candles(client: Client, symbol: str, timeframe: str, first: int, until: int, show: Step) -> ArraySeries:
     if timeframe not in (client.api.timeframes or {}):
         known = ", ".join(client.api.timeframes or {})
-        raise Refused(f"{client.exchange} has no candles of {timeframe}", key="--timeframe", accepted=known)
+        raise Refused(
+            f"{client.exchange} has no candles of {timeframe}", key="--timeframe", accepted=known, given=timeframe
+        )
     step_ms = TIMEFRAME_S[timeframe] * 1000
     offset_ms = client.offset.offset_ms if client.offset is not None else 0
     # Only candles that are over: the exchange's clock decides.
@@ -254,7 +256,10 @@ def venue_of(text: str, known: Sequence[VenueConfig], symbol: str) -> VenueConfi
     if text not in ccxt.exchanges:
         ids = ", ".join(venue.id for venue in known)
         raise Refused(
-            f"neither a venue nor an exchange is called {text!r}", key="--venue", accepted=f"{ids}, or a ccxt name"
+            f"neither a venue nor an exchange is called {text!r}",
+            key="--venue",
+            accepted=f"{ids}, or a ccxt name",
+            given=text,
         )
     return VenueConfig(id=text, exchange=text, market="swap" if ":" in symbol else "spot")
 

@@ -8,8 +8,9 @@ import argparse
 import importlib
 import json
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from tasks.errors import GridkeeperError, Refused
@@ -31,6 +32,20 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rebuild": ("tasks.commands.rebuild", "rebuild a lost store from the exchange alone"),
     "doctor": ("tasks.commands.doctor", "check configuration, pins, clock and stores"),
 }
+
+# How argparse tells of a word that is none of the known ones; up to Python 3.11 these are quoted.
+_MISSING = "the following arguments are required: "
+_ARGUMENT = re.compile(r"argument (\S+): (.*)", re.DOTALL)
+_TYPE = re.compile(r"argument (\S+): invalid (\w+) value: (.*)", re.DOTALL)
+_TYPES = {
+    "int": "a whole number",
+    "_count": "a whole number of at least 1",
+    "seconds": "a number of seconds",
+    "moment": "a date or time (UTC) such as 2026-03-01 or 2026-03-01T12:30",
+}
+_CHOICE = re.compile(r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)")
+_BARE = re.compile(r"[\w-]+")
+_OPTION = re.compile(r"--[A-Za-z][\w-]*(=.*)?", re.DOTALL)
 
 
 def commands() -> list[str]:
@@ -58,21 +73,63 @@ def main(argv: list[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are refusals like any other."""
+    """A parser whose errors are refusals like any other, and name the word that was meant."""
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and refuse at once what this parser does not know: the one that reads the words knows the likely ones."""
+        self._words = tuple(args or ())
+        found, left = super().parse_known_args(args, namespace)
+        if left:
+            raise self._unknown(left[0])
+        return found, left
 
     def error(self, message: str) -> NoReturn:
         """Raise `Refused` instead of leaving the process."""
-        raise Refused(message, key="arguments", accepted=f"{self.prog} --help shows them")
+        choice = _CHOICE.fullmatch(message)
+        if choice is not None:
+            place, given, known = choice.groups()
+            among = ", ".join(_BARE.findall(known))
+            raise Refused(f"{given} is not known", key=place, accepted=among, given=given.strip("'"))
+        for word in self._words if message.startswith(_MISSING) else ():
+            # A mistyped option leaves the right one missing: that is the mistake to show.
+            if _OPTION.fullmatch(word) and not self._knows(word):
+                raise self._unknown(word)
+        wanted = f"{self.prog} --help shows what is wanted"
+        if message.startswith(_MISSING):
+            raise Refused("is missing", key=message.removeprefix(_MISSING), accepted=wanted)
+        typed = _TYPE.fullmatch(message)
+        if typed is not None and typed[2] in _TYPES:
+            raise Refused(f"{typed[3]} is none", key=typed[1], accepted=_TYPES[typed[2]])
+        at = _ARGUMENT.fullmatch(message)
+        key, reason = at.groups() if at is not None else ("arguments", message)
+        raise Refused(reason, key=key, accepted=wanted)
+
+    def _knows(self, word: str) -> bool:
+        # argparse takes beginnings of options as well.
+        return any(name.startswith(word.partition("=")[0]) for name in self._option_string_actions)
+
+    def _unknown(self, word: str) -> Refused:
+        option = word.partition("=")[0]
+        known = sorted(name for name in self._option_string_actions if name.startswith("--") and name != "--help")
+        if not option.startswith("-"):
+            reason, accepted = "is one word too many", f"{self.prog} --help shows what is wanted"
+            return Refused(reason, key=word, accepted=accepted)
+        return Refused("unknown option", key=option, accepted=", ".join(known), given=option)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
     parser = _Parser(prog="gridkeeper", description="A trading pipeline that you run yourself.")
     parser.add_argument("--version", action="version", version="gridkeeper 0.1.0")
+    about_json = "print one JSON document on stdout and nothing else there"
+    parser.add_argument("--json", action="store_true", help=about_json)
     inside = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     called = next((word for word in words if word in COMMANDS), None)
     for name, (module, about) in COMMANDS.items():
         one = inside.add_parser(name, help=about, description=about)
-        one.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else there")
+        # Suppressed where it is absent, so that it may stand before the command as well.
+        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=about_json)
         if name == called:
             importlib.import_module(module).add(one)
     return parser.parse_args(words)
@@ -93,7 +150,7 @@ def _fail(fault: GridkeeperError, command: str, *, as_json: bool) -> int:
         error = {"kind": fault.kind, "key": fault.key, "reason": fault.reason, "accepted": fault.accepted}
         print(json.dumps({"ok": False, "command": command, "data": {}, "error": error}, default=str))
     else:
-        print(f"gridkeeper {command}: {fault}".replace("  ", " "), file=sys.stderr)
+        print(f"{f'gridkeeper {command}'.strip()}: {fault}", file=sys.stderr)
     return fault.exit_code
 
 

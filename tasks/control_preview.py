@@ -54,7 +54,7 @@ def preview(data_dir: Path, bot: str, action: str, argument: str, who: str, note
     except (QueryRefused, StoreError, duckdb.Error) as fault:
         raise Refused(f"the published copy cannot be used: {fault}", key="--dry-run") from None
     if bot not in world.specs:
-        raise Refused(f"there is no bot {bot!r}", key="BOT", accepted=", ".join(world.specs))
+        raise Refused(f"there is no bot {bot!r}", key="BOT", accepted=", ".join(world.specs), given=bot)
     now = max((quote.ts for quote in quotes), default=datetime(1970, 1, 1))
     calm = advance(world, quotes, now).world
     word = Command(0, bot, Action(action), argument, who, note, now)

@@ -70,7 +70,7 @@ def portfolio_of(environ: Mapping[str, str], *, backtest: bool = False) -> dict[
     """Return the portfolio that the variables describe, as plain data that passed every check; raises `Refused`."""
     mode = environ.get("MODE") or ("backtest" if backtest else "paper")
     if mode not in MODES:
-        raise Refused(f"{mode!r} is no mode", key="MODE", accepted=", ".join(MODES))
+        raise Refused(f"{mode!r} is no mode", key="MODE", accepted=", ".join(MODES), given=mode)
     if environ.get("ENVIRONMENT", "") not in {"", "development", "production"}:
         raise Refused(f"{environ['ENVIRONMENT']!r} is unknown", key="ENVIRONMENT", accepted="development, production")
     if not environ.get("SYMBOL"):

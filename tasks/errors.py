@@ -6,11 +6,13 @@ GridkeeperError           1  anything else
  └─ Busy                  4  another instance owns the store
 """
 
-from difflib import get_close_matches
+import re
+from difflib import SequenceMatcher
 
-# Of two words, twice the letters they share in order, over all their letters: `btc1` for `btc2` passes, `end_price` for
-# `lower_price` does not. A wrong guess is worse than none where money follows.
+# Twice the letters that two words share in order, over all their letters. A wrong guess is worse than none where money
+# follows: each part of a name must be alike too, else `lower_price` would be told `owned_price` and `max_` told `min_`.
 LIKENESS_MIN = 0.75
+LIKENESS_OF_PARTS_MIN = 0.65
 
 
 class GridkeeperError(Exception):
@@ -35,9 +37,20 @@ class GridkeeperError(Exception):
 
 def nearest(word: str, known: list[str]) -> str:
     """Name the known word that a mistyped one is most like, whatever its case; empty where none is like it."""
-    by_case = {one.lower(): one for one in known}
-    found = get_close_matches(word.lower(), by_case, n=1, cutoff=LIKENESS_MIN)
-    return by_case[found[0]] if found else ""
+    likest = max(known, key=lambda one: _likeness(word, one), default="")
+    return likest if _likeness(word, likest) >= LIKENESS_MIN else ""
+
+
+def _likeness(word: str, known: str) -> float:
+    ours, theirs = word.lower(), known.lower()
+    mine, other = (re.split("[_-]+", text.strip("-")) for text in (ours, theirs))
+    if len(mine) == len(other) and any(_ratio(*pair) < LIKENESS_OF_PARTS_MIN for pair in zip(mine, other, strict=True)):
+        return 0.0
+    return _ratio(ours, theirs)
+
+
+def _ratio(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 class Refused(GridkeeperError):

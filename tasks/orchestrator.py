@@ -208,7 +208,8 @@ def _store(session: Session, roster: Roster, action: StoreExecutorAction) -> _Ap
 
 def _known(world: World, name: str) -> Bot:
     if name not in world.bots:
-        raise Refused(f"there is no executor {name!r}", key="executor_id", accepted=", ".join(sorted(world.bots)))
+        known = ", ".join(sorted(world.bots))
+        raise Refused(f"there is no executor {name!r}", key="executor_id", accepted=known, given=name)
     return world.bots[name]
 
 

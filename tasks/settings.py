@@ -14,6 +14,8 @@ from tasks.errors import Refused
 from tasks.yaml_strict import load
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_WORD = re.compile(r"'([^']*)'")
+_NUMBER = re.compile(r"[-+]?\d*\.?\d+")
 _SECRET_KEYS = {"api_key", "secret", "password"}
 _KEYLESS_MODES = {"backtest", "paper"}
 BUILT_IN = Path(__file__).parents[1] / "examples" / "paper.yaml"
@@ -41,7 +43,9 @@ def check(raw: dict[str, Any], environ: Mapping[str, str]) -> Portfolio:
     for index, bot in enumerate(filled.get("bots") or []):
         kind = bot.get("kind") if isinstance(bot, dict) else None
         if kind not in KINDS:
-            raise Refused(f"{kind!r} is no bot kind", key=f"bots[{index}].kind", accepted=", ".join(KINDS), given=str(kind))
+            raise Refused(
+                f"{kind!r} is no bot kind", key=f"bots[{index}].kind", accepted=", ".join(KINDS), given=str(kind)
+            )
     try:
         portfolio = Portfolio.model_validate(filled)
     except ValidationError as fault:
@@ -80,15 +84,14 @@ def _substitute(value: Any, environ: Mapping[str, str], key: str, *, keyless: bo
 
 
 def _first_refusal(fault: ValidationError, raw: dict[str, Any]) -> Refused:
-    error = fault.errors(include_url=False, include_input=False)[0]
+    error, others = _telling(fault)
     key, given = _key(error["loc"], raw), ""
     reason, accepted = error["msg"].removeprefix("Value error, "), ""
     if error["type"] == "extra_forbidden":
         reason, accepted, given = "unknown key", _known_keys(error["loc"]), str(error["loc"][-1])
     elif error["type"] == "literal_error":
-        words = _LITERAL.findall(error["ctx"]["expected"])
-        given = str(_at(error["loc"], raw))
-        reason, accepted = f"{given!r} is not known", ", ".join(words)
+        given = str(error["input"])
+        reason, accepted = f"{given!r} is not known", ", ".join([*_WORD.findall(error["ctx"]["expected"]), *others])
     elif error["type"] == "missing":
         reason = "is missing"
     elif error["type"] == "value_error" and ": " in reason:
@@ -96,6 +99,18 @@ def _first_refusal(fault: ValidationError, raw: dict[str, Any]) -> Refused:
         if re.fullmatch(r"[a-z_.]+", field):
             key, reason = f"{key}.{field}", rest
     return Refused(reason, key=key, accepted=accepted or _accepted(error), given=given)
+
+
+def _telling(fault: ValidationError) -> tuple[Any, list[str]]:
+    # The error to show, and what else than its words is accepted there. A value that is a word or a number fails as both:
+    # a number is to be told what is wrong with it as a number.
+    errors = fault.errors(include_url=False)
+    first = errors[0]
+    beside = [one for one in errors[1:] if len(one["loc"]) > 1 and one["loc"][:-1] == first["loc"][:-1]]
+    beside = [one for one in beside if one["input"] is first["input"]] if first["type"] == "literal_error" else []
+    if beside and _NUMBER.fullmatch(str(first["input"])):
+        return beside[-1], []
+    return first, ["or a number"] if beside else []
 
 
 def _accepted(error: Any) -> str:
@@ -162,7 +177,9 @@ def cross_check(portfolio: Portfolio) -> None:
         for name, symbol in bot.markets():
             venue = venues.get(name)
             if venue is None:
-                raise Refused(f"there is no venue {name!r}", key=f"bots[{index}].venue", accepted=", ".join(venues), given=name)
+                raise Refused(
+                    f"there is no venue {name!r}", key=f"bots[{index}].venue", accepted=", ".join(venues), given=name
+                )
             _check_symbol(symbol, venue, f"bots[{index}].symbol")
         if bot.leverage > 1 and all(venues[name].market == "spot" for name, _ in bot.markets()):
             raise Refused("spot has no leverage", key=f"bots[{index}].leverage", accepted="1")

@@ -113,7 +113,7 @@ def _is_whole(model: type[BaseModel], name: str) -> bool:
         inner = _model_in(annotation)
         if inner is None or part not in inner.model_fields or part in {"id", "kind", "venue", "symbol"}:
             known = ", ".join(inner.model_fields) if inner is not None else "a field"
-            raise Refused(f"there is no field {name!r} to vary", key="--vary", accepted=known)
+            raise Refused(f"there is no field {name!r} to vary", key="--vary", accepted=known, given=part)
         annotation = inner.model_fields[part].annotation
     kinds = {annotation, *_leaves(annotation)}
     return int in kinds and Decimal not in kinds and float not in kinds

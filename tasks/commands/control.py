@@ -102,7 +102,7 @@ def _argument(args: argparse.Namespace, place: Place) -> str:
     acknowledges = args.action == Action.ACKNOWLEDGE.value
     known = place.bots is None or args.bot in place.bots or (acknowledges and args.bot == ACCOUNT)
     if not known:
-        raise Refused(f"there is no bot {args.bot!r}", key="BOT", accepted=", ".join(place.bots or ()))
+        raise Refused(f"there is no bot {args.bot!r}", key="BOT", accepted=", ".join(place.bots or ()), given=args.bot)
     if args.action == Action.CLOSE_LOT.value and not args.lot:
         raise Refused("close-lot needs a lot", key="--lot", accepted="a lot id such as 12-0")
     if not acknowledges:

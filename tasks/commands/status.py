@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from tasks.commands.backtest import seconds
 from tasks.commands.places import add_place, find_place
 from tasks.commands.published import age_words, ask_published
+from tasks.errors import Refused
 from tasks.outcome import Outcome, visible
 
 LEVELS_SHOWN = 12
@@ -38,9 +39,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Outcome:
-    """Read the published copy; raises `Refused` where nothing was published yet."""
+    """Read the published copy; raises `Refused` where nothing was published yet, or where the bot is unknown."""
     folder = find_place(args).data_dir
-    data = read_status(folder, args.bot)
+    data = read_status(folder)
+    known = [one["bot_id"] for one in data["bots"]]
+    if args.bot is not None and args.bot not in known:
+        raise Refused(f"there is no bot {args.bot!r}", key="--bot", accepted=", ".join(known), given=args.bot)
+    data["bots"] = [one for one in data["bots"] if args.bot in {None, one["bot_id"]}]
     if args.watch is None or args.json:
         return Outcome(data, lambda: _print(data, args.bot))
     return Outcome(data, lambda: _watch(folder, args.bot, args.watch))

@@ -129,9 +129,46 @@ def test_candles_are_imported_once_and_checked(portfolio: Path, capsys: pytest.C
 
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """A typing mistake exits 2 and shows where help is."""
+    """A typing mistake exits 2 and shows every command there is."""
     assert main(["statsu"]) == 2
-    assert "--help" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert all(name in said for name in COMMANDS)
+
+
+MISTYPED = [
+    (["stauts"], "COMMAND", "status"),
+    (["status", "--wacth"], "--wacth", "--watch"),
+    (["backtest", "--candels", "x.csv"], "--candels", "--candles"),
+    (["backtest", "--candles", "x.csv", "--engine=krenel"], "--engine", "kernel"),
+    (["candles", "imprt", "x.csv"], "import|download|check", "import"),
+    (["candles", "import", "x.csv", "--smybol", "A/B"], "--smybol", "--symbol"),
+    (["control", "g1", "pasue"], "action", "pause"),
+    (["control", "G1", "pause"], "BOT", "g1"),
+    (["control", "ghost", "pause"], "BOT", ""),
+    (["status", "--bot", "gl"], "--bot", ""),
+    (["status", "--bot", "G1"], "--bot", "g1"),
+    (["status", "words"], "words", ""),
+    (["run", "--ticks", "many"], "--ticks", ""),
+    (["sql"], "SQL", ""),
+]
+
+
+@pytest.mark.parametrize(("words", "key", "meant"), MISTYPED)
+def test_a_mistyped_word_is_told_which_one_was_meant(
+    words: list[str], key: str, meant: str, portfolio: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped command, option, value or bot exits 2, names itself and the nearest known word, and says what is accepted."""
+    place = ["--portfolio", str(portfolio)] if words[0] in {"control", "status"} else []
+    code, document = told(capsys, *words, *place)
+    assert (code, document["error"]["key"]) == (2, key)
+    assert document["error"]["reason"].partition("; did you mean ")[2] == (f"{meant}?" if meant else "")
+    assert document["error"]["accepted"]
+
+
+def test_json_may_stand_before_the_command(portfolio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--json` is understood on either side of the command's name."""
+    assert main(["--json", "status", "--portfolio", str(portfolio)]) == 0
+    assert json.loads(capsys.readouterr().out)["command"] == "status"
 
 
 def test_nothing_published_yet_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,6 +97,52 @@ def test_a_mistake_in_the_file_is_refused_by_its_key(change: dict[str, Any], nam
     assert refused.value.key == named
 
 
+MISTYPED = [
+    ({"moed": "paper"}, "mode"),
+    ({"mode": "papr"}, "paper"),
+    ({"feed": {"kind": "synthetics"}}, "synthetic"),
+    ({"feed": {"kind": "synthetic", "speed": "candel"}}, "candle"),
+    ({"risk": {"max_drawdwon": "0.1"}}, "max_drawdown"),
+    ({"venues": [{"id": "spot", "exchange": "binance", "market": "Spott"}]}, "spot"),
+    ({"bots": [{"levles": 3}]}, "levels"),
+    ({"bots": [{"side": "buy"}]}, "BUY"),
+    ({"bots": [{"kind": "gird"}]}, "grid"),
+    ({"bots": [{"venue": "sopt"}]}, "spot"),
+    ({"bots": [{"venue_stop": "autoo"}]}, "auto"),
+    ({"bots": [{"triple_barrier": {"stop_los": "0.1"}}]}, "stop_loss"),
+    ({"bots": [{"lower_price": 90000}]}, ""),
+    ({"bots": [{"max_order_amount_quote": 90}]}, ""),
+    ({"bots": [{"total_amount": 90}]}, "total_amount_quote"),
+    ({"bots": [{"venue": "moon"}]}, ""),
+]
+
+
+@pytest.mark.parametrize(("change", "meant"), MISTYPED)
+def test_a_mistyped_word_is_told_which_one_was_meant(change: dict[str, Any], meant: str) -> None:
+    """A key or word that is like a known one names it; one that is like none guesses nothing."""
+    raw = good()
+    bots = [raw["bots"][0] | one for one in change.get("bots", [{}])]
+    with pytest.raises(Refused) as refused:
+        check(raw | change | {"bots": bots}, {})
+    said = refused.value.reason.partition("; did you mean ")[2]
+    assert said == (f"{meant}?" if meant else "")
+    assert refused.value.accepted
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [("-1", "greater than 0"), ("1.5", "no fraction"), ("wide", "'wide' is not known")]
+)
+def test_where_a_word_or_a_number_fits_the_refusal_is_of_what_was_given(value: str, reason: str) -> None:
+    """A number out of its bounds is not told that it is no word, and a word not that it is no number."""
+    raw = good()
+    if value == "-1":
+        raw["feed"]["speed"] = value
+    else:
+        raw["bots"][0]["venue_stop"] = value
+    with pytest.raises(Refused, match=reason):
+        check(raw, {})
+
+
 def test_two_bots_with_one_id_are_refused() -> None:
     """Ids must be unique: they are part of every client order id."""
     raw = good()
