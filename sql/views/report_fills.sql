@@ -1,5 +1,6 @@
 -- Every execution. level and cycle come from its leg; spread is the distance of an exit from the cost of what it closes, as
--- a fraction of that cost (in the bot's favour above zero); realized is before fees. In no order: ask for one, with LIMIT.
+-- a fraction of that cost (in the bot's favour above zero); realized is before fees; day is the day it was recorded: a
+-- question with day in its WHERE opens only those days. In no order: ask for one, with LIMIT.
 CREATE OR REPLACE VIEW report_fills AS
 SELECT
     f.ts,
@@ -26,5 +27,6 @@ SELECT
     END AS spread,
     f.maker,
     f.trade_id,
-    f.client_id
-FROM fills AS f;
+    f.client_id,
+    f.day
+FROM fills_by_day AS f;

@@ -11,7 +11,7 @@ import pytest
 
 from tasks.publish import publish, published_folder
 from tasks.publish_rollups import rollups, source_of
-from tasks.sql_query import query
+from tasks.sql_query import QueryRefused, query
 from tasks.store import Store, open_store
 from tests.tasks.store_worlds import START
 from tests.tasks.test_publish import Life
@@ -28,6 +28,7 @@ WHOLE = {
     "drawdowns_daily": "SELECT max(equity), max(exposure) FROM equity",
     "decisions_daily": "SELECT count(*) FROM journal WHERE decision = 'STUCK'",
     "stops_daily": "SELECT count(DISTINCT (bot_id, ts)) FROM journal WHERE decision LIKE '%STOP%'",
+    "closings_daily": "SELECT sum(realized), sum(quote_qty) FROM fills WHERE realized IS NOT NULL AND side = 'sell'",
 }
 SUMMED = {
     "ticks_hourly": "SELECT sum(ticks), sum(quiet_ticks), sum(orders_placed), sum(fills) FROM ticks_hourly",
@@ -39,9 +40,10 @@ SUMMED = {
     "drawdowns_daily": "SELECT max(peak), max(exposure_max) FROM drawdowns_daily",
     "decisions_daily": "SELECT coalesce(sum(stuck), 0) FROM decisions_daily",
     "stops_daily": "SELECT count(*) FROM stops_daily",
+    "closings_daily": "SELECT sum(realized), sum(cost + realized) FROM closings_daily",
 }
-# Held in tests/sql/test_metrics_rollups.py, or here by name.
-OTHERS = {"orders_late", "snapshots_daily", "portfolio_daily", "stops_done_daily"}
+# Held in tests/sql/test_metrics_rollups.py, in test_targets.py beside it, or here by name.
+OTHERS = {"orders_late", "snapshots_daily", "portfolio_daily", "stops_done_daily", "stopped_lots_daily"}
 # What an order's trades came to, found the dear way.
 LIVES = """
 SELECT o.client_id, CAST(sum(f.quote_qty) AS DOUBLE) / CAST(sum(f.qty) AS DOUBLE), count(f.client_id)
@@ -122,6 +124,22 @@ def test_a_store_without_days_forgets_the_sums_of_another(lived: tuple[Store, Pa
         publish(fresh, other)
     assert answers(other, SUMMED["ticks_hourly"]) == answers(other, WHOLE["ticks_hourly"])
     assert list((published_folder(other) / "rollups").iterdir()) == []
+
+
+def test_fills_are_found_by_day_without_opening_the_other_days(lived: tuple[Store, Path]) -> None:
+    """`day` is the day a fill was recorded, none is lost or twice, and a question for some days opens no other's file."""
+    _, folder = lived
+    every = "SELECT day, count(*) FROM report_fills GROUP BY day ORDER BY day"
+    by_day = answers(folder, "SELECT CAST(recorded_at AS DATE) AS day, count(*) FROM fills GROUP BY day ORDER BY day")
+    assert len(by_day) == DAYS
+    assert answers(folder, every) == by_day
+    # The first file tells the columns, whatever is asked.
+    second = sorted((published_folder(folder) / "parquet" / "fills").iterdir())[1]
+    second.write_bytes(b"no Parquet")
+    later = every.replace("GROUP", f"WHERE day > DATE '{by_day[1][0]}' GROUP")
+    assert answers(folder, later) == by_day[2:]
+    with pytest.raises(QueryRefused, match="arquet"):
+        answers(folder, every)
 
 
 def test_an_orders_trades_are_found_whatever_day_they_were_on(lived: tuple[Store, Path]) -> None:
