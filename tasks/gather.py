@@ -44,7 +44,7 @@ INCOME_OVERLAP = timedelta(hours=1)
 
 async def gather(session: Session, now: datetime) -> list[Fact]:
     """Read every venue once; returns facts in the order in which the engine should hear of them."""
-    facts: list[Fact] = [*session.carried(), *session.commands()]
+    facts: list[Fact] = [*session.carried(), *session.commands(), *session.targets.troubles(session.world.incidents)]
     if any(isinstance(fact, Command) and fact.action is Action.CLAIM for fact in facts):
         session.balanced.clear()  # a position is taken over as it is read in the same tick
     for venue in session.venues.values():

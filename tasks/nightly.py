@@ -1,4 +1,4 @@
-"""A night: candles, the quality gate, the books, a backtest of each bot, the twin, the report, backups and upkeep.
+"""A night: candles, the quality gate, the books, targets, a backtest of each bot, the twin, the report, backups and upkeep.
 
 Plain Python: the flow `nightly` gives each step a task of its own. A step that fails does not stop the others, only
 what depends on it: a bot whose candles did not pass the gate is not backtested. Every step can be repeated.
@@ -23,6 +23,7 @@ from tasks.migrations import MigrationRefused
 from tasks.nightly_books import check_books
 from tasks.nightly_bots import TIMEFRAMES, backtest_bot
 from tasks.nightly_steps import DONE, FAILED, SKIPPED, STOPPED, Did, Record, Step, utc_now
+from tasks.nightly_targets import measure_targets
 from tasks.nightly_twin import replay_yesterday
 from tasks.quality import Gate, SeriesKey
 from tasks.quality_rules import Limits
@@ -87,6 +88,7 @@ def steps(night: Night) -> list[Step]:
         Step("backfill", lambda: _backfill(night)),
         Step("quality", lambda: _quality(night)),
         Step("books", lambda: check_books(night.data_dir)),
+        Step("targets", lambda: measure_targets(night.data_dir, night.portfolio.bots, night.now)),
         *(Step(f"backtest {bot.id}", lambda bot=bot: _backtest(night, bot)) for bot in night.portfolio.bots),
         Step("twin", lambda: replay_yesterday(night.data_dir, night.record.day)),
         Step("report", lambda: _report(night)),

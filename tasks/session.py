@@ -1,6 +1,7 @@
 """A portfolio at work in this process: its store, its venues, its world; everything that stays warm between ticks."""
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from tasks.paper import PaperVenue
 from tasks.quote_log import QuoteLog
 from tasks.roster import Roster
 from tasks.store import Store, TickRow
+from tasks.targets import TargetNews
 from tasks.twin_keep import put_aside
 from tasks.venue import Venue
 
@@ -64,6 +66,7 @@ class Session:
         played = any(isinstance(venue, PaperVenue) and venue.in_candle_time for venue in venues.values())
         self._equity_every = timedelta(seconds=EQUITY_EVERY_PLAYED_S if played else EQUITY_EVERY_S)
         self.quotes = QuoteLog(data_dir)
+        self.targets = TargetNews(data_dir)
         self._aside: tuple[date, Portfolio] | None = None
         self.ended_at_close = False
         self.teller: Teller | None = None
@@ -108,6 +111,7 @@ class Session:
             "synthetic": "true" if any(venue.synthetic for venue in papers) else "false",
             "prices": "; ".join(venue.label for venue in papers),
             "played": "true" if any(venue.in_candle_time for venue in papers) else "false",
+            "leverage": json.dumps({bot.id: bot.leverage for bot in self.portfolio.bots}),
             "config": yaml.safe_dump(shown, sort_keys=False, allow_unicode=True),
         }
 

@@ -71,6 +71,7 @@ def test_a_night_is_done_once_and_again_when_asked(place: Path) -> None:
         "backfill": DONE,
         "quality": DONE,
         "books": SKIPPED,
+        "targets": SKIPPED,
         "backtest btc1": DONE,
         "backtest eth1": DONE,
         "twin": SKIPPED,
