@@ -31,7 +31,7 @@ from tasks import server, up
 
 ROOT = Path(__file__).parents[1]
 REAL_S, HOUR_RUNS, DAY_RUNS = 5.0, 720, 17_280
-EVENTS_KEPT_S, VACUUM_EVERY_S = 3_600.0, 300.0
+EVENTS_KEPT_S, VACUUM_EVERY_S, CLEANUP_EVERY_S = 3_600.0, 300.0, 3_600.0
 SIZE_MB_MAX, SLOWER_MAX = 300.0, 1.25
 # A worker that does nothing for so long is a failed measurement.
 STUCK_S = 120.0
@@ -97,6 +97,7 @@ def measure(folder: Path, runs: int, pace_s: float, port: int) -> dict[str, Any]
         {
             "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{EVENTS_KEPT_S / factor:.0f}S",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": f"{VACUUM_EVERY_S / factor:.0f}",
+            "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": f"{CLEANUP_EVERY_S / factor:.0f}",
             # At most 100 runs are planned ahead: look before they are used up.
             "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": f"{max(2.0, 40 * pace_s):.0f}",
         }

@@ -35,6 +35,12 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 # Measured for ticks of 1-5 s. The scheduler plans at most 100 runs (100 s at 1 s) and looks every 20 s, so that a
 # slow loop leaves no hole. Events are most of a tick's bytes in the server's database and are kept for an hour, not
 # days.
+# At each of its loops the cancellation cleanup looks into every run cancelled within a day, and a skipped tick is one:
+# beside 1,000 of them an idle server took 15.8 CPU seconds a minute with the loop of 20 s and 1.8 with this one, and
+# answered in 38 ms in place of 6. A run that is told to cancel gets its own time limit without the loop.
+# Marking a run late reads before it writes, which SQLite refuses beside another writer ("database is locked"): 594 of
+# 603 errors of a busy server. The warm worker settles what is older than 10 s by itself; what is late for a minute has
+# nobody who would.
 SERVER_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
@@ -46,6 +52,9 @@ SERVER_SETTINGS = {
     "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "300",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_BATCH_SIZE": "1000",
     "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "PT1H",
+    "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "3600",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "20",
 }
 
 # Heartbeats of flow runs would add a thread and an event to every tick; the worker answers for its runs itself.
