@@ -28,11 +28,12 @@ def test_there_are_enough_seeded_bugs() -> None:
     assert all((ROOT / word).exists() for word in named)
 
 
+@pytest.mark.long
 def test_a_sample_of_seeded_bugs_is_caught() -> None:
     """Ten of them, planted in a copy of the last commit, are caught; all of them take half an hour on two cores."""
     if not (ROOT / ".git").exists():
         pytest.skip("no git checkout: the last commit can't be laid out")
-    command = [sys.executable, "-m", "benchmarks.mutants", "--sample", "10", "--seed", "4", "--workers", "2"]
+    command = [sys.executable, "-m", "benchmarks.mutants", "--sample", "10", "--seed", "4", "--workers", "1"]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["caught"] == 10

@@ -194,7 +194,7 @@ def test_facts_that_repeat_change_nothing(scenario: Scenario) -> None:
         assert told[kind] == rows, kind
 
 
-@EXAMPLES
+@settings(max_examples=80)
 @given(scenarios())
 def test_whoever_is_asked_in_vain_does_nothing(scenario: Scenario) -> None:
     """The wake contract at its root: asking every machine at every price finds nothing that its band had hidden."""
