@@ -18,6 +18,7 @@ from tasks.credentials import Credentials
 from tasks.doctor import Finding
 from tasks.exchange import CcxtVenue
 from tasks.exchange_clock import utc_now
+from tasks.live_feed import LivePrices
 from tasks.real_venues import symbols_at
 from tasks.venue import ConfigRefused, VenueError
 
@@ -72,6 +73,21 @@ async def look_at_exchange(
         finally:
             await venue.close()
     return findings, rules
+
+
+async def look_at_names(portfolio: Portfolio) -> list[Finding]:
+    """Look at whether ccxt knows the exchange of each venue whose prices paper trading would read; asks nobody."""
+    findings: list[Finding] = []
+    for config in portfolio.venues:
+        if not symbols_at(portfolio, config):
+            continue
+        try:
+            prices = LivePrices(config.exchange, config.market, config.api_url, config.id)
+        except ConfigRefused as fault:
+            findings.append(_refused(config, fault))
+        else:
+            await prices.close()
+    return findings
 
 
 async def place_one(venue: CcxtVenue, rule: Instrument) -> Finding:

@@ -16,6 +16,7 @@ import ccxt
 import ccxt.async_support
 
 from tasks.credentials import Credentials, quiet_logger, scrub
+from tasks.errors import nearest
 from tasks.exchange_clock import Offset, measure
 from tasks.exchange_errors import Row, row_of
 from tasks.exchange_limiter import BUDGETS, MINUTE_MS, Limiter, Throttled
@@ -69,7 +70,9 @@ class Client:
         """
         self.knows_marks = True
         if exchange not in ccxt.async_support.exchanges:
-            raise ConfigRefused("exchange", f"ccxt {ccxt.__version__} has no exchange {exchange!r}")
+            meant = nearest(exchange, ccxt.async_support.exchanges)
+            hint = f"; did you mean {meant}?" if meant else ""
+            raise ConfigRefused("exchange", f"ccxt {ccxt.__version__} has no exchange {exchange!r}{hint}")
         if api_url is not None and urlsplit(api_url).scheme not in {"http", "https"}:
             raise ConfigRefused(
                 "api_url", f"{scrub(api_url)!r} is no address; write http://127.0.0.1:8000 or https://host/path"

@@ -34,7 +34,7 @@ from tasks.settings import data_dir as data_dir_of
 from tasks.settings import load_portfolio
 from tasks.store import Store, open_store
 from tasks.store_open import PlanChanged, StampMismatch, StoreBusy, StoreError
-from tasks.venue import Venue
+from tasks.venue import ConfigRefused, Venue
 
 # How long `feed: auto` waits for an exchange before it takes synthetic prices.
 PROBE_TIMEOUT_S = 4.0
@@ -228,10 +228,16 @@ async def _choose_feed(portfolio: Portfolio, venue: VenueConfig, wanted: str) ->
     from tasks.live_feed import LivePrices  # imports ccxt, which takes a second
 
     symbols = sorted({symbol for bot in portfolio.bots for name, symbol in bot.markets() if name == venue.id})
-    source = LivePrices(venue.exchange, venue.market, venue.api_url, venue.id)
-    if await source.probe(PROBE_TIMEOUT_S):
-        await source.start(symbols)
-        return FeedChoice("live", source, await source.instruments(symbols, venue.id))
+    source: LivePrices | None = None
+    try:
+        source = LivePrices(venue.exchange, venue.market, venue.api_url, venue.id)
+        if await source.probe(PROBE_TIMEOUT_S):
+            await source.start(symbols)
+            return FeedChoice("live", source, await source.instruments(symbols, venue.id))
+    except ConfigRefused as fault:
+        if source is not None:
+            await source.close()
+        raise Refused(fault.reason, key=f"venues[{portfolio.venues.index(venue)}].{fault.key}") from None
     await source.close()
     if wanted == "live":
         raise Refused(

@@ -3,7 +3,12 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, cast
+
+from tasks.report_format import amount_places
+
+TENTH = Decimal("0.1")
 
 
 def _nothing() -> None:
@@ -29,6 +34,15 @@ def visible(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: visible(part) for name, part in cast("dict[str, Any]", value).items()}
     return [visible(part) for part in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
+def money(value: Any, asset: str, *, sign: bool = True) -> str:
+    """Write a sum of money with its asset: to the cent, or, below a tenth, to three digits, as sums in coins need."""
+    if value is None:
+        return "-"
+    exact = Decimal(str(value))
+    places = 2 if abs(exact) >= TENTH else amount_places([exact])
+    return f"{exact:{'+' if sign else ''},.{places}f} {asset}"
 
 
 def say(text: str) -> None:

@@ -104,7 +104,10 @@ def _reading(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
 
 
 def _first_line(error: duckdb.Error) -> str:
-    return str(error).strip().splitlines()[0]
+    # With DuckDB's own guess of what was meant, which stands in the line below.
+    first, *below = str(error).strip().splitlines()
+    guess = below[0] if below and below[0].startswith(("Did you mean", "Candidate bindings")) else ""
+    return f"{first} {guess}".strip()
 
 
 def _quoted(path: Path) -> str:

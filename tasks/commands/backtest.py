@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.environment import candle_files, portfolio_file
 from tasks.errors import Refused
-from tasks.outcome import Outcome
+from tasks.outcome import Outcome, money
 from tasks.settings import data_dir, load_portfolio
 
 EXAMPLE = "example: gridkeeper backtest --portfolio examples/paper.yaml --candles btc.parquet --out out"
@@ -119,11 +119,11 @@ def _show(data: dict) -> None:
         ("bars", f"{data['bars']:,} of {data['timeframe']} ({data['visited_bars']:,} looked at)"),
         ("fills", f"{data['fills']:,} ({data['fills_initial']} of them the opening purchase)"),
         ("round trips", f"{data['round_trips']:,}"),
-        ("net PnL", f"{data['net_pnl']} {quote}"),
-        ("  grid profit", f"{data['grid_profit']} {quote}"),
-        ("  floating", f"{data['unrealized_pnl']} {quote}"),
-        ("  fees", f"{data['fees']} {quote} paid"),
-        ("final equity", f"{data['final_equity']} {quote} of {data['capital_quote']} {quote} capital"),
+        ("net PnL", money(data["net_pnl"], quote)),
+        ("  grid profit", money(data["grid_profit"], quote)),
+        ("  floating", money(data["unrealized_pnl"], quote)),
+        ("  fees", f"{money(data['fees'], quote, sign=False)} paid"),
+        ("final equity", f"{_plain(data['final_equity'], quote)} of {_plain(data['capital_quote'], quote)} capital"),
         ("max drawdown", _percent(data["max_drawdown"], "of peak equity")),
         ("Sharpe, Sortino", f"{_ratio(data['sharpe'])}, {_ratio(data['sortino'])} (daily, a year)"),
         ("fill rules", f"{data['intrabar']} path, {data['fill']}, latency {data['latency_s']:g} s"),
@@ -132,11 +132,17 @@ def _show(data: dict) -> None:
     for name, value in rows:
         print(f"{name:<16} {value}")
     for name, one in data.get("bots", {}).items():
-        print(f"  {name:<14} net {one['net_pnl']} {quote}, {one['fills']:,} fills, {one['round_trips']:,} round trips")
+        print(
+            f"  {name:<14} net {money(one['net_pnl'], quote)}, {one['fills']:,} fills, {one['round_trips']:,} round trips"
+        )
     for remark in data["warnings"]:
         print(f"! {remark}")
     for path in data.get("files", []):
         print(f"wrote {path}")
+
+
+def _plain(value: Any, asset: str) -> str:
+    return money(value, asset, sign=False)
 
 
 def _percent(fraction: float | None, of: str) -> str:

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> Outcome:
     if args.place and portfolio.mode not in {"demo", "live"}:
         raise Refused(f"{portfolio.mode} mode has no exchange account", key="--place", accepted="demo or live")
     findings = [
-        Finding("portfolio", "ok", f"{file}: {len(portfolio.bots)} bots, {portfolio.mode} mode"),
+        Finding("portfolio", "ok", f"{file}: {_bots(portfolio)}, {portfolio.mode} mode"),
         *look_at_machine(folder),
         *look_at_alerts(portfolio.alerts, folder),
     ]
@@ -61,12 +61,20 @@ def run(args: argparse.Namespace) -> Outcome:
 
         told, rules = asyncio.run(look_at_exchange(portfolio, args.interval, place=args.place))
         findings += told
+    elif portfolio.mode == "paper" and portfolio.feed.kind in {"auto", "live"}:
+        from tasks.doctor_exchange import look_at_names
+
+        findings += asyncio.run(look_at_names(portfolio))
     findings += [*look_at_bots(portfolio, rules, folder), *look_at_cadence(portfolio, args.interval)]
     if args.alert:
         findings.append(_test_message(portfolio, folder))
     failed = [one for one in findings if one.state == "failed"]
     data = {"findings": [asdict(one) for one in findings], "failed": len(failed)}
     return Outcome(data, lambda: _show(findings), exit_code=3 if failed else 0)
+
+
+def _bots(portfolio: Portfolio) -> str:
+    return f"{len(portfolio.bots)} bot{'' if len(portfolio.bots) == 1 else 's'}"
 
 
 def _heartbeat(args: argparse.Namespace, portfolio: Portfolio, folder: Path) -> Outcome:

@@ -12,7 +12,7 @@ from tasks.commands.backtest import seconds
 from tasks.commands.places import add_place, find_place
 from tasks.commands.published import age_words, ask_published
 from tasks.errors import Refused
-from tasks.outcome import Outcome, visible
+from tasks.outcome import Outcome, money, visible
 
 LEVELS_SHOWN = 12
 # Room for the longest name of a limit in one piece, so that it can be searched for.
@@ -163,10 +163,10 @@ def _bot(one: dict[str, Any]) -> Any:
     counts = f"{one['levels_working']} working of {one['levels_wanted']} wanted, {one['levels']} in all"
     price_age = f", {age_words(one['price_age_s'])} old" if one["price_age_s"] is not None else ""
     rows = [
-        ("net PnL", _money(one["net_pnl"], quote), "grid profit", _money(one["grid_profit"], quote)),
-        ("floating", _money(one["unrealized"], quote), "fees paid", _money(one["fees"], quote, sign=False)),
-        ("held", f"{_number(one['inventory'], 6)} {base}", "at cost", _money(one["exposure_at_cost"], quote, sign=False)),
-        ("capital", _money(one["capital_quote"], quote, sign=False), "round trips", f"{one['round_trips']:,}"),
+        ("net PnL", money(one["net_pnl"], quote), "grid profit", money(one["grid_profit"], quote)),
+        ("floating", money(one["unrealized"], quote), "fees paid", money(one["fees"], quote, sign=False)),
+        ("held", f"{_number(one['inventory'], 6)} {base}", "at cost", money(one["exposure_at_cost"], quote, sign=False)),
+        ("capital", money(one["capital_quote"], quote, sign=False), "round trips", f"{one['round_trips']:,}"),
         ("price", f"{_number(one['last_price'], 8)} {quote}{price_age}", "levels", counts),
         ("open lots", _lots(one["lots"]), "orders live", f"{one['orders_live']:,}"),
     ]  # fmt: skip
@@ -213,12 +213,6 @@ def _lots(lots: list[dict[str, Any]]) -> str:
         return "none"
     oldest = _age_s(min(lot["opened_at"] for lot in lots), datetime.now(UTC).replace(tzinfo=None))
     return f"{len(lots):,}, the oldest {age_words(oldest)} old"
-
-
-def _money(value: Any, asset: str, *, sign: bool = True) -> str:
-    if value is None:
-        return "-"
-    return f"{value:+,.2f} {asset}" if sign else f"{value:,.2f} {asset}"
 
 
 def _number(value: Any, places: int) -> str:

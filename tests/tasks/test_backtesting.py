@@ -101,8 +101,8 @@ def test_output_files_are_written(portfolio: Path, tmp_path: Path, capsys: pytes
         (["--candles", "none.csv"], "--candles"),
         (["--candles", "CANDLES", "--bot", "other"], "--bot"),
         (["--candles", "CANDLES", "--from", "2025-01-02", "--to", "2025-01-01"], "--from"),
-        (["--candles", "CANDLES", "--latency", "-1"], "arguments"),
-        (["--candles", "CANDLES", "--intrabar", "sideways"], "arguments"),
+        (["--candles", "CANDLES", "--latency", "-1"], "--latency"),
+        (["--candles", "CANDLES", "--intrabar", "sideways"], "--intrabar"),
         ([], "--candles"),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.cli import COMMANDS, main
+from tasks.outcome import money
 from tests.tasks.played import play, write_candles, write_portfolio
 
 
@@ -177,3 +178,33 @@ def test_nothing_published_yet_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     code, document = told(capsys, "status", "--portfolio", str(file))
     assert code == 2
     assert "published" in document["error"]["reason"]
+
+
+def test_a_mistyped_exchange_is_refused_before_anything_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`run` refuses an exchange that ccxt does not know and writes nothing; `doctor` finds it, and both name the likely one."""
+    file = tmp_path / "typo.yaml"
+    file.write_text(
+        "venues: [{id: spot, exchange: binanc}]\nbots:\n  - {id: g1, kind: grid, venue: spot, symbol: BTC/USDT, "
+        "start_price: 90000, end_price: 110000, levels: 20, total_amount_quote: 1000}\n"
+    )
+    code, document = told(capsys, "run", "--portfolio", str(file), "--ticks", "1")
+    assert (code, document["error"]["key"]) == (2, "venues[0].exchange")
+    assert "did you mean binance?" in document["error"]["reason"]
+    assert list(tmp_path.iterdir()) == [file]
+    code, document = told(capsys, "doctor", "--portfolio", str(file))
+    assert code == 3
+    assert any("did you mean binance?" in one["found"] for one in document["data"]["findings"])
+
+
+@pytest.mark.parametrize(
+    ("value", "sign", "text"),
+    [
+        ("1234.5678", True, "+1,234.57 USDT"), ("-0.499", True, "-0.50 USDT"), ("0.00031415", True, "+0.000314 USDT"),
+        ("0", True, "+0.00 USDT"), ("12", False, "12.00 USDT"), (None, True, "-"),
+    ],
+)  # fmt: skip
+def test_money_is_written_to_the_cent_or_to_three_digits(value: str | None, sign: bool, text: str) -> None:
+    """Sums in dollars end at the cent; sums that would vanish there, as those in coins, keep three digits."""
+    assert money(value, "USDT", sign=sign) == text
