@@ -51,7 +51,7 @@ HORIZON_S = 20.0
 AHEAD = timedelta(seconds=0.5)
 SEEN_FOR = timedelta(minutes=15)
 # So many planned runs are a backlog: more than 20 s hold at one a second, less than a page of the server's.
-MANY, MANY_SKIPS = 100, 10
+MANY = 100
 
 
 class WarmResult(BaseWorkerResult):
@@ -360,9 +360,9 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
 
     async def _skip(self, skips: tuple[Skip, ...]) -> None:
         for skip in skips:
-            if len(skips) > MANY_SKIPS:
-                # A backlog waits until a tick is over, and between two reports the server has time for the next one.
-                await self._quiet_moment()
+            # Not beside the tick that made it late, nor two at once: the server writes one thing at a time, and reports of
+            # what was skipped would make the next tick late as well.
+            await self._quiet_moment()
             self._pending.pop(skip.run_id, None)
             await self._report(skip.run_id, Cancelled(name="Skipped", message=f"Skipped: {skip.reason}."))
 
