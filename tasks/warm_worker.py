@@ -274,9 +274,9 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
                 return
 
     def _seconds_to_next(self) -> float:
-        # Until a run is due or, while nothing runs, until its slot can be taken.
+        # Until a run is due or, while nothing runs or has taken its slot, until a slot can be taken.
         now = datetime.now(UTC)
-        ahead = AHEAD if self._busy_since is None else timedelta()
+        ahead = AHEAD if self._busy_since is None and not self._pending else timedelta()
         waits = [
             due.at - now - (timedelta() if run_id in self._pending else ahead)
             for run_id, due in self._timetable.items()
