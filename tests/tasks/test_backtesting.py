@@ -8,6 +8,7 @@ import pytest
 
 from tasks.backtesting import Options, Run, backtest
 from tasks.cli import main
+from tasks.commands.backtest import rest_of
 from tests.tasks.played import play, stored, write_candles, write_portfolio
 
 CANDLES = 600
@@ -116,3 +117,16 @@ def test_wrong_arguments_exit_2(
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is False
     assert document["error"]["key"] == key
+
+
+def test_the_parts_that_a_person_sees_add_up_to_the_net_profit(
+    portfolio: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Funding and what hedges brought have lines of their own where there are any, and all lines sum to the first."""
+    data = {"net_pnl": "18.5", "grid_profit": "30", "unrealized_pnl": "-4", "fees": "2.5", "funding": "1"}
+    assert rest_of(data) == {"funding": Decimal(1), "hedge, other": Decimal(-6)}
+    candles = str(portfolio.parent / "candles.csv")
+    assert main(["backtest", "--portfolio", str(portfolio), "--candles", candles]) == 0
+    said = capsys.readouterr().out
+    assert "fees" in said
+    assert "hedge, other" not in said
