@@ -35,7 +35,8 @@ def backtest(
         portfolio: the portfolio file.
         candles: candle files, each as PATH or VENUE=PATH.
         bot: one bot of the file; without it all together, on the accounts that they share.
-        from_: first candle, UTC. to_: first candle not to use, UTC.
+        from_: first candle, UTC.
+        to_: first candle not to use, UTC.
         intrabar: the path inside a bar; adaptive takes the extreme nearer to the open first.
         fill: cross needs a trade through the limit, touch a trade at it.
         latency_s: seconds from a price to an order on the book.

@@ -50,11 +50,17 @@ def control(
         data_dir: the portfolio's data folder.
         bot: the bot it is meant for; `account` for an incident that is no bot's.
         action: pause (no new entries), resume, halt (entries cancelled, latched), flatten (close the position and
-        halt), cancel (entries off, this tick), close-lot (one lot, at the market), claim (a foreign position), release
-        (end a halt), acknowledge (resolve an incident by hand), create (an executor), stop (it closes what it holds, or
-        keeps it), store (take an ended executor out of the running ones). executor_config, keep_position, close_hold: for
-        create and stop. lot: for close-lot. incident: for acknowledge. note:
-        why. who: who asks for it. dry_run: show and do nothing.
+            halt), cancel (entries off, this tick), close-lot (one lot, at the market), claim (a foreign position), release
+            (end a halt), acknowledge (resolve an incident by hand), create (an executor), stop (it closes what it holds,
+            or keeps it), store (take an ended executor out of the running ones).
+        lot: which lot, for close-lot; the report names them.
+        incident: which incident, for acknowledge, as kind/bot/subject.
+        executor_config: for create, what a bot has in the portfolio file, as JSON.
+        keep_position: for stop, keep what it holds.
+        close_hold: for stop, close what an ended executor still holds.
+        note: why; kept in the journal.
+        who: who asks for it.
+        dry_run: only show what it would do, as an artifact of this run.
     """
     if action in {"create", "stop", "store"}:
         made = action_of(action, bot, executor_config, keep_position=keep_position, close_hold=close_hold)

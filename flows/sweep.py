@@ -37,16 +37,19 @@ def sweep(
     Args:
         portfolio: the portfolio file.
         candles: candle files, each as PATH or VENUE=PATH.
-        vary: fields of the bot and their values.
+        vary: fields of the bot and their values, each as NAME=FROM:TO:COUNT or NAME=X,Y,Z.
         bot: which bot, where the file has several.
-        draws: so many combinations at random; all of them when left out. seed: of these.
+        draws: so many combinations at random; all of them when left out.
+        seed: of the random combinations.
         walk_forward: how often a winner is chosen on one stretch and tested on the next.
-        from_: first candle, UTC. to_: first candle not to use, UTC.
+        from_: first candle, UTC.
+        to_: first candle not to use, UTC.
         intrabar: the path inside a bar.
         fill: cross needs a trade through the limit, touch a trade at it.
         latency_s: seconds from a price to an order on the book.
-        engine: kernel where it can do a configuration, else the core. runner: processes of this machine, Dask or Ray.
-        processes: how many workers.
+        engine: kernel where it can do a configuration, else the core.
+        runner: processes of this machine, Dask or Ray.
+        processes: how many workers; one a processor when left out.
         out: folder for files.
     """
     said = run_sweep(

@@ -41,9 +41,11 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 # Marking a run late reads before it writes, which SQLite refuses beside another writer ("database is locked"): 594 of
 # 603 errors of a busy server. The warm worker settles what is older than 10 s by itself; what is late for a minute has
 # nobody who would.
+# Prefect's second UI asks the vendor of its analytics at every page, also where analytics are off; the first asks nobody.
 SERVER_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
     "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "20",
