@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from core.grid_table import BLOCK, FILL_BAR, FILL_EXIT, FILL_FEE, FILL_PRICE, FILL_QTY
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 FAR = 1 << 61
 FEE_UNIT = 10**8
@@ -19,9 +20,11 @@ MARGIN = 1 << 36
 
 def drawdown(
     close: Ints, low_1: Ints, high_1: Ints, log: Ints, short: bool,
-    price_unit: float, qty_unit: float, close_unit: float, start: float,
+    price_unit: float, qty_unit: float, close_unit: float, start: float, asked: Ints, worth: Floats,
 ) -> tuple[float, float]:  # fmt: skip
     """Return the deepest fall from a running peak, as a fraction of it, and the largest value of the inventory.
+
+    `worth` gets the equity at the bars `asked`, which do not fall.
 
     `low_1` and `high_1` bound the closes in blocks of BLOCK bars; `log` is `core.grid_kernel`'s. The
     units say how many of a column's make 1; `start` is the equity before the first fill. Fees are in 1e-8.
@@ -29,7 +32,7 @@ def drawdown(
     nothing = start - start
     held, cash, money = nothing, nothing, start
     peak, fall, exposure = start, nothing, nothing
-    i, k, bars = 0, 0, len(close)
+    i, k, bars, told = 0, 0, len(close), 0
     while i < bars:
         while k < len(log) and log[k, FILL_BAR] <= i:
             sign = 1 if (log[k, FILL_EXIT] == 1) == short else -1
@@ -39,6 +42,9 @@ def drawdown(
             money = start + cash
             k += 1
         last = min(log[k, FILL_BAR], bars) if k < len(log) else bars
+        while told < len(asked) and asked[told] < last:
+            worth[told] = money + held * (close[asked[told]] / close_unit)
+            told += 1
         first = i == 0
         while i < last:
             value = held * (close[i] / close_unit)

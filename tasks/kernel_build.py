@@ -77,12 +77,13 @@ def _rolling_run(
 
 def _equity_drawdown(
     close: Any, low_1: Any, high_1: Any, bars: int, log: Any, fills: int, short: int,
-    price_unit: float, qty_unit: float, close_unit: float, start: float, found: Any,
+    price_unit: float, qty_unit: float, close_unit: float, start: float, asked: Any, count: int, worth: Any, found: Any,
 ) -> int:  # fmt: skip
     blocks = (bars + BLOCK - 1) // BLOCK
     fall, exposure = drawdown(
         carray(close, (bars,)), carray(low_1, (blocks,)), carray(high_1, (blocks,)),
         carray(log, (fills, FILL_COLUMNS)), short == 1, price_unit, qty_unit, close_unit, start,
+        carray(asked, (count,)), carray(worth, (count,)),
     )  # fmt: skip
     out = carray(found, (2,))
     out[0] = fall
@@ -91,7 +92,9 @@ def _equity_drawdown(
 
 
 _RUN = _INT(*[_INTS] * 7, _INT, _INTS, _INTS, _INTS, _INT, _INTS, _INT, _INTS, _INT)
-_DRAWDOWN = _INT(_INTS, _INTS, _INTS, _INT, _INTS, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _FLOATS)
+_DRAWDOWN = _INT(
+    _INTS, _INTS, _INTS, _INT, _INTS, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _INTS, _INT, _FLOATS, _FLOATS
+)  # fmt: skip
 # What is compiled into one object file: the modules that it takes, and its entries, by their symbol, with their signatures.
 OBJECTS: dict[str, tuple[tuple[ModuleType, ...], dict[str, tuple[FunctionType, Any]]]] = {
     "grid": (

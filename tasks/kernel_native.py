@@ -51,7 +51,21 @@ _POINTER, _INT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 # What numba passes first: where the result goes, and where the exception would.
 _HEAD = (ctypes.POINTER(_INT), ctypes.POINTER(_POINTER))
 _RUN = (*[_POINTER] * 7, _INT, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT, _POINTER, _INT)
-_DRAWDOWN = (*[_POINTER] * 3, _INT, _POINTER, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _POINTER)
+_DRAWDOWN = (
+    *[_POINTER] * 3,
+    _INT,
+    _POINTER,
+    _INT,
+    _INT,
+    _FLOAT,
+    _FLOAT,
+    _FLOAT,
+    _FLOAT,
+    _POINTER,
+    _INT,
+    _POINTER,
+    _POINTER,
+)
 _ATR_GAUGE = (*[_POINTER] * 3, _INT, _INT, _INT, _POINTER)
 _ATR_RUN = (*[_POINTER] * 13, _INT, _POINTER, _POINTER, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 9, _INT)
 # The entries of each object file, with what they take.
@@ -95,20 +109,24 @@ def run_rolling(candles: Sequence[Ints], p: Ints, s: Ints, g: Ints, due: Ints, l
 def drawdown(
     columns: Sequence[Ints],
     log: Ints,
+    asked: Ints,
     *,
     short: bool,
     price_unit: float,
     qty_unit: float,
     close_unit: float,
     start: float,
-) -> tuple[float, float]:
-    """Call `core.equity_kernel.drawdown`, compiled; `columns` are closes and the blocks' lows and highs."""
-    found = np.zeros(2)
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Call `core.equity_kernel.drawdown`, compiled; `columns` are closes and the blocks' lows and highs.
+
+    The third of what it returns is the equity at the bars `asked`, which must not fall.
+    """
+    found, worth = np.zeros(2), np.empty(len(asked))
     _call(
         "grid", "equity_drawdown", *map(_at, columns), len(columns[0]), _at(log), len(log), int(short),
-        price_unit, qty_unit, close_unit, start, _at(found),
+        price_unit, qty_unit, close_unit, start, _at(asked), len(asked), _at(worth), _at(found),
     )  # fmt: skip
-    return float(found[0]), float(found[1])
+    return float(found[0]), float(found[1]), worth
 
 
 def prepare(name: str = "grid") -> None:

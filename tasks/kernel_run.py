@@ -291,9 +291,17 @@ def line_in(made: KernelRun, log: Ints, bought: NDArray[np.bool_], columns: Colu
 
 def drawdown_of(made: KernelRun) -> tuple[float, float]:
     """Return the deepest fall from a peak of equity at bar closes, a fraction, and the largest exposure in quote."""
+    return equity_in_one_pass(made, np.zeros(0, dtype=np.int64))[:2]
+
+
+def equity_in_one_pass(made: KernelRun, asked: Ints) -> tuple[float, float, NDArray[np.float64]]:
+    """Return fall and exposure as `drawdown_of`, and the equity at the bars `asked`, in rising order.
+
+    For runs of one market; no curve is made, and every number is that of the curve.
+    """
     columns, units = made.columns, made.units
     return kernel_native.drawdown(
-        (columns.close, columns.low_1, columns.high_1), made.log, short=made.short,
+        (columns.close, columns.low_1, columns.high_1), made.log, asked, short=made.short,
         price_unit=10.0**units.price_scale, qty_unit=10.0**units.qty_scale, close_unit=10.0**columns.scale,
         start=float(made.spec.capital_quote),
     )  # fmt: skip

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +20,7 @@ from core import grid_table as gt
 from core.engine import BotSpec, Limits
 from core.kernel import ArraySeries
 from core.machines.grid.config import GridConfig, GridPlan
-from core.market import TIMEFRAME_S
+from core.market import TIMEFRAME_S, Instrument
 from core.series import exact_units, places
 from core.values import ZERO, total
 from tasks.errors import Refused
@@ -190,9 +191,16 @@ def levels_of(plan: GridPlan, units: Units) -> Ints:
 
 def rank_by_name(table: Ints) -> None:
     """Fill in RANK and BY_RANK: orders of one round are sent by the name of their leg, and "10-0" comes before "2-0"."""
-    by_name = sorted(range(table.shape[1]), key=lambda i: f"{i}-")
+    by_name = _by_name(table.shape[1])
     table[gt.BY_RANK] = by_name
     table[gt.RANK, by_name] = np.arange(len(by_name))
+
+
+@lru_cache(maxsize=256)
+def _by_name(count: int) -> Ints:
+    found = np.array(sorted(range(count), key=lambda i: f"{i}-"), dtype=np.int64)
+    found.flags.writeable = False
+    return found
 
 
 def grid_values(spec: BotSpec, options: Any, units: Units, timeframe: str) -> dict[int, int]:
@@ -216,19 +224,32 @@ def parameters_of(spec: BotSpec, values: Mapping[int, int], units: Units, candle
 
 def market_values(spec: BotSpec, options: Any, units: Units, timeframe: str) -> dict[int, int]:
     """Return the parameters that are no strategy's: the instrument's rules and fees, how orders fill; the others are 0."""
-    instrument, seconds = spec.instrument, TIMEFRAME_S[timeframe]
+    return dict(
+        _market_values(
+            spec.instrument, spec.long, spec.safe_spread, spec.slippage, options.intrabar, options.fill, options.latency_s,
+            units, TIMEFRAME_S[timeframe],
+        )
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _market_values(
+    instrument: Instrument, long: bool, safe_spread: Decimal, slippage: Decimal, intrabar: str, fill: str, latency_s: float,
+    units: Units, seconds: int,
+) -> Mapping[int, int]:  # fmt: skip
+    # The configurations of a sweep have most often the same of all these.
     tick = exact_units(instrument.tick_size, units.price_scale)
-    path = options.intrabar
+    path = intrabar
     if path == "worst":
-        path = "ohlc" if spec.long else "olhc"
-    safe, slip = _parts(spec.safe_spread), _parts(spec.slippage)
+        path = "ohlc" if long else "olhc"
+    safe, slip = _parts(safe_spread), _parts(slippage)
     # Fee in 1e-8 = price units x quantity units x rate x 10**(8 - price places - quantity places), over one divisor.
     unit = Fraction(10) ** (FEE_SCALE - units.price_scale - units.qty_scale)
     maker, taker = Fraction(instrument.maker) * unit, Fraction(instrument.taker) * unit
     rate_den = math.lcm(maker.denominator, taker.denominator)
     return dict.fromkeys(range(gt.PARAMETERS), 0) | {
-        gt.TICK: tick, gt.EDGE: tick if options.fill == "cross" else 0,
-        gt.SHORT: int(not spec.long), gt.PATH: _PATHS[path], gt.LATENCY_US: to_us(options.latency_s),
+        gt.TICK: tick, gt.EDGE: tick if fill == "cross" else 0,
+        gt.SHORT: int(not long), gt.PATH: _PATHS[path], gt.LATENCY_US: to_us(latency_s),
         gt.THIRD_US: timedelta(seconds=seconds) / 3 // _US, gt.CLOSE_US: seconds * 1_000_000 - 1000,
         gt.MIN_NOTIONAL: _ceil_units(instrument.min_notional, units.price_scale + units.qty_scale),
         gt.MIN_QTY: exact_units(instrument.min_qty, units.qty_scale),

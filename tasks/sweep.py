@@ -19,7 +19,7 @@ from tasks.backtesting import Options, choose_bot
 from tasks.errors import Refused
 from tasks.progress import Progress
 from tasks.settings import check, data_dir
-from tasks.sweep_run import Job, Row, Shared, prepare, shared_of
+from tasks.sweep_run import Frame, Job, Row, Shared, shared_of
 from tasks.sweep_runners import RUNNERS, Numbered
 from tasks.sweep_stats import Trial, summary_of, trials_of
 from tasks.sweep_store import SweepStore, sweep_id
@@ -148,9 +148,10 @@ def _absolute(text: str) -> str:
 def _refuse_hopeless(job: Job, chosen: Sequence[dict[str, str]]) -> None:
     # Where no configuration is allowed, the first one's reason is the sweep's, before anything is written.
     first: Refused | None = None
+    frame = Frame(job.raw)
     for values in chosen:
         try:
-            prepare(job.raw, values)
+            frame.prepare(values)
         except Refused as refused:
             first = first or refused
         else:

@@ -18,16 +18,17 @@ from numpy.typing import NDArray
 
 from core.engine import BotSpec
 from core.kernel import ArraySeries
+from core.market import Market
 from core.portfolio import Portfolio
 from core.values import ZERO, plain
-from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
+from tasks.assemble import Rules, instruments_of, limits_of, opening_of, paper_token, spec_of
 from tasks.backtest_candles import read_series
 from tasks.backtest_figures import curve_of
 from tasks.backtesting import Options, run_spec
 from tasks.equity import DAYS_A_YEAR, day_ends, ratios_along
 from tasks.errors import Refused
 from tasks.kernel_tables import CORE_DOES_IT, Columns, columns_of
-from tasks.settings import check
+from tasks.settings import check, with_bot
 from tasks.sweep_vary import apply
 
 Row = dict[str, Any]
@@ -85,10 +86,10 @@ def run_chunk(job: Job, numbered: Sequence[tuple[int, Mapping[str, str]]]) -> li
     from tasks.kernel_run import Room
 
     shared = shared_of(job)
-    room = Room()
+    frame, room = Frame(job.raw), Room()
     rows: list[Row] = []
     for number, values in numbered:
-        rows += _configuration(job, shared, room, number, values)
+        rows += _configuration(job, shared, frame, room, number, values)
     return rows
 
 
@@ -113,24 +114,40 @@ def _read_shared(
     return Shared(tuple(tracks), timeframe, tuple(remarks))
 
 
-def prepare(raw: Mapping[str, Any], values: Mapping[str, str]) -> tuple[Portfolio, BotSpec]:
-    """Check one configuration like a file's; raises `Refused` where the models or the exchange's rules do not allow it."""
-    portfolio = check({**raw, "bots": [apply(raw["bots"][0], values)]}, {})
-    bot = portfolio.bots[0]
-    rules = instruments_of(portfolio, {}, {})
-    return portfolio, spec_of(bot, rules, paper_token(portfolio.id), key="bots[0]")
+class Frame:
+    """What all configurations of a sweep share beside candles: the portfolio as it was checked, trading rules, limits."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        """Check a portfolio of one bot, plain data, once; raises `Refused`."""
+        self._raw = raw
+        self._base = check(dict(raw), {})
+        self._token = paper_token(self._base.id)
+        self._rules: dict[tuple[Market, ...], Rules] = {}
+        self.limits = limits_of(self._base)
+
+    def prepare(self, values: Mapping[str, str]) -> tuple[Portfolio, BotSpec]:
+        """Check one configuration like a file's; raises `Refused` where the models or the exchange's rules do not allow it."""
+        raw = {**self._raw, "bots": [apply(self._raw["bots"][0], values)]}
+        portfolio = with_bot(self._base, raw, {})
+        bot = portfolio.bots[0]
+        markets = tuple(bot.markets())
+        if markets not in self._rules:
+            self._rules[markets] = instruments_of(portfolio, {}, {})
+        return portfolio, spec_of(bot, self._rules[markets], self._token, key="bots[0]")
 
 
-def _configuration(job: Job, shared: Shared, room: Any, number: int, values: Mapping[str, str]) -> list[Row]:
+def _configuration(
+    job: Job, shared: Shared, frame: Frame, room: Any, number: int, values: Mapping[str, str]
+) -> list[Row]:
     head: Row = {"number": number, "values": dict(values)}
     try:
-        portfolio, spec = prepare(job.raw, values)
+        portfolio, spec = frame.prepare(values)
     except Refused as refused:
         reason = f"{refused.key}: {refused.reason}"
         return [{**head, "segment": i, "engine": "", "refused": reason} for i in range(len(job.segments))]
     rows: list[Row] = []
     for i, segment in enumerate(job.segments):
-        found = _on_kernel(job, shared, room, portfolio, spec, segment)
+        found = _on_kernel(job, shared, frame, room, portfolio, spec, segment)
         if found is None:
             found = _on_core(job, shared, portfolio, spec, segment)
         rows.append({**head, "segment": i, "refused": None, **found})
@@ -138,7 +155,7 @@ def _configuration(job: Job, shared: Shared, room: Any, number: int, values: Map
 
 
 def _on_kernel(
-    job: Job, shared: Shared, room: Any, portfolio: Portfolio, spec: BotSpec, segment: tuple[int, int]
+    job: Job, shared: Shared, frame: Frame, room: Any, portfolio: Portfolio, spec: BotSpec, segment: tuple[int, int]
 ) -> Row | None:
     # None: only the core can do it.
     from tasks.kernel_kinds import KERNELS, openings_beside
@@ -154,7 +171,7 @@ def _on_kernel(
         quote = opening.get(spec.instrument.quote, ZERO)
         others = [shared.cut(segment, scale, track)[0] for track in range(1, 1 + len(spec.others))]
         more = {"beside": openings_beside(portfolio, spec, others)} if others else {}
-        made = kernel.run(bot, spec, columns, job.options, limits_of(portfolio), quote, room, **more)
+        made = kernel.run(bot, spec, columns, job.options, frame.limits, quote, room, **more)
     except Refused as refused:
         if refused.accepted == CORE_DOES_IT:
             return None
@@ -164,16 +181,16 @@ def _on_kernel(
 
 def _kernel_figures(made: Any, ends: NDArray[np.int64]) -> Row:
     from core.grid_table import S_INITIAL
-    from tasks.kernel_run import drawdown_of, sums_of
+    from tasks.kernel_run import equity_in_one_pass, sums_of
 
-    sums, capital = sums_of(made), made.spec.capital_quote
-    lines = made.lines()
-    if len(lines) == 1:
-        fall, exposure = drawdown_of(made)
+    sums, capital, asked = sums_of(made), made.spec.capital_quote, np.append(0, ends)
+    if not made.spec.others:
+        fall, exposure, equity = equity_in_one_pass(made, asked)
     else:
+        lines = made.lines()
         shown = ratios_along(made.columns.ts, lines)
         fall, exposure = shown.max_drawdown, shown.exposure_max
-    equity = np.sum([line.equity_at(np.append(0, ends)) for line in lines], axis=0)
+        equity = np.sum([line.equity_at(asked) for line in lines], axis=0)
     return {
         "fills": len(made.log), "fills_initial": int(made.scalars[S_INITIAL]), "round_trips": sums.round_trips,
         "net_pnl": plain(sums.net), "realized_pnl": plain(sums.realized), "unrealized_pnl": plain(sums.floating),
@@ -201,7 +218,9 @@ def _ratios(daily: NDArray[np.float64]) -> Row:
         return {"sharpe": None, "sortino": None, "returns_sums": None}
     returns = daily[1:] / daily[:-1] - 1.0
     count = len(returns)
-    sums = [float(count), *(float((returns**k).sum()) for k in range(1, 5))]
+    squares = returns * returns
+    powers = (returns, squares, squares * returns, squares * squares)
+    sums = [float(count), *(float(power.sum()) for power in powers)]
     nothing = NOTHING * float(np.abs(returns).max(initial=0.0))
     centre, year = sums[1] / max(count, 1), math.sqrt(DAYS_A_YEAR)
     spread = math.sqrt(float(((returns - centre) ** 2).sum()) / (count - 1)) if count > 1 else 0.0

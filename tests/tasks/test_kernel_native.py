@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from core import grid_kernel, grid_table
 from tasks import kernel_native
 from tasks.errors import Refused
-from tasks.kernel_run import curve_of, drawdown_of
+from tasks.kernel_run import curve_of, drawdown_of, equity_in_one_pass
 from tests.core.kernel_runs import KernelScenario, inputs, scenarios
 
 
@@ -43,6 +43,8 @@ def test_drawdown_and_exposure_are_those_of_the_curve(scenario: KernelScenario) 
         made.spec = replace(made.spec, capital_quote=capital)  # with 1 of capital the account goes bankrupt
         curve = curve_of(made)
         assert drawdown_of(made) == (float(curve.drawdown.max()), float(curve.exposure.max()))
+        asked = np.append(0, np.arange(0, len(curve.equity), 7))
+        assert np.array_equal(equity_in_one_pass(made, asked)[2], curve.equity[asked])
 
 
 def test_a_warm_start_needs_no_numba() -> None:

@@ -16,7 +16,10 @@ from tasks.backtesting import Options, backtest
 from tasks.cli import main
 from tasks.errors import Busy, Refused
 from tasks.market_store import open_market
+from tasks.settings import check
 from tasks.sweep import Request, segments_of, sweep
+from tasks.sweep_vary import apply
+from tasks.yaml_strict import load
 from tests.tasks.played import write_candles, write_portfolio
 
 ROOT = Path(__file__).parents[2]
@@ -125,9 +128,9 @@ def test_a_sweep_goes_on_where_it_was(asked: Request, tmp_path: Path, monkeypatc
     ran: list[int] = []
     real = sweep_run._configuration
 
-    def counted(job: object, shared: object, room: object, number: int, values: object) -> list[dict]:
+    def counted(job: object, shared: object, frame: object, room: object, number: int, values: object) -> list[dict]:
         ran.append(number)
-        return real(job, shared, room, number, values)  # type: ignore[arg-type]
+        return real(job, shared, frame, room, number, values)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sweep_run, "_configuration", counted)
     again = sweep(asked)
@@ -193,6 +196,31 @@ def test_a_sweep_without_an_allowed_configuration_is_refused(asked: Request, tmp
         sweep(replace(asked, vary=("start_price=200,300",)))
     assert "start_price" in caught.value.key
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"levels": "12", "start_price": "95.5"},
+        {"triple_barrier.stop_loss": "0.02"},
+        {"levels": "many"},
+        {"start_price": "200"},
+        {"triple_barrier.stop_loss": "-1"},
+        {"leverage": "3"},
+        {"total_amount_quote": "${AMOUNT}"},
+    ],
+)
+def test_a_frame_says_what_the_whole_file_would(asked: Request, values: dict[str, str]) -> None:
+    """A configuration checked alone is the one of the whole portfolio, or is refused with the same key and words."""
+    raw = {**load(Path(asked.portfolio).read_text(), "file"), "mode": "backtest"}
+    whole = {**raw, "bots": [apply(raw["bots"][0], values)]}
+    said: list[object] = []
+    for checked in (lambda: sweep_run.Frame(raw).prepare(values)[0], lambda: check(whole, {})):
+        try:
+            said.append(checked())
+        except Refused as refused:
+            said.append((refused.key, refused.reason, refused.accepted))
+    assert said[0] == said[1]
 
 
 def test_the_command_prints_and_writes(asked: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
