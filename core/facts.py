@@ -158,7 +158,11 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class FundingPaid:
-    """One funding payment of a swap position; `amount` > 0 was received, in the quote asset."""
+    """One funding payment of a swap position; `amount` > 0 was received, in the quote asset.
+
+    `traded_since`: signed base by owner ("external": no bot) of trades that were booked before the payment was read, though
+    they were made at its time or after it.
+    """
 
     venue: str
     symbol: str
@@ -167,6 +171,7 @@ class FundingPaid:
     rate: Decimal
     ref: str
     ts: datetime
+    traded_since: tuple[tuple[str, Decimal], ...] = ()
 
 
 @quick

@@ -5,7 +5,7 @@ and nothing is decided from silence (RULES, reliability 0.6).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from core.facts import (
@@ -181,7 +181,13 @@ async def _income(session: Session, venue: Venue, now: datetime) -> list[Funding
     found = await venue.income(session.symbols[venue.id], since, now)
     session.income_read[venue.id] = now
     booked = session.store.incomes_booked(venue.id, [one.ref for one in found]) if found else frozenset[str]()
-    return [one for one in found if one.ref not in booked and one.ts > opened]
+    news = [one for one in found if one.ref not in booked and one.ts > opened]
+    return [_with_trades(session, one) if isinstance(one, FundingPaid) else one for one in news]
+
+
+def _with_trades(session: Session, paid: FundingPaid) -> FundingPaid:
+    # It was paid for what was held then; trades that are booked since have changed that.
+    return replace(paid, traded_since=session.store.traded_since(paid.venue, paid.symbol, paid.ts))
 
 
 def _suspected(session: Session, venue: Venue) -> bool:

@@ -56,8 +56,8 @@ DAILY = (
     Daily("lots", settled="qty = 0", key="bot_id, lot_id, opened_txn", born="opened_at"),
 )
 SMALL = (
-    "bot_state", "levels", "recovery", "incidents", "marks", "account_balance", "account_state", "funding_payments", "commands",
-    "store_stamp", "schema_migrations",
+    "bot_state", "levels", "recovery", "incidents", "marks", "account_balance", "account_state", "funding_payments",
+    "funding_shares", "commands", "store_stamp", "schema_migrations",
 )  # fmt: skip
 
 

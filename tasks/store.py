@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
@@ -164,6 +165,10 @@ class Store:
     def incomes_booked(self, venue: str, refs: Iterable[str]) -> frozenset[str]:
         """As `store_booked.incomes_booked`."""
         return booked.incomes_booked(self._con, venue, refs)
+
+    def traded_since(self, venue: str, symbol: str, at: datetime) -> tuple[tuple[str, Decimal], ...]:
+        """As `store_booked.traded_since`."""
+        return booked.traded_since(self._con, venue, symbol, at)
 
     def income_since(self, venue: str) -> tuple[datetime | None, datetime | None]:
         """As `store_booked.income_since`."""
@@ -346,6 +351,7 @@ class Store:
         commands = [rows_of.command_row(one, now) for one in given if isinstance(one, Command)]
         write.upsert(self._con, write.ACCOUNT_BALANCE, [rows_of.balance_row(one) for one in balances.values()])
         write.insert(self._con, write.FUNDING_PAYMENTS, paid)
+        write.insert(self._con, write.FUNDING_SHARES, rows_of.share_rows(given, step, at))
         write.insert(self._con, write.COMMANDS, commands)
 
     def _write_account(self, world: World, now: datetime) -> tuple[object, ...]:

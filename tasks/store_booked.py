@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 
 import duckdb
+
+from tasks.store_rows import tidy
 
 
 def commands_applied(con: duckdb.DuckDBPyConnection, numbers: Iterable[int]) -> frozenset[int]:
@@ -21,6 +24,18 @@ def incomes_booked(con: duckdb.DuckDBPyConnection, venue: str, refs: Iterable[st
         [venue, list(refs)],
     ).fetchall()
     return frozenset(ref for (ref,) in found)
+
+
+def traded_since(
+    con: duckdb.DuckDBPyConnection, venue: str, symbol: str, at: datetime
+) -> tuple[tuple[str, Decimal], ...]:
+    """Sum the signed base of stored executions of a market from a time on, by owner."""
+    found = con.execute(
+        "SELECT bot_id, sum(CASE side WHEN 'buy' THEN qty ELSE -qty END) AS qty FROM fills "
+        "WHERE venue = ? AND symbol = ? AND ts >= ? GROUP BY bot_id ORDER BY bot_id",
+        [venue, symbol, at],
+    ).fetchall()
+    return tuple((owner, tidy(qty)) for owner, qty in found)
 
 
 def income_since(con: duckdb.DuckDBPyConnection, venue: str) -> tuple[datetime | None, datetime | None]:

@@ -10,8 +10,9 @@ from datetime import datetime
 from decimal import Context, Decimal
 from typing import Any
 
+from core.engine.payments import INEXACT
 from core.engine.world import Bot, BotSpec, Incident, JournalRow, LevelRow, Step, World, value_of
-from core.facts import BalanceRead, Command, Fill, FundingPaid
+from core.facts import BalanceRead, Command, Fact, Fill, FundingPaid
 from core.ledger import Entry
 from core.lots import Lot, fee_in_quote
 from core.orders import Order, Role, decode
@@ -199,14 +200,29 @@ def balance_row(read: BalanceRead) -> Row:
 
 
 def funding_row(paid: FundingPaid, entries: Iterable[Entry], at: datetime) -> Row:
-    """One row of `funding_payments`; the bot is the one whose ledger took it."""
-    owners = sorted(
-        {one.bot_id for one in entries if one.kind == "funding" and one.ref == paid.ref and one.venue == paid.venue}
-    )
+    """One row of `funding_payments`; the bot is the one whose ledger took all of it, empty where several share it."""
+    owners = sorted({one.bot_id for one in _shares(paid, entries)})
     return (
-        paid.venue, paid.symbol, paid.ref, ",".join(owners), paid.ts, amount(paid.amount), paid.asset,
+        paid.venue, paid.symbol, paid.ref, owners[0] if len(owners) == 1 else "", paid.ts, amount(paid.amount), paid.asset,
         amount(paid.rate), at,
     )  # fmt: skip
+
+
+def share_rows(facts: Iterable[Fact], step: Step, at: datetime) -> list[Row]:
+    """Rows of `funding_shares`: what each owner's ledger took of the payments among a step's facts."""
+    notes = {row.subject: row.reason for row in step.journal if row.decision == INEXACT}
+    return [
+        (paid.venue, paid.symbol, paid.ref, one.bot_id, paid.ts, amount(one.amount), notes.get(paid.ref, ""), at)
+        for paid in facts
+        if isinstance(paid, FundingPaid)
+        for one in _shares(paid, step.entries)
+    ]
+
+
+def _shares(paid: FundingPaid, entries: Iterable[Entry]) -> list[Entry]:
+    # What the ledger's wallets took of a payment, an entry for each owner.
+    mine = (paid.venue, paid.ref, "funding", "wallet")
+    return [one for one in entries if (one.venue, one.ref, one.kind, one.account) == mine]
 
 
 def command_row(command: Command, now: datetime) -> Row:

@@ -131,6 +131,7 @@ ACCOUNT_BALANCE = Table("account_balance", ("venue", "asset", "total", "ts"), ke
 FUNDING_PAYMENTS = Table(
     "funding_payments", ("venue", "symbol", "ref", "bot_id", "ts", "amount", "asset", "rate", "recorded_at")
 )
+FUNDING_SHARES = Table("funding_shares", ("venue", "symbol", "ref", "bot_id", "ts", "amount", "note", "recorded_at"))
 COMMANDS = Table("commands", ("command_id", "bot_id", "action", "argument", "who", "note", "ts", "applied_at"))
 EQUITY = Table(
     "equity",

@@ -6,18 +6,17 @@ from datetime import datetime
 from core.engine.account import watch_account
 from core.engine.booking import (
     STRANGER,
-    book_funding,
     book_trade,
     book_transfer,
     compare_balance,
     compare_position,
-    shares_of,
 )
 from core.engine.bot import advance_bot
 from core.engine.claims import claim
 from core.engine.control import acknowledge, obey, unread
 from core.engine.draft import BotDraft, Draft, open_draft, thaw
 from core.engine.forced import book_forced, forced_word
+from core.engine.payments import share_funding
 from core.engine.reports import take_in
 from core.engine.world import BotSpec, Step, World
 from core.facts import (
@@ -36,7 +35,7 @@ from core.facts import (
 from core.machine import Wake
 from core.market import Instrument, Market, Quote
 from core.orders import decode
-from core.values import ONE, ZERO, plain
+from core.values import ONE, plain
 
 # The trouble of a venue (its subject) whose account could not be read; entries there wait for a whole reading.
 UNREADABLE = "venue_unreadable"
@@ -128,7 +127,11 @@ def _route(draft: Draft, bots: dict[str, BotDraft], fact: Fact) -> None:
         case Transfer():
             book_transfer(draft, fact)
         case FundingPaid():
-            _share_funding(draft, bots, fact)
+            market = (fact.venue, fact.symbol)
+            on_it = [
+                i for i, spec in draft.world.specs.items() if any(one.market == market for one in spec.instruments)
+            ]
+            share_funding(draft, [bot for i in on_it if (bot := _open(draft, bots, i)) is not None], fact)
         case BarClosed():
             _tell(draft, bots, fact, [i for i, spec in draft.world.specs.items() if _wants_bar(spec, fact)])
         case RateSeen():
@@ -168,21 +171,6 @@ def _book_other(draft: Draft, bots: dict[str, BotDraft], fill: Fill) -> None:
         if book_forced(draft, [bot for bot_id in ids if (bot := _open(draft, bots, bot_id)) is not None], fill, word):
             return
     _book_stranger(draft, fill)
-
-
-def _share_funding(draft: Draft, bots: dict[str, BotDraft], paid: FundingPaid) -> None:
-    # The exchange pays one net position; each bot on it gets its share by what it holds, and so does what is of no bot
-    # (RULES 9).
-    market = (paid.venue, paid.symbol)
-    on_it = [i for i, spec in draft.world.specs.items() if any(one.market == market for one in spec.instruments)]
-    drafts = {bot_id: bot for bot_id in on_it if (bot := _open(draft, bots, bot_id)) is not None}
-    holding = {bot_id: bot.inventory_at(market) for bot_id, bot in drafts.items() if bot.inventory_at(market) != ZERO}
-    foreign = draft.positions.get(market, ZERO) - sum(holding.values(), ZERO)
-    if foreign != ZERO:
-        holding[STRANGER] = foreign
-    held = holding or dict.fromkeys(drafts, ZERO)
-    for bot_id, amount in shares_of(paid.amount, held).items() if held else ():
-        book_funding(draft, drafts.get(bot_id), paid, amount)
 
 
 def _wants_bar(spec: BotSpec, fact: BarClosed) -> bool:

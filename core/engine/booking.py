@@ -5,19 +5,18 @@ blocks entries at that venue until it is gone (RULES 18a).
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 from core.engine.draft import BotDraft, Draft
 from core.engine.world import Holding
-from core.facts import BalanceRead, Fill, FundingPaid, PositionRead, Transfer
-from core.ledger import fill_postings, funding_postings, moved, transfer_postings
+from core.facts import BalanceRead, Fill, PositionRead, Transfer
+from core.ledger import fill_postings, moved, transfer_postings
 from core.lots import Lot, enlarge, fee_in_quote, is_hedge, net_qty, reduce, split_oldest_first
-from core.machine import Claim, LegFilled, LotCut, Wake
+from core.machine import Claim, LegFilled, LotCut
 from core.market import Instrument
 from core.orders import Decoded, Role
-from core.values import AMOUNT_PLACES, ZERO, Side, exact_product, floor_to, plain, ratio, share_of_cost
+from core.values import ZERO, Side, exact_product, plain, ratio, share_of_cost
 
 STRANGER = "external"
 # Differences that come and go within this are readings at two moments.
@@ -182,35 +181,6 @@ def book_trade(draft: Draft, fill: Fill, instrument: Instrument, bot_id: str) ->
     ref = f"{fill.symbol}#{fill.trade_id}"
     draft.post(fill_postings(fill, instrument), ts=fill.ts, bot_id=bot_id, venue=fill.venue, kind="fill", ref=ref)
     return True
-
-
-def shares_of(amount: Decimal, held: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Allocate money by signed quantity held, so that the shares sum to `amount` exactly (RULES 9).
-
-    Quotients are floored to the ledger's places; what is left goes to the largest remainder, ties to the first by name.
-    Where the quantities sum to zero the amount cannot be split by them; all of it goes to the first by name.
-    """
-    whole = sum(held.values(), ZERO)
-    names = sorted(held)
-    if whole == ZERO:
-        return {name: amount if name == names[0] else ZERO for name in names}
-    exact = {name: ratio(exact_product(amount, held[name]), whole) for name in names}
-    shares = {name: floor_to(exact[name], AMOUNT_PLACES) for name in names}
-    left = amount - sum(shares.values(), ZERO)
-    largest = max(names, key=lambda name: exact[name] - shares[name])
-    shares[largest] += left
-    return shares
-
-
-def book_funding(draft: Draft, bot: BotDraft | None, paid: FundingPaid, amount: Decimal) -> None:
-    """Book a bot's share of one funding payment; None: the share of what the account holds for no bot."""
-    posts = funding_postings(replace(paid, amount=amount))
-    owner = STRANGER if bot is None else bot.spec.bot_id
-    draft.post(posts, ts=paid.ts, bot_id=owner, venue=paid.venue, kind="funding", ref=paid.ref)
-    if bot is None:
-        return
-    bot.funding += amount
-    bot.machine_wake = Wake(deadline=draft.now)  # a band may have been made of what the bot has won so far (RULES 18c)
 
 
 def book_claim(draft: Draft, bot: BotDraft, claim: Claim) -> None:

@@ -13,5 +13,6 @@ WHERE
     data_type IN ('DOUBLE', 'FLOAT', 'REAL')
     AND table_catalog = current_database()
     AND table_name IN (
-        'orders', 'fills', 'ledger', 'lots', 'levels', 'bot_state', 'equity', 'marks', 'funding_payments', 'account_balance'
+        'orders', 'fills', 'ledger', 'lots', 'levels', 'bot_state', 'equity', 'marks', 'funding_payments',
+        'funding_shares', 'account_balance'
     );

@@ -1,4 +1,5 @@
 -- Per bot and day (UTC): what was realised, paid and received, and the equity at the day's last sample (quote).
+-- What others traded on the account, and the funding of what no bot held, is no bot's.
 CREATE OR REPLACE VIEW report_pnl_daily AS
 WITH traded AS (
     SELECT
@@ -9,11 +10,13 @@ WITH traded AS (
         coalesce(sum(realized), 0) AS realized,
         coalesce(sum(fee_quote), 0) AS fees
     FROM fills_daily
+    WHERE bot_id <> 'external'
     GROUP BY bot_id, day
 ),
 received AS (
     SELECT bot_id, CAST(ts AS DATE) AS day, sum(amount) AS funding
-    FROM funding_payments
+    FROM funding_shares
+    WHERE bot_id <> 'external'
     GROUP BY bot_id, day
 ),
 valued AS (

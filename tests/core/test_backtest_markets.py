@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core import backtest
 from core.engine import Place, Step, advance
-from core.engine.booking import shares_of
+from core.engine.payments import shares_of
 from core.facts import BalanceRead, BarClosed
 from core.machine import Bars
 from core.market import Candle, Intrabar

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from core.engine import Step, advance
-from core.facts import BalanceRead
+from core.facts import BalanceRead, FundingPaid
 from tasks.store import TickRow, open_store
 from tests.tasks.store_worlds import grid_spec, new_account, new_world, walk
 
@@ -20,6 +21,7 @@ BREAK: dict[str, str] = {
     "fee_has_a_rate": "UPDATE fills SET fee_quote = NULL WHERE rowid = 0",
     "fill_has_an_order": "UPDATE fills SET client_id = 'g1-abcd-e77-0-0' WHERE rowid = 0",
     "fill_is_stored_once": "INSERT INTO fills SELECT * FROM fills LIMIT 1",
+    "funding_is_shared": "UPDATE funding_shares SET amount = amount + 0.000000000000000001",
     "ledger_balances": "UPDATE ledger SET amount = amount + 0.000000000000000001 WHERE seq = 1",
     "ledger_has_every_fill": "DELETE FROM ledger WHERE ref = (SELECT max(ref) FROM ledger WHERE kind = 'fill')",
     "ledger_has_no_gap": "DELETE FROM ledger WHERE seq = 3",
@@ -45,6 +47,7 @@ BREAK: dict[str, str] = {
 MORE_BREAKS: dict[str, str] = {
     "exchange_order_has_one_name": "UPDATE orders SET leg_id = 'e0-0', attempt = 0",
     "fill_has_an_order": "UPDATE orders SET side = 'sell'",
+    "funding_is_shared": "UPDATE ledger SET bot_id = 'g2' WHERE kind = 'funding'",
     "ledger_has_every_fill": "UPDATE fills SET trade_id = 'other' WHERE rowid = 0",
     "lots_are_the_position": "UPDATE bot_state SET inventory = inventory + 0.001",
     "lots_make_the_profit": "UPDATE bot_state SET grid_profit = grid_profit + 1",
@@ -68,8 +71,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         world, now = walk(new_world(grid_spec()), new_account(), prices=60, seed=3, keep=keep)
         now += timedelta(seconds=5)
+        paid = [FundingPaid("spot", "BTC/USDT", Decimal("-0.25"), "USDT", Decimal("0.0001"), "f1", now)]
+        step = advance(world, paid, now)
+        store.commit_step(step, tick_id=tick + 1, now=now, facts=paid)
+        world = step.world
         read = [BalanceRead("spot", asset, total, now) for (_, asset), total in world.wallet.items()]
-        store.commit_step(advance(world, read, now), tick_id=tick + 1, now=now, facts=read)
+        store.commit_step(advance(world, read, now), tick_id=tick + 2, now=now, facts=read)
         store.commit_tick(TickRow(tick_id=1, started_at=now, ended_at=now, now=now), world)
         assert world.bots["g1"].lots
         assert world.bots["g1"].round_trips
