@@ -26,6 +26,7 @@ from tasks.backtest_candles import read_series
 from tasks.backtest_figures import figures_of, remarks_of
 from tasks.backtest_funding import read_rates
 from tasks.errors import Refused
+from tasks.outcome import money
 from tasks.progress import Progress
 from tasks.settings import load_portfolio
 
@@ -124,8 +125,8 @@ def backtest(
         again = doubt.net_again(portfolio, bot, spec, series, timeframe, rates)
         made.figures |= (nets := doubt.other_rules(made, again))
         quote = spec.instrument.quote
-        said = f"net PnL at touch {nets['net_pnl_touch']}, at cross {nets['net_pnl_cross']}"
-        remarks.append(f"{said}, on the worst path {nets['net_pnl_worst']} {quote}")
+        touch, cross, worst = (money(nets[f"net_pnl_{name}"], quote) for name in ("touch", "cross", "worst"))
+        remarks.append(f"net PnL at touch {touch}, at cross {cross}, with each bar's adverse extreme first {worst}")
     made.remarks = [*remarks, *made.remarks, *doubt.remarks_of(inside)]
     return made
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.report_data import BotReport
+from tasks.report_data import BotReport, market_name
 from tasks.report_format import GAP, amount, is_missing, price
 from tasks.report_sampling import (
     Floats,
@@ -159,13 +159,13 @@ def exposure_figure(bot: BotReport) -> Figure:
     if bot.beside and len(bot.candles):
         # The exposure of a bot with several markets is not that of its own one.
         own = held * _aligned(times, epoch_ms(bot.candles["ts"]), floats(bot.candles["close"]))
-    lines = [_exposure_line(bot.symbol, "@accent", times, own, quote)]
+    lines = [_exposure_line(market_name(bot, bot), "@accent", times, own, quote)]
     net, gross = own.copy(), np.abs(own)
     for place, one in enumerate(beside):
         theirs = _aligned(times, epoch_ms(one.frame["ts"]), floats(one.frame["exposure_quote"]))
         net, gross = net + theirs, gross + np.abs(theirs)
         if place < len(BESIDE_COLOURS):
-            lines.append(_exposure_line(one.symbol, BESIDE_COLOURS[place], times, theirs, quote))
+            lines.append(_exposure_line(market_name(bot, one), BESIDE_COLOURS[place], times, theirs, quote))
     if beside:
         lines.append(_exposure_line("net", "@ink", times, net, quote))
     if bot.leverage > 1:
@@ -189,9 +189,9 @@ def exposure_figure(bot: BotReport) -> Figure:
 
 def exposure_names(bot: BotReport) -> list[tuple[str, str]]:
     """Return class and name of each line of the exposure picture, in its order."""
-    named = [("accent", bot.symbol)]
     beside = [one for one in bot.beside if len(one.frame)]
-    named += [(colour[1:], one.symbol) for one, colour in zip(beside, BESIDE_COLOURS, strict=False)]
+    named = [("accent", market_name(bot, bot))]
+    named += [(colour[1:], market_name(bot, one)) for one, colour in zip(beside, BESIDE_COLOURS, strict=False)]
     if beside:
         named.append(("ink", "net of all markets"))
     if bot.leverage > 1:

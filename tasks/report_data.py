@@ -138,6 +138,12 @@ class BotReport:
                 )
 
 
+def market_name(bot: BotReport, market: BotReport | Beside) -> str:
+    """Name one of a bot's markets: by its symbol, with the venue where the bot trades that symbol at several."""
+    symbols = [bot.symbol, *(one.symbol for one in bot.beside)]
+    return f"{market.symbol} at {market.venue}" if symbols.count(market.symbol) > 1 else market.symbol
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReportData:
     """A whole report: the span, the provenance and the bots.

@@ -119,7 +119,7 @@ def _bot_part(data: ReportData, place: int, bot: BotReport, summary: BotSummary)
         f"{_proof_card(bot)}{_price_card(place, bot)}{_equity_card(place, bot)}{_exposure_card(place, bot)}"
         f"<div class=two>{_bridge_card(place, bot)}"
         f"<section class=card><h3>Round trips and ratios</h3>"
-        f"{tables.ratios_list(summary, summarise_trips(bot.fills), bot.quote_asset, bot.beside)}</section></div>"
+        f"{tables.ratios_list(bot, summary, summarise_trips(bot.fills))}</section></div>"
         f"<section class=card><h3>Months</h3>{tables.months_table(months_of(bot), bot.quote_asset)}</section>"
         f"<section class=card><div class=head><h3>Levels</h3>{tables.levels_legend(bot)}</div>"
         f"{tables.levels_table(bot)}</section>"
@@ -204,7 +204,7 @@ def _proof_card(bot: BotReport) -> str:
 
 def _bridge_card(place: int, bot: BotReport) -> str:
     return (
-        f"<section class=card><div class=head><h3>From grid profit to net</h3>"
+        f"<section class=card><div class=head><h3>Where the profit comes from</h3>"
         f"<p class=legend>{escape(bot.quote_asset)}</p></div>"
         f'<div class="chart bridge" id="bridge{place}" role=img aria-label="Net profit as the sum of its parts"></div>'
         "</section>"
@@ -233,7 +233,7 @@ def _provenance(data: ReportData) -> str:
 
 
 def _figures(bot: BotReport, summary: BotSummary) -> dict[str, Any]:
-    drawn: dict[str, Any] = {"bridge": charts.bridge_figure(bridge_steps(summary))}
+    drawn: dict[str, Any] = {"bridge": charts.bridge_figure(bridge_steps(summary, bot.kind))}
     if not bot.candles.empty:
         drawn["price"] = charts.price_figure(bot)
     if not bot.equity.empty:

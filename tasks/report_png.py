@@ -132,9 +132,9 @@ def _equity_picture(data: ReportData, bot: BotReport) -> Figure:
 
 
 def _bridge_picture(data: ReportData, bot: BotReport) -> Figure:
-    figure = _blank(data, bot, f"From grid profit to net, {bot.quote_asset}", 8.0, 4.2)
+    figure = _blank(data, bot, f"Where the profit comes from, {bot.quote_asset}", 8.0, 4.2)
     axes = figure.add_axes((0.14, 0.1, 0.82, 0.70))
-    steps = bridge_steps(bot.summary)
+    steps = bridge_steps(bot.summary, bot.kind)
     for row, step in enumerate(steps):
         colour = "accent" if step.is_total else "good" if step.value >= 0 else "bad"
         start, value = float(step.start), float(step.value)

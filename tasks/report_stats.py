@@ -17,6 +17,11 @@ OPENING_ROLES = frozenset({"entry", "open", "initial"})
 DAILY_PERIODS = 365.0
 
 
+GRIDS = {"grid", "rolling_grid", "atr_grid", "ladder"}
+# Kinds whose two legs are one trade: what either earns alone says nothing.
+PAIRS = {"arbitrage", "xemm", "funding_arb"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class BridgeStep:
     """One bar of the bridge: what it adds to the profit, and where it starts, in the quote asset."""
@@ -54,15 +59,23 @@ class Trips:
     total: Decimal
 
 
-def bridge_steps(summary: BotSummary) -> list[BridgeStep]:
+def part_names(kind: str) -> tuple[str, str]:
+    """Return what a kind's own closings and those of its other markets are called: only grids earn a grid profit."""
+    if kind in GRIDS:
+        return "Grid profit", "Hedge"
+    return ("First leg", "Other leg") if kind in PAIRS else ("Closed trades", "Other markets")
+
+
+def bridge_steps(summary: BotSummary, kind: str = "grid") -> list[BridgeStep]:
     """Return the bars from nothing to the net profit; they add up exactly, "other" takes what is left.
 
     Formula: net = grid profit + floating + hedge - fees + funding + other (docs/metrics.md); no bar for the hedge where
     there is no second market.
     """
-    named = [("Grid profit", summary.grid_profit), ("Floating", summary.floating)]
+    own, beside = part_names(kind)
+    named = [(own, summary.grid_profit), ("Floating", summary.floating)]
     if summary.hedge is not None:
-        named.append(("Hedge", summary.hedge))
+        named.append((beside, summary.hedge))
     named += [("Fees", -summary.fees), ("Funding", summary.funding)]
     other = summary.net_pnl - sum((value for _, value in named), Decimal(0))
     if other != 0:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from html import escape
 from typing import Any
 
-from tasks.report_data import Beside, BotReport, BotSummary, Proof, ReportData
+from tasks.report_data import BotReport, BotSummary, Proof, ReportData, market_name
 from tasks.report_format import (
     DASH,
     GAP,
@@ -20,7 +20,7 @@ from tasks.report_format import (
     price,
     ratio,
 )
-from tasks.report_stats import Month, Trips, hold_fraction
+from tasks.report_stats import PAIRS, Month, Trips, hold_fraction, part_names
 from tasks.report_theme import STATE_WORDS, level_class
 
 LAST_FILLS_SHOWN = 25
@@ -49,10 +49,13 @@ def tiles(bot: BotReport, summary: BotSummary) -> str:
     fee_bp = f"{ratio(summary.fees / volume * 10_000)} bp of {amount(volume)} traded" if volume else "nothing traded"
     under_water = f"of the peak, longest {duration(summary.drawdown_length_s)}"
     opening = f"{count(summary.fills_initial)} of them to open"
+    closed, earned = part_names(bot.kind)[0], summary.grid_profit
+    if bot.kind in PAIRS:
+        closed, earned = "Both legs", earned + (summary.hedge or Decimal(0))
     funding = "none in this span" if summary.funding == 0 else "received" if summary.funding > 0 else "paid"
     parts = [
         tile("Net profit", amount(summary.net_pnl, signed=True), quote, net_share, tone(summary.net_pnl)),
-        tile("Grid profit", amount(summary.grid_profit, signed=True), quote, f"from {trips}, before fees"),
+        tile(closed, amount(earned, signed=True), quote, f"from {trips}, before fees"),
         tile("Floating", amount(summary.floating, signed=True), quote, "open lots at the last price"),
         tile("Fees", amount(summary.fees), quote, fee_bp),
         tile("Funding", amount(summary.funding, signed=True), quote, funding),
@@ -82,9 +85,9 @@ def levels_table(bot: BotReport) -> str:
             [
                 ("key", escape(str(row["level"]))),
                 ("wide", f'<span class="state {kind}">{escape(STATE_WORDS.get(state, state))}</span>{reason}'),
-                ("n", escape(price(row["entry_price"], price_places))),
-                ("n", escape(price(row["exit_price"], price_places))),
-                ("n", escape(price(row["qty"], qty_places))),
+                ("n", escape(_known(row["entry_price"], price_places))),
+                ("n", escape(_known(row["exit_price"], price_places))),
+                ("n", escape(_known(row["qty"], qty_places))),
             ]
         )
     quote, base = escape(bot.quote_asset), escape(bot.base_asset)
@@ -96,6 +99,11 @@ def levels_table(bot: BotReport) -> str:
         ("n", f"Quantity, {base}"),
     ]
     return table(heads, body, "No levels wanted.")
+
+
+def _known(value: Any, places: int) -> str:
+    # A level that was not priced yet has zeros.
+    return price(value, places) if value else DASH
 
 
 def levels_legend(bot: BotReport) -> str:
@@ -171,10 +179,9 @@ def months_table(months: Sequence[Month], quote_asset: str) -> str:
     return table(heads, body, "No equity recorded yet.")
 
 
-def ratios_list(summary: BotSummary, trips: Trips, quote_asset: str, beside: Sequence[Beside] = ()) -> str:
+def ratios_list(bot: BotReport, summary: BotSummary, trips: Trips) -> str:
     """Return the remaining metrics and the statistics of the closing fills as a list of names and values."""
-    quote = escape(quote_asset)
-    gross = f"{GAP}{quote}"
+    gross = f"{GAP}{escape(bot.quote_asset)}"
     rows = [
         ("Closing fills", f"{count(trips.count)}, {count(trips.won)} with a profit"),
         ("Expectancy, before fees", _with(amount(summary.expectancy, signed=True), gross)),
@@ -188,8 +195,11 @@ def ratios_list(summary: BotSummary, trips: Trips, quote_asset: str, beside: Seq
         ("Traded value", _with(amount(summary.volume_quote), gross)),
     ]
     rows += [
-        (f"Of {one.symbol}, before fees", f"{amount(one.profit, signed=True)}{gross} from {count(one.fills)} fills")
-        for one in beside
+        (
+            f"Of {market_name(bot, one)}, before fees",
+            f"{amount(one.profit, signed=True)}{gross} from {count(one.fills)} fills",
+        )
+        for one in bot.beside
     ]
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in rows)
     return f"<dl class=pairs>{items}</dl>"

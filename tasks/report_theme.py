@@ -61,7 +61,7 @@ DARK: dict[str, str] = {
     "synthetic_soft": "#3a1836",
 }
 
-# Every state that a level of a grid or a trade of a ladder can be in, by what it means for the reader.
+# Every state that a level of a grid, a trade of a ladder or an order of an executor can be in, by what it means for the reader.
 LEVEL_CLASSES: dict[str, str] = {
     "OPEN_ORDER_PLACED": "working",
     "OPEN_ORDER_FILLED": "holding",
@@ -73,6 +73,7 @@ LEVEL_CLASSES: dict[str, str] = {
     "PLACED_EXIT": "holding",
     "COMPLETED": "complete",
     "PENDING_ENTRY": "idle",
+    "FILLED": "complete",
 }
 
 LEVEL_WORDS: dict[str, str] = {
@@ -93,6 +94,7 @@ STATE_WORDS: dict[str, str] = {
     "PLACED_EXIT": "holding, exit resting",
     "COMPLETED": "complete",
     "PENDING_ENTRY": "entry not placed",
+    "FILLED": "filled",
 }
 
 

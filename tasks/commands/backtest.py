@@ -129,6 +129,8 @@ def _show(data: dict) -> None:
         ("fill rules", f"{data['intrabar']} path, {data['fill']}, latency {data['latency_s']:g} s"),
         ("engine", f"{data['engine']}, {data['elapsed_s']:.2f} s"),
     ]
+    place = next(i for i, (name, _) in enumerate(rows) if name == "final equity")
+    rows[place:place] = [(f"  {name}", money(value, quote)) for name, value in rest_of(data).items() if value]
     for name, value in rows:
         print(f"{name:<16} {value}")
     for name, one in data.get("bots", {}).items():
@@ -139,6 +141,14 @@ def _show(data: dict) -> None:
         print(f"! {remark}")
     for path in data.get("files", []):
         print(f"wrote {path}")
+
+
+def rest_of(data: dict) -> dict[str, Decimal]:
+    """Return what stands between the parts above and the net profit: funding, and what other markets and ends brought."""
+    net, grid, floating, fees, funding = (
+        Decimal(data[name]) for name in ("net_pnl", "grid_profit", "unrealized_pnl", "fees", "funding")
+    )
+    return {"funding": funding, "hedge, other": net - grid - floating + fees - funding}
 
 
 def _plain(value: Any, asset: str) -> str:

@@ -27,6 +27,7 @@ SIGNS = {
     "FILLED_WAIT": ("holding, no exit", "yellow"),
     "PENDING_ENTRY": ("entry waits", "bright_black"),
     "COMPLETED": ("completed", "bright_black"),
+    "FILLED": ("filled", "bright_black"),
 }
 
 

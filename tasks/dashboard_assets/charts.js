@@ -222,7 +222,7 @@ export const bars = (label, rows, unit) => {
       steps(0, highest, 3).map((v) => [s("line", { class: "rule", x1: 0, x2: width - 58, y1: y(v), y2: y(v) }), s("text", { x: width - 52, y: y(v) + 4 }, `${count(v)} ${unit}`)]),
       rows.map((r, i) => [
         s("rect", { class: "f-" + (r.tone ?? "accent"), x: i * column + 1, y: y(r.value), width: Math.max(1, column - 2), height: Math.max(1, height - BOTTOM - y(r.value)), rx: 1 }, s("title", {}, r.text)),
-        i % skip ? null : s("text", { x: i * column + column / 2, y: height - 5, class: "middle" }, r.name),
+        i % skip ? null : s("text", { x: Math.max(i * column + column / 2, 18), y: height - 5, class: "middle" }, r.name),
       ]));
   });
 };

@@ -151,7 +151,7 @@ const SAMPLES = {
 };
 
 export function sqlPage() {
-  const box = h("textarea", { id: "sql", spellcheck: "false", autocomplete: "off" }), answer = h("div", { "aria-live": "polite" });
+  const box = h("textarea", { id: "sql", spellcheck: "false", autocomplete: "off" }), answer = h("div", { "aria-live": "polite" }, quiet("The answer appears here."));
   box.value = new URLSearchParams(location.search).get("q") ?? SAMPLES.Bots;
   const send = (path) => fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ sql: box.value }) });
   const refused = async (reply) => answer.replaceChildren(h("div", { class: "incident" }, h("strong", {}, "refused"), (await reply.json()).error));
@@ -161,7 +161,7 @@ export function sqlPage() {
       const reply = await send("/api/sql");
       if (!reply.ok) return await refused(reply);
       const data = await reply.json();
-      answer.replaceChildren(quiet(`${count(data.rows.length)} rows in ${decimal(data.took_ms, 0)} ms`),
+      answer.replaceChildren(quiet(`${count(data.rows.length)} row${data.rows.length === 1 ? "" : "s"} in ${decimal(data.took_ms, 0)} ms`),
         ...[table("Answer", data.columns.map((name, i) => ({ name, right: typeof data.rows[0]?.[i] === "number", value: (r) => (r[i] === null ? "" : typeof r[i] === "object" ? JSON.stringify(r[i]) : String(r[i])) })), data.rows, { rows: 500, empty: "No row." })].flat().filter(Boolean));
     } catch { answer.replaceChildren(quiet("The dashboard does not answer.")); } finally { run.disabled = false; }
   };

@@ -59,6 +59,11 @@ def test_hedge_stands_in_bridge_exposure_and_ratios() -> None:
     hedged = dataclasses.replace(bot, beside=(beside,), summary=summary, leverage=5)
     steps = stats.bridge_steps(summary)
     assert [step.name for step in steps] == ["Grid profit", "Floating", "Hedge", "Fees", "Funding", "Net"]
+    assert [step.name for step in stats.bridge_steps(summary, "funding_arb")][:3] == [
+        "First leg",
+        "Floating",
+        "Other leg",
+    ]
     own, theirs, net, margin, _ = charts.exposure_figure(hedged)["traces"]
     assert (theirs["y"][9], theirs["y"][10]) == (0.0, -100.0)
     assert np.allclose(np.add(own["y"], theirs["y"]), net["y"], atol=1e-4)
@@ -66,6 +71,11 @@ def test_hedge_stands_in_bridge_exposure_and_ratios() -> None:
     page = render_html(demo.report(hedged))
     assert "Of BTC/USDT:USDT, before fees" in page
     assert "margin at leverage 5" in page
+    pair = dataclasses.replace(hedged, kind="funding_arb", beside=(dataclasses.replace(beside, symbol=bot.symbol),))
+    page = render_html(demo.report(pair))
+    assert f"Of {bot.symbol} at perp, before fees" in page
+    assert "Both legs" in page
+    assert "Grid profit" not in page
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.02, "within what candles can show"), (0.11, "not proven")])
