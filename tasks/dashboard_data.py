@@ -86,7 +86,7 @@ def series(copy: Copy, history: History, span: str, bot_id: str | None) -> Row:
     if span_s <= RAW_MAX_S:
         return {"step_s": step_s, "points": _points(copy, copy.since("equity", since), since, bot_id, step_s)}
     step_s = max(step_s, 3_600)
-    history.fill(copy.bound)
+    history.fill(copy.bound, since.date())
     past = history.buckets(since, bot_id, step_s)
     return {"step_s": step_s, "points": past + _points(copy, "equity_today", since, bot_id, step_s)}
 

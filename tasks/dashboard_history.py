@@ -44,15 +44,18 @@ class History:
             empty = _EMPTY[name]
             self._con.execute(f"CREATE TABLE {name} AS {sql.format(rows=empty)} LIMIT 0")
 
-    def fill(self, bound: date) -> int:
-        """Read the days before `bound` that were not read yet; returns how many files that were."""
+    def fill(self, bound: date, first: date = date.min) -> int:
+        """Read the days from `first` on and before `bound` that were not read yet; returns how many files that were.
+
+        The newest come first: a page that shows a month waits for a month, however long the history is.
+        """
         read = 0
         for name in QUERIES:
-            waiting = [(day, path) for day, path in days_of(self._folder, name) if day < bound]
+            waiting = sorted((one for one in days_of(self._folder, name) if first <= one[0] < bound), reverse=True)
             waiting = [(day, path) for day, path in waiting if day not in self._done[name]]
             for start in range(0, len(waiting), DAYS_AT_ONCE):
                 read += self._read(name, waiting[start : start + DAYS_AT_ONCE])
-        self.ready = True
+        self.ready = self.ready or first == date.min
         return read
 
     def buckets(self, since: datetime, bot_id: str | None, step_s: int) -> list[Row]:
@@ -77,13 +80,14 @@ class History:
         )
 
     def _read(self, name: str, days: list[tuple[date, str]]) -> int:
-        files = ", ".join("'" + path.replace("'", "''") + "'" for _, path in days)
-        rows = f"read_parquet([{files}], hive_partitioning = false)"
         with self._lock:
-            fresh = {day for day, _ in days} - self._done[name]
-            if len(fresh) == len(days):
+            # Another thread may have read some of them meanwhile.
+            fresh = [(day, path) for day, path in days if day not in self._done[name]]
+            if fresh:
+                files = ", ".join("'" + path.replace("'", "''") + "'" for _, path in fresh)
+                rows = f"read_parquet([{files}], hive_partitioning = false)"
                 self._con.execute(f"INSERT INTO {name} {QUERIES[name].format(rows=rows)}")
-                self._done[name] |= fresh
+                self._done[name] |= {day for day, _ in fresh}
         return len(fresh)
 
     def _ask(self, sql: str, values: list[object]) -> list[Row]:

@@ -37,6 +37,20 @@ def test_days_are_read_once_and_agree_with_the_store(tmp_path: Path) -> None:
     assert history.days("nobody") == []
 
 
+def test_a_question_for_some_days_reads_those_alone_and_the_rest_follows(tmp_path: Path) -> None:
+    """What is asked first does not wait for the years before it, nothing is read twice, and only all days make it ready."""
+    folder = traded(tmp_path / "data")
+    history, whole = History(published_folder(folder)), History(published_folder(folder))
+    with opened(folder) as copy:
+        bound = copy.bound
+    assert history.fill(bound, bound - timedelta(days=1)) == 2
+    assert not history.ready
+    assert (history.fill(bound), history.fill(bound), whole.fill(bound)) == (2, 0, 4)
+    assert history.ready
+    assert history.days(None) == whole.days(None)
+    assert history.buckets(datetime(2020, 1, 1), "g1", 3_600) == whole.buckets(datetime(2020, 1, 1), "g1", 3_600)
+
+
 def test_only_the_days_that_are_needed_are_named(tmp_path: Path) -> None:
     """A question about the last day opens no file of the days before."""
     folder = traded(tmp_path / "data")
