@@ -21,6 +21,7 @@ CHUNKS_A_WORKER = 8
 CHUNK_MOST = 250
 # Starting a process and reading the candles again costs about this much; what takes less is done at once.
 WORTH_IT_S = 4.0
+SERVER_START_S = 120
 
 
 def on_processes(job: Job, todo: Sequence[Numbered], workers: int | None) -> Iterator[list[Row]]:
@@ -81,6 +82,7 @@ RUNNERS: Mapping[str, Callable[[Job, Sequence[Numbered], int | None], Iterator[l
 def _on_prefect(runner: Any, job: Job, parts: Sequence[Sequence[Numbered]]) -> list[list[Row]]:
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
+    from prefect.settings import PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, temporary_settings
 
     # A chunk depends on its arguments alone, so one that a lost worker took along may run again.
     one = task(run_chunk, name="sweep-chunk", cache_policy=NO_CACHE, persist_result=False, retries=2)
@@ -90,7 +92,9 @@ def _on_prefect(runner: Any, job: Job, parts: Sequence[Sequence[Numbered]]) -> l
         waiting = [one.submit(job, part) for part in parts]
         return [each.result() for each in waiting]
 
-    return chunks()
+    # Where no server runs, Prefect starts one for the time of the sweep; on a busy machine its 20 s are too few.
+    with temporary_settings({PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: SERVER_START_S}):
+        return chunks()
 
 
 def _chunks(todo: Sequence[Numbered], workers: int) -> list[Sequence[Numbered]]:
