@@ -22,6 +22,7 @@ from tasks.one_instance import lock_or_none
 from tasks.register_again import Registrar
 
 INTERVAL_MIN_S, INTERVAL_MAX_S = 1.0, 3_600.0
+PORT_MIN, PORT_MAX = 1_024, 65_535
 EXIT_OTHER_INSTANCE = 4
 # Together they stay below the ten seconds within which everything has stopped.
 STOP_WARM_S, STOP_BATCH_S, STOP_SERVER_S = 7.5, 1.0, 1.0
@@ -87,6 +88,9 @@ def up(portfolio: str | None, port: int, interval_s: float, health_port: int | N
     """
     if not INTERVAL_MIN_S <= interval_s <= INTERVAL_MAX_S:
         return _refuse(f"--interval {interval_s:g} is refused: 1 to 3600 seconds between two ticks work")
+    for word, number in (("--port", port), ("--health-port", health_port)):
+        if number is not None and not PORT_MIN <= number <= PORT_MAX:
+            return _refuse(f"{word} {number} is refused: {PORT_MIN} to {PORT_MAX} work")
     file = Path(portfolio) if portfolio is not None else settings.BUILT_IN
     loaded = settings.load_portfolio(file)
     plan = Plan(file.resolve(), loaded.id, settings.data_dir(loaded, file), port, interval_s, health_port)
@@ -146,7 +150,9 @@ def register(plan: Plan) -> list[dict[str, object]] | None:
         timeout=REGISTER_TIMEOUT_S,
     )
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["it said nothing"]
+        # Prefect draws frames around what it says.
+        told = [line.strip(" |") for line in done.stderr.splitlines() if any(map(str.isalpha, line))]
+        lines = told or ["it said nothing"]
         _say(f"error: the deployments could not be registered: {lines[-1]}")
         return None
     return json.loads(done.stdout)

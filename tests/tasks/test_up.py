@@ -173,6 +173,16 @@ def test_an_interval_out_of_bounds_is_refused(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(("port", "health_port"), [(0, None), (80, None), (99_999, None), (4200, 70_000)])
+def test_a_port_out_of_bounds_is_refused(
+    port: int, health_port: int | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A port that cannot be listened on is refused with those that can, before a server was started for it."""
+    assert up.up(str(portfolio(tmp_path)), port, 5.0, health_port) == 2
+    assert "1024 to 65535 work" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_child_that_dies_at_once_is_started_less_and_less_often(tmp_path: Path) -> None:
     """The pause before a restart grows to ten seconds, so that a broken worker does not fill the disk with logs."""
     child = up.Child("x", lambda: server.spawn([sys.executable, "-c", ""], tmp_path, tmp_path / "x.log"), tmp_path)
