@@ -12,7 +12,8 @@ from tasks import upkeep, upkeep_files
 from tasks.nightly_steps import utc_now
 
 
-@flow(name="maintenance", retries=0, persist_result=False)
+# Each step may be done twice; a server that is busy just then answers again soon.
+@flow(name="maintenance", retries=2, retry_delay_seconds=20, persist_result=False)
 async def maintenance(
     deployment: Annotated[str, Field(pattern="^[^/]+/[^/]+$", description="The tick deployment, as tick/paper")],
     keep_runs: Annotated[int, Field(ge=upkeep.KEEP_RUNS_MIN, description="Newest runs that stay")] = upkeep.KEEP_RUNS,
