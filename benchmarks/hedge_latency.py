@@ -32,7 +32,9 @@ HOME, AWAY = Decimal(60_000), Decimal(60_000)
 
 def write_portfolio(folder: Path, url: str, *, streams: bool) -> Path:
     """Write a portfolio of spot and futures at the loopback exchange with one XEMM bot."""
-    venue = f'streams: {str(streams).lower()}, api_url: "{url}", api_key: "${{WIRE_KEY}}", secret: "${{WIRE_SECRET}}"'
+    venue = f'streams: {str(streams).lower()}, api_key: "${{WIRE_KEY}}", secret: "${{WIRE_SECRET}}"'
+    # As two exchanges have: an address and with it a request budget each.
+    away = url.replace("127.0.0.1", "localhost")
     file = folder / "portfolio.yaml"
     file.write_text(
         f"""\
@@ -40,8 +42,8 @@ id: wire
 mode: demo
 data_dir: data
 venues:
-  - {{id: spot, exchange: binance, market: spot, {venue}}}
-  - {{id: perp, exchange: binanceusdm, market: swap, {venue}}}
+  - {{id: spot, exchange: binance, market: spot, {venue}, api_url: "{url}"}}
+  - {{id: perp, exchange: binanceusdm, market: swap, {venue}, api_url: "{away}"}}
 risk: {{max_exposure_quote: 100000000, max_drawdown: 0.5}}
 bots:
   - {{id: x, kind: xemm, buying_market: {{venue: spot, symbol: BTC/USDT}}, rounds: 1000, order_amount: 0.02,

@@ -61,7 +61,7 @@ DECISION_AGE_S = 15.0
 # A closing at the market arrives within this time or never, so that it is soon known whether another one is needed.
 PROTECTIVE_WINDOW_MS = 2000
 # Above this share of the request weight nothing is read before its time.
-BUSY_SHARE = 0.5
+BUSY_SHARE = 0.6
 # Orders per ten seconds and account that Binance allows (exchangeInfo, rateLimits).
 ORDERS_PER_10_S = {"spot": 100, "swap": 300}
 
@@ -250,7 +250,7 @@ class CcxtVenue:
 
     @property
     def busy(self) -> bool:
-        """Whether half of the exchange's request weight is used."""
+        """Whether three fifths of the exchange's request weight are used; ordinary requests may use four."""
         return self.client.budget.used > BUSY_SHARE
 
     def stream_troubles(self) -> dict[str, str]:
