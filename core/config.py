@@ -168,6 +168,15 @@ class BotBase(Strict):
     venue_stop: Literal["auto", "none"] | StopAt | WideFraction = "auto"
     on_stop: Literal["leave", "cancel", "flatten"] = "cancel"
 
+    @field_validator("id")
+    @classmethod
+    def _is_a_bots(cls, name: str) -> str:
+        # Rows of what no bot did or held carry this name: a bot of it would take strangers' trades for its own.
+        if name == "external":
+            message = "'external' is what trades of no bot are booked to; another name works"
+            raise ValueError(message)
+        return name
+
     @field_validator("symbol", mode="before")
     @classmethod
     def _with_a_slash(cls, symbol: Any) -> Any:

@@ -54,6 +54,7 @@ BOT_MISTAKES = [
     ("levels", "many", "bots[0].levels", "integer"),
     ("id", "BTC_1", "bots[0].id", "pattern"),
     ("id", "waytoolongid", "bots[0].id", "pattern"),
+    ("id", "external", "bots[0].id", "no bot"),
     ("kind", "gird", "bots[0].kind", "no bot kind"),
     ("venue", "moon", "bots[0].venue", "no venue"),
     ("symbol", "BTCUSDT", "bots[0].symbol", "no spot symbol"),
