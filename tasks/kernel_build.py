@@ -1,14 +1,17 @@
-"""Compiles kernels of the core with numba into object files of machine code that need neither numba nor Python.
+"""Compiles kernels of the core with numba into LLVM code that needs neither numba nor Python.
 
-numba's own cache must load numba again in every process (half a second); an object file loads in milliseconds. So numba
-writes LLVM code once; everything but the entries is made private and optimised away where it cannot be reached, the error
-paths among it, because kernels never raise. What is left calls nothing outside but memory functions of the C library.
+numba's own cache must load numba again in every process (half a second), and numba itself takes 5 to 25 seconds for a kernel.
+So numba writes LLVM code once; everything but the entries is made private and optimised away where it cannot be reached, the
+error paths among it, because kernels never raise. What is left calls nothing outside but memory functions of the C library.
+It is for no processor in particular, and the same wherever it is made: `tasks.kernel_native` turns it into machine code.
 
-    NUMBA_OPT=0 python -m tasks.kernel_build grid > kernel.o
+    python -m tasks.kernel_build grid > kernel.bc     # one kernel
+    python -m tasks.kernel_build --keep               # all of them into tasks/kernels, from where they are taken as made
 """
 
 import gc
 import sys
+import zlib
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -33,7 +36,7 @@ from core.grid_table import BLOCK, DUE_COLUMNS, FILL_COLUMNS, LEVEL_ROWS, PARAME
 from core.ladder_kernel import LADDER_PARAMETERS, LADDER_ROWS, run_ladder
 from core.rolling_kernel import run_rolling
 from core.rolling_table import ROLLING_PARAMETERS, ROLLING_ROWS, ROLLING_SCALARS
-from tasks import kernel_build_atr
+from tasks import kernel_build_atr, kernel_native
 
 _INT, _FLOAT = types.int64, types.float64
 _INTS, _FLOATS = types.CPointer(_INT), types.CPointer(_FLOAT)
@@ -110,9 +113,10 @@ OBJECTS: dict[str, tuple[tuple[ModuleType, ...], dict[str, tuple[FunctionType, A
 }
 
 
-def build(name: str, machine: llvm.TargetMachine) -> bytes:
-    """Compile one of OBJECTS for `machine` into an object file; raises `RuntimeError` where code of Python's is left in it."""
+def build(name: str) -> bytes:
+    """Compile one of OBJECTS into LLVM's bitcode; raises `RuntimeError` where code of Python's is left in it."""
     modules, entries = OBJECTS[name]
+    machine = any_machine()
     for module in modules:
         _offer(module)
     whole = llvm.parse_assembly("")
@@ -130,7 +134,7 @@ def build(name: str, machine: llvm.TargetMachine) -> bytes:
     if outside:
         message = f"the kernel calls {', '.join(outside)}: one of its functions may raise or allocate"
         raise RuntimeError(message)
-    return machine.emit_object(whole)
+    return whole.as_bitcode()
 
 
 def _offer(module: ModuleType) -> None:
@@ -150,16 +154,27 @@ def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
     builder.getModulePassManager().run(module, builder)
 
 
-def host() -> llvm.TargetMachine:
-    """Return this machine's processor as a target."""
+def any_machine() -> llvm.TargetMachine:
+    """Return the plainest processor of this architecture as a target."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3, reloc="pic",
-        codemodel="jitdefault", jit=True,
-    )  # fmt: skip
+    return llvm.Target.from_default_triple().create_target_machine(opt=3, reloc="pic", codemodel="jitdefault", jit=True)
+
+
+def _keep() -> None:
+    # A process for each: numba holds what it compiled, and numbers its functions through.
+    kernel_native.KEPT.mkdir(exist_ok=True)
+    files = {name: kernel_native.kept_file(name) for name in OBJECTS}
+    for name, file in files.items():
+        if not file.is_file():
+            file.write_bytes(zlib.compress(kernel_native.compiled(name), 9))
+    for other in set(kernel_native.KEPT.iterdir()) - set(files.values()):
+        other.unlink()
 
 
 if __name__ == "__main__":
-    gc.disable()  # a tenth of the time, in a process that ends at once
-    sys.stdout.buffer.write(build(sys.argv[1], host()))
+    if sys.argv[1:] == ["--keep"]:
+        _keep()
+    else:
+        gc.disable()  # a tenth of the time, in a process that ends at once
+        sys.stdout.buffer.write(build(sys.argv[1]))

@@ -1,16 +1,20 @@
-"""Loads the compiled kernels, compiling them where this machine has not yet, and calls them with numpy arrays.
+"""Loads the compiled kernels, making machine code of them where this machine has none yet, and calls them with numpy arrays.
 
-The object file lies in the user's cache, named after the content of the sources and the processor: a checkout may be
-read-only, and code of one version or machine never runs as another's. Without a cache that can be written it is compiled for
-one process. A first call says one line on stderr.
+What numba makes of the sources is kept in tasks/kernels as LLVM code, named after the content of the sources: most often only
+its last step, code for this very processor, is left to do, in about a second. Where sources, LLVM or architecture are others,
+numba compiles first. The machine code lies in the user's cache, named after the sources and the processor: a checkout may be
+read-only, and code of one version or machine never runs as another's. Without a cache that can be written it is made for one
+process. A first call says one line on stderr.
 """
 
 import ctypes
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -27,6 +31,8 @@ from tasks.outcome import say
 Ints = NDArray[np.int64]
 
 _ROOT = Path(__file__).parents[1]
+# LLVM code that `python -m tasks.kernel_build --keep` made of the sources.
+KEPT = Path(__file__).with_name("kernels")
 _GRID = ("core/grid_table.py", "core/grid_book_kernel.py", "core/search_kernel.py", "tasks/kernel_build.py")
 _ATR = (
     "core/atr_table.py", "core/wide_kernel.py", "core/atr_gauge_kernel.py", "core/atr_book_kernel.py",
@@ -136,10 +142,32 @@ def prepare(name: str = "grid") -> None:
 
 def cache_file(processor: str, name: str = "grid") -> Path:
     """Return where an object file for a processor lies."""
-    content = b"".join((_ROOT / source).read_bytes() for source in SOURCES[name])
-    mark = hashlib.sha256(content + f"{llvmlite.__version__} {processor}".encode()).hexdigest()[:16]
     root = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(root) / "gridkeeper" / f"kernel-{name}-{mark}.o"
+    return Path(root) / "gridkeeper" / f"kernel-{name}-{_mark(name, processor)}.o"
+
+
+def kept_file(name: str) -> Path:
+    """Return where the LLVM code of these very sources lies, if it was kept."""
+    return KEPT / f"{name}-{sys.platform}-{platform.machine()}-{_mark(name, '')}.bc.z"
+
+
+def compiled(name: str) -> bytes:
+    """Compile a kernel with numba into LLVM's bitcode; raises `GridkeeperError` where that fails."""
+    # In a process of its own: numba stays out of this one, and need not optimise what is optimised as a whole after it. The
+    # processor is left out, so that the code is the same wherever it was made.
+    command = [sys.executable, "-m", "tasks.kernel_build", name]
+    plain = {"NUMBA_OPT": "0", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    done = subprocess.run(command, cwd=_ROOT, env={**os.environ, **plain}, capture_output=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no word why"]
+        message = f"the kernel could not be compiled ({lines[-1]}); --engine core does the same, slower"
+        raise GridkeeperError(message, key="--engine")
+    return done.stdout
+
+
+def _mark(name: str, processor: str) -> str:
+    content = b"".join((_ROOT / source).read_bytes() for source in SOURCES[name])
+    return hashlib.sha256(content + f"{llvmlite.__version__} {processor}".encode()).hexdigest()[:16]
 
 
 def _run(name: str, candles: Sequence[Ints], p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> int:
@@ -173,7 +201,7 @@ def _loaded(name: str) -> dict[str, Any]:
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=processor, features=features, opt=3, reloc="pic", codemodel="jitdefault", jit=True
     )
-    content = _object(cache_file(f"{processor} {features}", name), name)
+    content = _object(cache_file(f"{processor} {features}", name), name, machine)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(content))
     engine.finalize_object()
@@ -183,22 +211,22 @@ def _loaded(name: str) -> dict[str, Any]:
     return made
 
 
-def _object(file: Path, name: str) -> bytes:
+def _object(file: Path, name: str, machine: llvm.TargetMachine) -> bytes:
     if file.is_file():
         return file.read_bytes()
-    say(f"compiling the backtest kernel ({name}) for this machine, once: 5 to 10 s")
-    # In a process of its own: numba stays out of this one, and need not optimise what is optimised as a whole after it.
-    command = [sys.executable, "-m", "tasks.kernel_build", name]
-    done = subprocess.run(command, cwd=_ROOT, env={**os.environ, "NUMBA_OPT": "0"}, capture_output=True, check=False)
-    if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no word why"]
-        message = f"the kernel could not be compiled ({lines[-1]}); --engine core does the same, slower"
-        raise GridkeeperError(message, key="--engine")
+    kept = kept_file(name)
+    if kept.is_file():
+        say(f"making machine code of the backtest kernel ({name}) for this processor, once: about a second")
+        code = zlib.decompress(kept.read_bytes())
+    else:
+        say(f"compiling the backtest kernel ({name}) for this machine, once: 5 to 25 s")
+        code = compiled(name)
+    content = machine.emit_object(llvm.parse_bitcode(code))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as part:
-            part.write(done.stdout)
+            part.write(content)
         Path(part.name).replace(file)
     except OSError as fault:
         say(f"the compiled kernel cannot be kept in {file.parent} ({fault.strerror}): every run will compile it")
-    return done.stdout
+    return content

@@ -1,7 +1,9 @@
 """The compiled kernels: the machine code does what the Python source does, and loads without numba."""
 
+import platform
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -66,16 +68,42 @@ def test_the_cache_is_named_after_sources_and_processor(monkeypatch: pytest.Monk
     assert one != kernel_native.cache_file("one")
 
 
-def test_without_a_cache_it_is_compiled_for_this_run(tmp_path: Path) -> None:
-    """Where nothing can be written a run compiles, says so, and still answers."""
+def test_without_a_cache_machine_code_is_made_for_this_run(tmp_path: Path) -> None:
+    """Where nothing can be written a run makes its machine code of what is kept, says so, and still answers."""
     (tmp_path / "file").write_text("")
     code = "from tasks import kernel_native; kernel_native.prepare()"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300,
         env={"XDG_CACHE_HOME": str(tmp_path / "file"), "PATH": "", "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
-    assert "compiling" in done.stderr
+    assert "making machine code" in done.stderr or "compiling" in done.stderr
     assert "cannot be kept" in done.stderr
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="kernels are kept for Linux on x86-64"
+)
+def test_the_kept_kernels_are_those_of_the_sources() -> None:
+    """Every kernel's code is kept for its present sources, and no other; else `python -m tasks.kernel_build --keep`."""
+    wanted = {kernel_native.kept_file(name).name for name in kernel_native.SOURCES}
+    assert {file.name for file in kernel_native.KEPT.iterdir()} == wanted
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="of other versions of Python numba writes other code")
+def test_without_kept_code_numba_compiles_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compiled anew, for no processor in particular, a kernel is the kept one byte for byte, and runs."""
+    made: list[bytes] = []
+    real = kernel_native.compiled
+    monkeypatch.setattr(kernel_native, "compiled", lambda name: made.append(real(name)) or made[0])
+    kept = kernel_native.kept_file("ladder")
+    monkeypatch.setattr(kernel_native, "KEPT", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert "ladder_run" in kernel_native._loaded.__wrapped__("ladder")
+    assert "compiling" in capsys.readouterr().err
+    if kept.is_file():
+        assert zlib.decompress(kept.read_bytes()) == made[0]
 
 
 def test_only_columns_of_64_bits_are_taken() -> None:
