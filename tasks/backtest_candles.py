@@ -10,6 +10,17 @@ from core.series import CandleSeries
 from tasks.errors import Refused
 
 
+def refuse_strangers(candles: Sequence[str], bots: Sequence[AnyBot]) -> None:
+    """Refuse `NAME=PATH` of a market that no bot of the portfolio trades: other candles would silently stand in for it."""
+    markets = [market for bot in bots for market in bot.markets()]
+    known = list(dict.fromkeys([name for name, _ in markets] + [f"{name}:{symbol}" for name, symbol in markets]))
+    for one in candles:
+        name, named, _ = one.partition("=")
+        # The name of a file may have a sign of equality in it, too.
+        if named and name not in known and "/" not in name.partition(":")[0]:
+            raise Refused(f"no bot trades at {name!r}", key="--candles", accepted=", ".join(known), given=name)
+
+
 def read_series(
     candles: Sequence[str], bot: AnyBot, from_: datetime | None, to: datetime | None
 ) -> tuple[list[CandleSeries], str, list[str]]:

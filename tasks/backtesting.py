@@ -22,7 +22,7 @@ from core.simulation import Account
 from core.values import ZERO
 from tasks import backtest_doubt as doubt
 from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
-from tasks.backtest_candles import read_series
+from tasks.backtest_candles import read_series, refuse_strangers
 from tasks.backtest_figures import figures_of, remarks_of
 from tasks.backtest_funding import read_rates
 from tasks.errors import Refused
@@ -96,6 +96,7 @@ def backtest(
     `other_rules` the figures say what touch, cross and the worst path would have given, which takes further runs.
     """
     portfolio = load_portfolio(file)
+    refuse_strangers(candles, portfolio.bots)
     if bot_id is None and len(portfolio.bots) > 1:
         from tasks.portfolio_backtest import backtest_portfolio
 

@@ -69,6 +69,12 @@ def main(argv: list[str] | None = None) -> int:
         # The reader of a pipe left; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as fault:
+        if fault.filename is None:
+            raise
+        # A full disk, a folder that is not ours: the place and the system's own words are all that helps.
+        told = GridkeeperError(f"{fault.filename}: {fault.strerror}", accepted="a place that can be read and written")
+        return _fail(told, command, as_json=as_json)
     return outcome.exit_code
 
 
@@ -101,7 +107,7 @@ class _Parser(argparse.ArgumentParser):
             raise Refused("is missing", key=message.removeprefix(_MISSING), accepted=wanted)
         typed = _TYPE.fullmatch(message)
         if typed is not None and typed[2] in _TYPES:
-            raise Refused(f"{typed[3]} is none", key=typed[1], accepted=_TYPES[typed[2]])
+            raise Refused(f"{typed[3]} cannot be read", key=typed[1], accepted=_TYPES[typed[2]])
         at = _ARGUMENT.fullmatch(message)
         key, reason = at.groups() if at is not None else ("arguments", message)
         raise Refused(reason, key=key, accepted=wanted)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.portfolio import Portfolio
+from tasks.backtest_candles import refuse_strangers
 from tasks.backtesting import Options, choose_bot
 from tasks.errors import Refused
 from tasks.progress import Progress
@@ -72,6 +73,7 @@ def sweep(asked: Request) -> Sweep:
     """Run a sweep and keep it in the portfolio's market store; raises `Refused`, and `Busy` where the store is taken."""
     began = time.monotonic()
     raw, portfolio = _read(asked.portfolio)
+    refuse_strangers(asked.candles, portfolio.bots)
     index, bot = choose_bot(portfolio, asked.bot)
     varied = [parse_vary(text, type(bot)) for text in asked.vary]
     chosen = configurations(varied, asked.draws, asked.seed)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from tasks.commands.places import refuse_unwritable
 from tasks.environment import candle_files, portfolio_file
 from tasks.errors import Refused
 from tasks.outcome import Outcome, money
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
     if args.from_ is not None and args.to is not None and args.from_ >= args.to:
         raise Refused(f"{args.from_} is not before --to {args.to}", key="--from", accepted="an earlier date")
+    refuse_unwritable(args.out)
     if args.engine == "kernel" and args.out is not None:
         raise Refused("the kernel keeps no journal to report from", key="--out", accepted="--engine core")
     candles = candle_files(args.candles)

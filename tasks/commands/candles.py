@@ -22,14 +22,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     inside = parser.add_subparsers(dest="action", required=True, metavar="import|download|check")
     one = inside.add_parser("import", help="read a CSV, Parquet, feather or JSON file into the market store")
     one.add_argument("path", metavar="PATH")
-    one.add_argument("--symbol", required=True, metavar="S")
+    one.add_argument("--symbol", type=symbol, required=True, metavar="S")
     one.add_argument("--timeframe", required=True, choices=list(TIMEFRAME_S), metavar="T")
     one.add_argument("--venue", default="binance", metavar="V")
     one.add_argument(
         "--indicators", choices=["sma", "wilder"], help="keep TR, ATR and EMA beside the candles, ATR smoothed so"
     )
     more = inside.add_parser("download", help="fetch candles from an exchange into the market store")
-    more.add_argument("--symbol", required=True, metavar="S")
+    more.add_argument("--symbol", type=symbol, required=True, metavar="S")
     more.add_argument("--timeframe", required=True, choices=list(TIMEFRAME_S), metavar="T")
     more.add_argument("--venue", required=True, metavar="V", help="a venue of the portfolio, or an exchange's name")
     more.add_argument("--from", dest="from_", type=moment, required=True, metavar="DATE", help="first candle, UTC")
@@ -44,6 +44,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     for action in (one, more, two):
         add_place(action)
         action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+
+
+def symbol(text: str) -> str:
+    """Read a symbol as ccxt writes it: under any other name a bot would not find its candles."""
+    if "/" not in text:
+        message = f"{text!r} has no slash; BASE/QUOTE or BASE/QUOTE:SETTLE is wanted, as BTC/USDT or BTC/USDT:USDT"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def run(args: argparse.Namespace) -> Outcome:

@@ -100,9 +100,10 @@ def _config_in(file: Path) -> dict[str, Any]:
 
 def _argument(args: argparse.Namespace, place: Place) -> str:
     acknowledges = args.action == Action.ACKNOWLEDGE.value
-    known = place.bots is None or args.bot in place.bots or (acknowledges and args.bot == ACCOUNT)
-    if not known:
-        raise Refused(f"there is no bot {args.bot!r}", key="BOT", accepted=", ".join(place.bots or ()), given=args.bot)
+    if args.bot not in (place.bots or ()) and not (acknowledges and args.bot == ACCOUNT):
+        known = sorted({*(place.bots or ()), *_published_bots(place)})
+        if known and args.bot not in known:
+            raise Refused(f"there is no bot {args.bot!r}", key="BOT", accepted=", ".join(known), given=args.bot)
     if args.action == Action.CLOSE_LOT.value and not args.lot:
         raise Refused("close-lot needs a lot", key="--lot", accepted="a lot id such as 12-0")
     if not acknowledges:
@@ -110,6 +111,16 @@ def _argument(args: argparse.Namespace, place: Place) -> str:
     if not args.incident:
         raise Refused("acknowledge needs an incident", key="--incident", accepted="an id or key of `gridkeeper status`")
     return _incident_key(args.incident, place) if args.incident.isdecimal() else args.incident
+
+
+def _published_bots(place: Place) -> list[str]:
+    # Those at work, executors too, which no portfolio file names; none before the first publication.
+    from tasks.sql_query import QueryRefused, query
+
+    try:
+        return [name for (name,) in query(place.data_dir, "SELECT bot_id FROM bot_state")[1]]
+    except QueryRefused:
+        return []
 
 
 def _incident_key(number: str, place: Place) -> str:

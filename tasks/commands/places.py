@@ -1,6 +1,7 @@
 """Where a portfolio's data lies, for the commands that only need that: `--portfolio F` or `--data-dir DIR`."""
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,3 +38,16 @@ def find_place(args: argparse.Namespace) -> Place:
     file = Path(args.portfolio) if args.portfolio is not None else BUILT_IN
     portfolio = load_portfolio(file)
     return Place(data_dir(portfolio, file), tuple(bot.id for bot in portfolio.bots), file)
+
+
+def refuse_unwritable(out: str | None) -> None:
+    """Look whether a folder can be made and written at `out`, before hours of work end there; raises `Refused`."""
+    if out is None:
+        return
+    place = Path(out)
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise Refused(f"{place} is no folder", key="--out", accepted="a folder, which is made where it is missing")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise Refused(f"{place} cannot be written", key="--out", accepted="a folder of your own")

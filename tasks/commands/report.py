@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tasks.commands.backtest import moment
-from tasks.commands.places import add_place, find_place
+from tasks.commands.places import add_place, find_place, refuse_unwritable
 from tasks.errors import Refused
 from tasks.outcome import Outcome
 
@@ -34,6 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Write the report; raises `Refused` where nothing was published yet."""
     place = find_place(args)
+    refuse_unwritable(args.out)
     out = Path(args.out) if args.out is not None else place.data_dir / "reports"
     _set_span(args)
     if args.export is not None:

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from tasks.commands.backtest import moment, seconds
+from tasks.commands.places import refuse_unwritable
 from tasks.errors import Refused
 from tasks.outcome import Outcome
 
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> Outcome:
     from tasks.backtesting import Options
     from tasks.sweep import Request, sweep
 
+    refuse_unwritable(args.out)
     if args.from_ is not None and args.to is not None and args.from_ >= args.to:
         raise Refused(f"{args.from_} is not before --to {args.to}", key="--from", accepted="an earlier date")
     made = sweep(

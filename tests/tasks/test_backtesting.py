@@ -101,6 +101,9 @@ def test_output_files_are_written(portfolio: Path, tmp_path: Path, capsys: pytes
     [
         (["--candles", "none.csv"], "--candles"),
         (["--candles", "CANDLES", "--bot", "other"], "--bot"),
+        (["--candles", "CANDLES", "--candles", "spott=other.csv"], "--candles"),
+        (["--candles", "CANDLES", "--out", "CANDLES"], "--out"),
+        (["--candles", "CANDLES", "--out", "CANDLES/below"], "--out"),
         (["--candles", "CANDLES", "--from", "2025-01-02", "--to", "2025-01-01"], "--from"),
         (["--candles", "CANDLES", "--latency", "-1"], "--latency"),
         (["--candles", "CANDLES", "--intrabar", "sideways"], "--intrabar"),
@@ -112,7 +115,7 @@ def test_wrong_arguments_exit_2(
 ) -> None:
     """Every wrong argument is one JSON document on stdout that names it, with exit code 2."""
     candles = str(portfolio.parent / "candles.csv")
-    given = [candles if word == "CANDLES" else word for word in words]
+    given = [word.replace("CANDLES", candles) for word in words]
     assert main(["backtest", "--portfolio", str(portfolio), *given, "--json"]) == 2
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is False

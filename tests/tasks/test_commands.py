@@ -146,6 +146,7 @@ MISTYPED = [
     (["control", "g1", "pasue"], "action", "pause"),
     (["control", "G1", "pause"], "BOT", "g1"),
     (["control", "ghost", "pause"], "BOT", ""),
+    (["candles", "import", "x.csv", "--symbol", "BTCUSDT", "--timeframe", "1m"], "--symbol", ""),
     (["status", "--bot", "gl"], "--bot", ""),
     (["status", "--bot", "G1"], "--bot", "g1"),
     (["status", "words"], "words", ""),
@@ -164,6 +165,16 @@ def test_a_mistyped_word_is_told_which_one_was_meant(
     assert (code, document["error"]["key"]) == (2, key)
     assert document["error"]["reason"].partition("; did you mean ")[2] == (f"{meant}?" if meant else "")
     assert document["error"]["accepted"]
+
+
+def test_a_bot_is_known_by_the_published_copy_where_no_file_names_it(
+    portfolio: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the data directory alone a mistyped bot is refused too: nobody waits for a word that no bot obeys."""
+    place = ["--data-dir", str(portfolio.parent / "data")]
+    code, document = told(capsys, "control", "G1", "flatten", *place)
+    assert (code, document["error"]["key"], document["error"]["accepted"]) == (2, "BOT", "g1")
+    assert told(capsys, "control", "g1", "pause", *place)[0] == 0
 
 
 def test_json_may_stand_before_the_command(portfolio: Path, capsys: pytest.CaptureFixture[str]) -> None:
