@@ -124,6 +124,7 @@ def _read_one(path: str, from_: datetime | None, to: datetime | None) -> tuple[C
     remarks = [f"repaired: {text}" for text in report.repairs]
     if report.missing:
         remarks.append(
-            f"{report.missing} candles are missing in {len(report.gaps)} gaps; nothing was invented for them"
+            f"{report.missing:,} candle{'s are' if report.missing > 1 else ' is'} missing in {len(report.gaps)} "
+            f"gap{'s' if len(report.gaps) > 1 else ''}; nothing was invented"
         )
     return series, report.timeframe, remarks

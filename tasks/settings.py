@@ -104,7 +104,11 @@ def _first_refusal(fault: ValidationError, raw: dict[str, Any]) -> Refused:
     key, given = _key(error["loc"], raw), ""
     reason, accepted = error["msg"].removeprefix("Value error, "), ""
     if error["type"] == "extra_forbidden":
-        reason, accepted, given = "unknown key", _known_keys(error["loc"]), str(error["loc"][-1])
+        model, given = _model_at(error["loc"]), str(error["loc"][-1])
+        reason, accepted = "unknown key", ", ".join(model.model_fields) if model else ""
+        if homes := _homes(model, given):
+            # Known one step further in, as `stop_loss` is under `triple_barrier`: no slip of the finger.
+            reason, given = f"unknown key here; it belongs under {' or '.join(homes)}", ""
     elif error["type"] == "literal_error":
         given = str(error["input"])
         reason, accepted = f"{given!r} is not known", ", ".join([*_WORD.findall(error["ctx"]["expected"]), *others])
@@ -160,7 +164,13 @@ def _has(node: Any, part: Any) -> bool:
     return part in node if isinstance(node, dict) else isinstance(part, int) and part < len(node)
 
 
-def _known_keys(loc: tuple[Any, ...]) -> str:
+def _homes(model: Any, key: str) -> list[str]:
+    fields = model.model_fields if model else {}
+    known = {name: _models_in(one.annotation) for name, one in fields.items() if name != "controllers"}
+    return [name for name, inside in known.items() if any(key in one.model_fields for one in inside)]
+
+
+def _model_at(loc: tuple[Any, ...]) -> Any:
     model: Any = Portfolio
     for place, part in enumerate(loc[:-1]):
         if isinstance(part, int) or model is None:
@@ -171,7 +181,7 @@ def _known_keys(loc: tuple[Any, ...]) -> str:
             continue
         field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
         model = _model_in(field.annotation) if field is not None else None
-    return ", ".join(model.model_fields) if model is not None and hasattr(model, "model_fields") else ""
+    return model if hasattr(model, "model_fields") else None
 
 
 def _model_in(annotation: Any) -> Any:

@@ -131,6 +131,20 @@ def test_a_mistyped_word_is_told_which_one_was_meant(change: dict[str, Any], mea
 
 
 @pytest.mark.parametrize(
+    ("change", "home"),
+    [({"stop_loss": "0.1"}, "triple_barrier"), ({"trailing_stop": {}}, "triple_barrier"), ({"levles": 3}, "")],
+)
+def test_a_key_that_stands_one_step_too_far_out_is_told_where_it_belongs(change: dict[str, Any], home: str) -> None:
+    """A barrier beside `triple_barrier` instead of inside it is the likeliest mistake after a slip of the finger."""
+    raw = good()
+    raw["bots"][0] |= change
+    with pytest.raises(Refused) as refused:
+        check(raw, {})
+    wanted = f"unknown key here; it belongs under {home}" if home else "unknown key; did you mean levels?"
+    assert refused.value.reason == wanted
+
+
+@pytest.mark.parametrize(
     ("value", "reason"), [("-1", "greater than 0"), ("1.5", "no fraction"), ("wide", "'wide' is not known")]
 )
 def test_where_a_word_or_a_number_fits_the_refusal_is_of_what_was_given(value: str, reason: str) -> None:
