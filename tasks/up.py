@@ -113,6 +113,7 @@ def _run(plan: Plan, stopping: threading.Event) -> int:
     if lock is None:
         _say(f"error: `gridkeeper up` already runs for {plan.data_dir}; stop it first")
         return EXIT_OTHER_INSTANCE
+    began_s = time.time()
     running = server.start_or_join(plan.home, plan.port, say=_say, unwanted=stopping.is_set)
     children: list[Child] = []
     registrar = Registrar(plan.portfolio_id, plan.home, plan.port, registration(plan))
@@ -127,7 +128,7 @@ def _run(plan: Plan, stopping: threading.Event) -> int:
             log = plan.home / "server.log"
             children.insert(0, Child("server", lambda: server.spawn_server(plan.home), log, running.process))
         _announce(plan, running, registered, dashboard_port)
-        return _watch(children, registrar, stopping)
+        return _watch(plan, children, registrar, stopping, began_s)
     finally:
         registrar.stop()
         if children:
@@ -192,8 +193,23 @@ def dashboard(plan: Plan, port: int) -> Child:
     return Child("dashboard", lambda: server.spawn(words, plan.home, log, watched=True), log)
 
 
-def _watch(children: list[Child], registrar: Registrar, stopping: threading.Event) -> int:
+def made_up_prices(data_dir: Path, since_s: float) -> str | None:
+    """Say which venues' prices are synthetic, once a tick process that opened after `since_s` (seconds since 1970) has
+    found out; None before, empty where none are.
+    """
+    choices = data_dir / "paper" / "choices.json"
+    if not choices.exists() or choices.stat().st_mtime < since_s:
+        return None
+    feeds: dict[str, str] = json.loads(choices.read_text(encoding="utf-8")).get("feeds", {})
+    names = ", ".join(name for name, kind in feeds.items() if kind == "synthetic")
+    return f"SYNTHETIC PRICES at {names}: made up from a seed, no market behind them" if names else ""
+
+
+def _watch(plan: Plan, children: list[Child], registrar: Registrar, stopping: threading.Event, began_s: float) -> int:
+    told = None
     while not stopping.wait(0.25):
+        if told is None and (told := made_up_prices(plan.data_dir, began_s)):
+            _say(told)
         if line := registrar.keep(time.monotonic()):
             _say(line)
         for child in children:

@@ -1,5 +1,6 @@
 """`gridkeeper up` as a person starts it: a real server, real workers, a paper portfolio with synthetic prices."""
 
+import json
 import os
 import re
 import signal
@@ -181,6 +182,19 @@ def test_a_port_out_of_bounds_is_refused(
     assert up.up(str(portfolio(tmp_path)), port, 5.0, health_port) == 2
     assert "1024 to 65535 work" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("feeds", "said"), [({"one": "live", "two": "synthetic"}, "SYNTHETIC PRICES at two:"), ({"one": "live"}, "")]
+)
+def test_made_up_prices_are_told_by_the_feeds_of_this_start(feeds: dict[str, str], said: str, tmp_path: Path) -> None:
+    """What an earlier start chose is not told; what this one found out is, naming the venues."""
+    choices = tmp_path / "paper" / "choices.json"
+    assert up.made_up_prices(tmp_path, 0) is None
+    choices.parent.mkdir()
+    choices.write_text(json.dumps({"feeds": feeds}))
+    assert up.made_up_prices(tmp_path, choices.stat().st_mtime + 1) is None
+    assert (up.made_up_prices(tmp_path, choices.stat().st_mtime) or "").startswith(said)
 
 
 def test_a_child_that_dies_at_once_is_started_less_and_less_often(tmp_path: Path) -> None:
