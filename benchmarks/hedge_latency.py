@@ -62,6 +62,9 @@ def fill_at_random(server: ExchangeServer, rng: Random, fills: int, over: thread
             for order in server.spot.open("BTCUSDT"):
                 server.spot.move("BTCUSDT", order.price - 1, rng.choice(["1", "0.5"]))
             server.spot.move("BTCUSDT", HOME)
+            # The other market lives as well: a price that never moves would be read anew for every tick.
+            away = AWAY if server.swap.markets["BTCUSDT"].last != AWAY else AWAY + Decimal("0.1")
+            server.swap.move("BTCUSDT", away)
     over.set()
 
 

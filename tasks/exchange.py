@@ -261,6 +261,10 @@ class CcxtVenue:
         """Hand over what web sockets said of own orders since the last call."""
         return self.streams.take_updates() if self.streams is not None else []
 
+    def reopened(self) -> bool:
+        """Whether the socket of own orders was opened since the last call."""
+        return self.streams is not None and self.streams.reopened()
+
     async def close(self) -> None:
         """Release connections; may be called twice."""
         if self.streams is not None:

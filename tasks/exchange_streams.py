@@ -118,6 +118,7 @@ class Streams:
         self._told: dict[str, datetime] = {}
         self._awaited: dict[str, float] = {}
         self._updates: list[OrderTold] = []
+        self._heard_dial = 0
         self._last_order: tuple[Any, ...] = ()
 
     def _price_sources(self) -> dict[str, Source]:
@@ -208,6 +209,14 @@ class Streams:
         """Hand over what was said of own orders since the last call."""
         updates, self._updates = self._updates, []
         return updates
+
+    def reopened(self) -> bool:
+        """Whether the line of orders was opened since the last call: it tells nothing of what happened before."""
+        line = self._lines.get("orders")
+        if line is None or not line.connected or line.dials == self._heard_dial:
+            return False
+        self._heard_dial = line.dials
+        return True
 
     def troubles(self) -> dict[str, str]:
         """Say of every line why it is down, "" where it is not."""

@@ -18,15 +18,16 @@ LOOK_S = 0.05
 
 
 def told_more(session: Session) -> bool:
-    """Say whether a stream told of a fill or an end of one of our live orders that the books do not have.
+    """Say whether a stream told of a fill or an end of one of our live orders that the books do not have, or was opened.
 
-    What was told is forgotten by asking, unless an exchange is too busy for a tick before its time.
+    A stream that was opened just now, or again, told nothing of what happened before. What was told is forgotten by asking, unless an exchange is too busy for a tick before its time.
     """
     hearing = [venue for venue in session.venues.values() if isinstance(venue, HearsOrders)]
     if any(venue.busy for venue in hearing):
         return False
     more = False
     for venue in hearing:
+        more = venue.reopened() or more
         updates = venue.take_updates()
         known = ours(session.world, venue.id) if updates else {}
         for update in updates:

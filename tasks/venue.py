@@ -181,3 +181,7 @@ class HearsOrders(Protocol):
     def take_updates(self) -> list[OrderTold]:
         """Hand over what was said of own orders since the last call."""
         ...
+
+    def reopened(self) -> bool:
+        """Whether orders are heard of anew since the last call: what happened before was told to nobody."""
+        ...

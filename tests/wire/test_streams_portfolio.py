@@ -62,6 +62,7 @@ def test_a_fill_brings_the_next_tick_forward(tmp_path: Path, server: ExchangeSer
             await tick(session)
             streams = session.venues["spot"].streams
             assert await gone(lambda: not streams.up, 20)
+            assert told_more(session), "it was opened just now, and knows nothing of what was before"
             for _ in range(3):
                 await tick(session)
                 await asyncio.sleep(0.3)
