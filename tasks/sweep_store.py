@@ -52,6 +52,7 @@ class SweepStore:
         """Keep rows of sweep `name`; `times` are (first ms, last ms, bars) of each stretch."""
         self._dir, self._name, self._job, self._timeframe, self._times = data_dir, name, job, timeframe, times
         self._bot = job.raw["bots"][0]
+        self._there: set[tuple[int, int]] = set()
 
     def begin(self, varied: Sequence[Any], configurations: int, now: datetime) -> list[Row]:
         """Note that the sweep runs, and return the rows of configurations that were finished before."""
@@ -65,7 +66,9 @@ class SweepStore:
                     json.dumps(asdict(self._job.options), default=str), json.dumps(self._times), configurations,
                 ],
             )  # fmt: skip
-            return self._done(con)
+            rows = self._done(con)
+        self._there |= {(row["number"], row["segment"]) for row in rows}
+        return rows
 
     def keep(self, rows: Sequence[Row], now: datetime) -> bool:
         """Add finished rows; False where another process has the store, for another try later."""
@@ -74,12 +77,14 @@ class SweepStore:
                 self._insert(con, rows, now)
         except Busy:
             return False
+        self._there |= {(row["number"], row["segment"]) for row in rows}
         return True
 
     def end(self, rows: Sequence[Row], summary: Mapping[str, Any], now: datetime) -> None:
-        """Add the last rows and the summary; raises `Busy` where the store stays taken."""
+        """Add those of all rows that are not there yet, and the summary; raises `Busy` where the store stays taken."""
+        last = [row for row in rows if (row["number"], row["segment"]) not in self._there]
         with patiently(self._dir) as con:
-            self._insert(con, rows, now)
+            self._insert(con, last, now)
             said = json.dumps(summary, default=str)
             con.execute("UPDATE sweeps SET ended_at = ?, summary = ? WHERE sweep_id = ?", [now, said, self._name])
             publish_runs(con, self._dir)

@@ -308,6 +308,7 @@ def _sizes(config: GridConfig, entries: list[Decimal], instrument: Instrument, s
 
 def _check(config: GridConfig, lines: tuple[GridLine, ...], instrument: Instrument, shares: int) -> None:
     least = max(instrument.min_notional, config.min_order_amount_quote)
+    fee_rate = 2 * max(instrument.maker, ZERO)
     for line in lines:
         if line.qty % instrument.lot_step != 0:
             raise PlanRefused("amount_base", f"{line.qty} is no multiple of the lot step {instrument.lot_step}")
@@ -318,7 +319,8 @@ def _check(config: GridConfig, lines: tuple[GridLine, ...], instrument: Instrume
         notional = instrument.notional(price, line.qty)
         if line.qty < instrument.min_qty or notional < least:
             _refuse_small(config, shares, price, least, instrument)
-        _refuse_fees(line, instrument, "levels")
+        if abs(line.exit_price - line.entry_price) <= fee_rate * line.entry_price:
+            _refuse_fees(line, instrument, "levels")
 
 
 def _refuse_fees(line: GridLine, instrument: Instrument, key: str) -> None:
