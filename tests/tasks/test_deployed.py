@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import yaml
 from prefect.client.orchestration import PrefectClient
@@ -23,7 +24,7 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.client.schemas.sorting import ArtifactSort
 
 from tasks import deployments, inbox, server, up
-from tasks.nightly_steps import OVER
+from tasks.nightly_steps import DONE, OVER
 from tests.tasks.played import play, stored, write_candles, write_portfolio
 from tests.tasks.prefect_lab import PATIENCE_S, Lab, begun, free_port
 
@@ -241,11 +242,24 @@ def test_every_deployment_is_planned_executed_and_completed(world: World) -> Non
     assert found == wanted
     data = world.file.parent / "data"
     assert (data / "reports" / "report.html").is_file()
-    (record,) = (data / "nightly").glob("????-??-??.json")
-    assert {step["status"] for step in json.loads(record.read_text())["steps"].values()} <= set(OVER)
     # The word of control went from its form through the inbox to a tick.
     rows = stored(world.file, "SELECT DISTINCT bot_id, action, who, note FROM commands")
     assert rows == [("g1", "cancel", "ui", "for the test")]
+
+
+def test_the_night_did_every_step(world: World) -> None:
+    """Candles imported, books held against the checks, bots backtested, report written; nothing failed or stopped."""
+    data = world.file.parent / "data"
+    (record,) = (data / "nightly").glob("????-??-??.json")
+    steps = json.loads(record.read_text())["steps"]
+    wanted = ("backfill", "quality", "books", "backtest g1", "report", "publish", "backup", "upkeep")
+    assert {name: steps[name]["status"] for name in wanted} == dict.fromkeys(wanted, DONE)
+    assert {step["status"] for step in steps.values()} <= set(OVER)
+    assert "checks found nothing" in steps["books"]["says"]
+    assert (data / "reports" / record.stem / "report.html").is_file()
+    with duckdb.connect(str(data / "market.duckdb"), read_only=True) as con:
+        kept = con.execute("SELECT fills FROM backtests WHERE run_id = ?", [steps["backtest g1"]["data"]["run_id"]])
+        assert kept.fetchall() == [(steps["backtest g1"]["data"]["fills"],)]
 
 
 def test_every_field_of_a_form_says_what_it_means(world: World) -> None:
