@@ -190,7 +190,13 @@ def _ratios(ts_ms: Ints, stretches: Iterable[tuple[int, Floats, Floats]]) -> Rat
         drawdown, most = max(drawdown, float(falls.max())), max(most, float(exposure.max()))
         here = ends[slice(*np.searchsorted(ends, (at, at + len(equity))))] - at
         daily += ([float(equity[0])] if at == 0 else []) + equity[here].tolist()
+    return ratios_of_days(drawdown, most, daily)
+
+
+def ratios_of_days(drawdown: float, exposure_max: float, daily: Sequence[float]) -> Ratios:
+    """Add Sharpe and Sortino to what was found of a curve; `daily` is its first equity and that at the end of each UTC day."""
     if min(daily) <= 0:
-        return Ratios(drawdown, None, None, most)
+        return Ratios(drawdown, None, None, exposure_max)
     returns = metrics.simple_returns(daily)
-    return Ratios(drawdown, metrics.sharpe(returns, DAYS_A_YEAR), metrics.sortino(returns, DAYS_A_YEAR), most)
+    sharpe, sortino = metrics.sharpe(returns, DAYS_A_YEAR), metrics.sortino(returns, DAYS_A_YEAR)
+    return Ratios(drawdown, sharpe, sortino, exposure_max)

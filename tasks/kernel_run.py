@@ -19,7 +19,17 @@ from core.market import TIMEFRAME_S
 from core.orders import Role, client_id, leg_id
 from core.values import ONE, ZERO, Side, exact_product, plain, share_of_cost
 from tasks import kernel_native
-from tasks.equity import Closes, Curve, Line, equity_curve, line_at, ratios_along
+from tasks.equity import (
+    Closes,
+    Curve,
+    Line,
+    Ratios,
+    day_ends,
+    equity_curve,
+    line_at,
+    ratios_along,
+    ratios_of_days,
+)
 from tasks.kernel_lots import booked
 from tasks.kernel_money import check_money
 from tasks.kernel_tables import (
@@ -312,11 +322,20 @@ def curve_of(made: KernelRun) -> Curve:
     return equity_curve(made.columns.ts, made.lines())
 
 
+def ratios_in(made: KernelRun) -> Ratios:
+    """Return the figures of the equity curve, to the last bit; those of one market in the one compiled pass."""
+    ts_ms = made.columns.ts
+    if made.spec.others:
+        return ratios_along(ts_ms, made.lines())
+    fall, exposure, daily = equity_in_one_pass(made, np.append(0, day_ends(ts_ms)))
+    return ratios_of_days(fall, exposure, daily.tolist())
+
+
 def figures_of(made: KernelRun, elapsed_s: float) -> dict[str, Any]:
     """Return the same figures as a backtest by the core engine, under the same names."""
     log, capital = made.log, made.spec.capital_quote
     sums = sums_of(made)
-    shown = ratios_along(made.columns.ts, made.lines())
+    shown = ratios_in(made)
     return {
         "bars": len(made.columns.ts),
         "fills": len(log),

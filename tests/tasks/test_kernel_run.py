@@ -17,7 +17,7 @@ from tasks.candles_read import read_candles
 from tasks.cli import main
 from tasks.equity import ratios
 from tasks.kernel_kinds import backtest_kernel
-from tasks.kernel_run import KernelRun, Room, curve_of, drawdown_of, run_grid, sums_of
+from tasks.kernel_run import KernelRun, Room, curve_of, drawdown_of, ratios_in, run_grid, sums_of
 from tasks.kernel_tables import columns_of
 from tasks.settings import check
 from tasks.yaml_strict import load
@@ -86,6 +86,7 @@ def test_the_compiled_drawdown_is_that_of_the_curve() -> None:
     _, made = both(portfolio_yaml(), candles, "1m", intrabar="adaptive", fill="cross")
     shown = ratios(curve_of(made))
     assert drawdown_of(made) == (shown.max_drawdown, shown.exposure_max)
+    assert ratios_in(made) == shown
     assert drawdown_of(made)[0] > 0
 
 
