@@ -17,7 +17,7 @@ import os
 import tempfile
 import threading
 import time
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from random import Random
 
@@ -69,17 +69,25 @@ def fill_at_random(server: ExchangeServer, rng: Random, fills: int, over: thread
 
 
 def latencies_s(server: ExchangeServer) -> list[float]:
-    """Return for each maker fill the seconds until hedges that cover it, a lot aside, had arrived; matched in order."""
+    """Return for each maker fill that left something to hedge the seconds until hedges had covered it, matched in order.
+
+    What is less than the futures exchange takes (its minimum notional, in lots) can't be hedged yet and waits for the next
+    fill. Raises `RuntimeError` where a fill was never hedged.
+    """
     hedges = [(order.time_ms, order.executed) for order in server.swap.orders if order.executed > 0]
-    lot = server.swap.markets["BTCUSDT"].step
+    market = server.swap.markets["BTCUSDT"]
+    least = (market.min_notional / AWAY).quantize(market.step, ROUND_CEILING)
     found: list[float] = []
     bought, covered, index = Decimal(0), Decimal(0), -1
     for trade in server.spot.trades:
         bought += trade.qty - (trade.fee if trade.fee_asset == "BTC" else 0)
-        while covered + lot <= bought and index + 1 < len(hedges):
+        due = covered + least <= bought
+        while covered + least <= bought:
             index += 1
+            if index == len(hedges):
+                raise RuntimeError(f"{bought - covered} of {bought} bought were never hedged")
             covered += hedges[index][1]
-        if covered + lot > bought:
+        if due:
             found.append((hedges[index][0] - trade.time_ms) / 1000)
     return found
 
@@ -114,11 +122,7 @@ def measure(fills: int, interval_s: float, seed: int = 1, *, streams: bool = Fal
         finally:
             over.set()
             mover.join(10)
-        found = latencies_s(server)
-        if len(found) != len(server.spot.trades):
-            message = f"{len(server.spot.trades) - len(found)} of {len(server.spot.trades)} fills were never hedged"
-            raise RuntimeError(message)
-    return sorted(found)
+        return sorted(latencies_s(server))
 
 
 def main() -> None:

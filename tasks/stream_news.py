@@ -20,7 +20,8 @@ LOOK_S = 0.05
 def told_more(session: Session) -> bool:
     """Say whether a stream told of a fill or an end of one of our live orders that the books do not have, or was opened.
 
-    A stream that was opened just now, or again, told nothing of what happened before. What was told is forgotten by asking, unless an exchange is too busy for a tick before its time.
+    A stream that was opened just now, or again, told nothing of what happened before. What was told is forgotten by asking,
+    unless an exchange is too busy for a tick before its time.
     """
     hearing = [venue for venue in session.venues.values() if isinstance(venue, HearsOrders)]
     if any(venue.busy for venue in hearing):
