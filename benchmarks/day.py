@@ -154,15 +154,17 @@ def watch(home: Path, worker: subprocess.Popen[bytes], server_pid: int, runs: in
             hour = []
             unkept += not is_done(upkeep, home)
             upkeep = maintain(home)
+    time.sleep(HOUR_RUNS * pace_s / 2)
     unkept += not is_done(upkeep, home)
     told = verdict(rows, len(seen), max(largest_mb, size_mb(home)), size_mb(home), time.monotonic() - began, pace_s)
     return told | {"maintenance_failed": unkept}
 
 
 def is_done(upkeep: subprocess.Popen[bytes] | None, home: Path) -> bool:
-    """Wait for a `maintenance`; False where it failed, which the next one makes good. Its last words are shown then."""
-    if upkeep is None or upkeep.wait(600) == 0:
+    """Whether a `maintenance` has done its work within its hour. The next one makes good what this one left."""
+    if upkeep is None or upkeep.poll() == 0:
         return True
+    server.end(upkeep, 10)
     print((home / "maintenance.log").read_text(encoding="utf-8")[-1500:], file=sys.stderr, flush=True)
     return False
 

@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
@@ -24,8 +25,9 @@ from tasks.backtest_flow import naive
 KEEP_RUNS = 2_000
 KEEP_RUNS_MIN = 100
 KEEP_ARTIFACTS, KEEP_ARTIFACT_DAYS, PAGE = 3, 30, 200
-# The server deletes at most 50 runs per call; the pause leaves room for the ticks between two calls.
-BATCH, PAUSE_S = 50, 0.2
+# Runs are named in the call that deletes them, few at a time: on SQLite the server reads them before it writes, and is
+# refused ("database is locked", 503) where a tick wrote in between. The pause leaves room for ticks.
+BATCH, PAUSE_S = 10, 0.05
 FREE_BYTES_MIN = 32_000_000
 FREE_SHARE_MIN = 0.25
 KEEP_RESULTS_S = 86_400.0
@@ -93,15 +95,22 @@ async def delete_old_artifacts(before: datetime, keep: int = KEEP_ARTIFACTS) -> 
     return len(old)
 
 
-async def _delete_all(client: PrefectClient, old_runs: dict[str, object]) -> int:
+async def _delete_all(client: PrefectClient, old_runs: dict[str, Any]) -> int:
     count = 0
-    while True:
-        answer = await client.request("POST", "/flow_runs/bulk_delete", json={"flow_runs": old_runs, "limit": BATCH})
-        deleted = len(answer.json()["deleted"])
+    oldest_first = FlowRunSort.EXPECTED_START_TIME_ASC
+    while page := await client.read_flow_runs(
+        flow_run_filter=FlowRunFilter.model_validate(old_runs), sort=oldest_first, limit=PAGE
+    ):
+        deleted = 0
+        for first in range(0, len(page), BATCH):
+            named = {"id": {"any_": [str(run.id) for run in page[first : first + BATCH]]}, "state": old_runs["state"]}
+            answer = await client.request("POST", "/flow_runs/bulk_delete", json={"flow_runs": named, "limit": BATCH})
+            deleted += len(answer.json()["deleted"])
+            await asyncio.sleep(PAUSE_S)
         count += deleted
-        if deleted < BATCH:
-            return count
-        await asyncio.sleep(PAUSE_S)
+        if deleted == 0:
+            break
+    return count
 
 
 async def compact_database() -> int:
