@@ -155,7 +155,7 @@ class Ordeal:
                 moved = time.monotonic()
                 with self.server.lock:
                     self._disturb()
-            self.server.weight = 0
+            self.server.begin_minute()
             time.sleep(STEP_S)
         said = process.communicate()
         return process.returncode, b" ".join(said).decode()[-2000:]
@@ -186,7 +186,7 @@ class Ordeal:
 
     def _disturb(self) -> None:
         dice = self.dice
-        self.server.weight = 0  # the exchange's minute is over
+        self.server.begin_minute()
         if dice.random() < 0.5:
             self.price = min(max(self.price + dice.randint(-180, 180), PRICE_MIN), PRICE_MAX)
             self.books.move(SYMBOL, Decimal(self.price), dice.choice(["1", "1", "0.5"]))
@@ -226,7 +226,7 @@ class Ordeal:
         for _ in range(2):
             last = self.start("--ticks", str(REST_TICKS))
             while last.poll() is None:
-                self.server.weight = 0
+                self.server.begin_minute()
                 time.sleep(STEP_S)
             said = last.communicate()
             if last.returncode != 0:

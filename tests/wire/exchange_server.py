@@ -127,6 +127,11 @@ class ExchangeServer:
             return web.json_response(body, status=status, headers=headers)
         return await self._faulty(request, fault, status, body, headers)
 
+    def begin_minute(self) -> None:
+        """Let the exchange's minute be over: what was used of the request weight counts no more."""
+        self.weight = 0
+        self._used_in.clear()
+
     def _used(self, weighs: int, *, swap: bool) -> int:
         # Binance counts spot and futures apart, and from each full minute anew.
         minute = self.clock_ms() // 60_000

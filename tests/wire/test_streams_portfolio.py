@@ -96,7 +96,7 @@ def test_a_lost_stream_is_one_incident(tmp_path: Path, server: ExchangeServer) -
             while not met():
                 assert time.monotonic() < ends, session.world.incidents
                 await asyncio.sleep(0.2)
-                server.weight = 0
+                server.begin_minute()
                 await tick(session)
 
         try:
