@@ -238,7 +238,7 @@ def start_or_join(
 
 def spawn_server(home: Path) -> subprocess.Popen[bytes]:
     """Start the server whose settings lie in this folder, without waiting for it."""
-    return spawn([sys.executable, "-m", "prefect", "server", "start"], home, home / "server.log")
+    return spawn([sys.executable, "-m", "tasks.server_process"], home, home / "server.log")
 
 
 def spawn(command: list[str], home: Path, log: Path, *, watched: bool = False) -> subprocess.Popen[bytes]:
