@@ -15,7 +15,9 @@ stand in more rows than one, which the report views add up.
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from datetime import date
+from functools import cache, lru_cache
 from pathlib import Path
 
 import duckdb
@@ -38,7 +40,7 @@ def update_rollups(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     place.mkdir(parents=True, exist_ok=True)
     for name, sql in rollups().items():
         path, days = place / f"{name}.parquet", _days(folder, source_of(sql))
-        known = _known(con, path, sql, [day for day, _ in days])
+        known = _known(path, sql, [day for day, _ in days])
         if not days:
             # A rebuilt store begins without days: what an earlier one summed is not its own.
             path.unlink(missing_ok=True)
@@ -65,8 +67,9 @@ def create_rollup_views(con: duckdb.DuckDBPyConnection, folder: Path, today: dat
         con.execute(f"{text} UNION ALL {past}" if past else text)
 
 
-def rollups() -> dict[str, str]:
-    """The statement of each rollup, by name."""
+@cache
+def rollups() -> Mapping[str, str]:
+    """The statement of each rollup, by name; read once."""
     return {path.stem: path.read_text().strip().removesuffix(";") for path in sorted(ROLLUPS.glob("*.sql"))}
 
 
@@ -115,17 +118,24 @@ def _extend(con: duckdb.DuckDBPyConnection, path: Path, sql: str, days: list[tup
         os.replace(fresh, path)  # noqa: PTH105  the name of what it does
 
 
-def _known(con: duckdb.DuckDBPyConnection, path: Path, sql: str, days: list[date]) -> int:
+def _known(path: Path, sql: str, days: list[date]) -> int:
     # How many of the days, from the oldest on, the file holds: 0 where it is not there or not made of just these.
-    if not path.is_file():
-        return 0
     try:
-        row = con.execute("SELECT value FROM parquet_kv_metadata(?) WHERE key = 'made_of'", [str(path)]).fetchone()
-    except duckdb.Error:
+        found = path.stat()
+        made_of = _told(path, found.st_ino, found.st_mtime_ns, found.st_size)
+    except (OSError, duckdb.Error):
         return 0
-    made_of = row[0].decode() if row is not None else ""
     count = int(made_of.split()[1]) if made_of else 0
     return count if count and made_of == _made_of(sql, days[:count]) else 0
+
+
+# Every publication asks, and opening a dozen files is half of what a long history adds to one.
+@lru_cache(maxsize=128)
+def _told(path: Path, _inode: int, _changed_ns: int, _size: int) -> str:
+    # What a file says that it is made of; asked again when it is another one or has changed.
+    with duckdb.connect() as con:
+        row = con.execute("SELECT value FROM parquet_kv_metadata(?) WHERE key = 'made_of'", [str(path)]).fetchone()
+    return row[0].decode() if row is not None else ""
 
 
 def _made_of(sql: str, days: list[date]) -> str:

@@ -1,7 +1,6 @@
 """The published copy: whole, cheap whatever the history, movable, and never in the way of writer or reader."""
 
 import shutil
-import statistics
 import time
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -195,14 +194,11 @@ def test_a_publication_that_fails_leaves_the_old_copy(tmp_path: Path, monkeypatc
         publish(store, tmp_path)
 
 
-def cost_ms(store: Store, folder: Path, times: int = 7) -> float:
-    """The median time of a publication, in milliseconds."""
-    took: list[float] = []
-    for _ in range(times):
-        began = time.perf_counter()
-        publish(store, folder)
-        took.append((time.perf_counter() - began) * 1000)
-    return statistics.median(took)
+def cost_ms(store: Store, folder: Path) -> float:
+    """The CPU time of a publication, in milliseconds."""
+    began = time.process_time()
+    publish(store, folder)
+    return (time.process_time() - began) * 1000
 
 
 # A day as a busy bot has it: 17,280 ticks, and its trades some fifty times over. Run for every day with other keys.
@@ -238,21 +234,29 @@ def live_through(con: duckdb.DuckDBPyConnection, number: int) -> None:
 
 @pytest.mark.server
 def test_publishing_does_not_grow_with_history(tmp_path: Path) -> None:
-    """After thirty busy days a publication costs less than one and a half times what it cost after the first."""
-    with open_store(tmp_path) as store:
-        Life(store).day(0)
-        con = store.reader()
-        for table in ("fills", "ledger", "orders", "lots", "journal"):
-            con.execute(f"CREATE TEMP TABLE original_{table} AS SELECT * FROM {table}")
-        live_through(con, 0)
-        first_ms = cost_ms(store, tmp_path)
-        for number in range(1, 30):
-            live_through(con, number)
-        con.close()
-        publish(store, tmp_path)
-        last_ms = cost_ms(store, tmp_path)
-        assert last_ms < 1.5 * first_ms, f"{first_ms:.0f} ms after a day, {last_ms:.0f} ms after thirty"
-        print(f"{first_ms:.0f} ms after a day, {last_ms:.0f} ms after thirty")  # noqa: T201  the figure of the docs
+    """After thirty busy days a publication costs less than one and a half times what it costs after the first."""
+    folders = {1: tmp_path / "a day", 30: tmp_path / "thirty"}
+    with open_store(folders[1]) as young, open_store(folders[30]) as old:
+        stores = {1: young, 30: old}
+        for days, store in stores.items():
+            live_for(store, days)
+            publish(store, folders[days])
+        # In turns, since the machine is not always as quick; what other programs do can only add.
+        rounds = [{days: cost_ms(store, folders[days]) for days, store in stores.items()} for _ in range(9)]
+    first_ms, last_ms = (min(each[days] for each in rounds) for days in stores)
+    assert last_ms < 1.5 * first_ms, f"{first_ms:.0f} ms after a day, {last_ms:.0f} ms after thirty"
+    print(f"{first_ms:.0f} ms after a day, {last_ms:.0f} ms after thirty")  # noqa: T201  the figure of the docs
+
+
+def live_for(store: Store, days: int) -> None:
+    """Let a store's bot trade, and fill so many busy days with what it did."""
+    Life(store).day(0)
+    con = store.reader()
+    for table in ("fills", "ledger", "orders", "lots", "journal"):
+        con.execute(f"CREATE TEMP TABLE original_{table} AS SELECT * FROM {table}")
+    for number in range(days):
+        live_through(con, number)
+    con.close()
 
 
 def test_an_account_that_never_traded_is_worth_its_capital(tmp_path: Path) -> None:
