@@ -55,14 +55,14 @@ def step(plan: Plan, state: ExecutorState, events: tuple[MachineEvent, ...], vie
     for event in events:
         fold(draft, event)
     if isinstance(draft.life, Running):
-        _judge(draft)
+        _judge(draft, draft.life)
     wake = choose(draft) if isinstance(draft.life, Running) else Wake()
     if not isinstance(draft.life, Running) and not isinstance(state.life, Running):
         shut(draft, news=bool(events))
     return _outcome(plan, state, draft, wake)
 
 
-def _judge(draft: Draft) -> None:
+def _judge(draft: Draft, life: Running) -> None:
     refusal = next((r for r in draft.refused if r.kind not in _PASSING and not draft.plan.slices), None)
     if refusal is not None and refusal.kind is Refusal.FUNDS and draft.done <= ZERO:
         end(draft, CloseType.INSUFFICIENT_BALANCE, refusal.reason)
@@ -80,12 +80,11 @@ def _judge(draft: Draft) -> None:
     if draft.done <= ZERO and all(isinstance(slot, Over) for slot in draft.slots):
         end(draft, CloseType.EARLY_STOP, "its entries are over and none of them executed")
         return
-    _test_barriers(draft)
+    _test_barriers(draft, life)
 
 
-def _test_barriers(draft: Draft) -> None:
-    plan, view, life = draft.plan, draft.view, draft.life
-    assert isinstance(life, Running)  # noqa: S101  asked by `_judge` alone
+def _test_barriers(draft: Draft, life: Running) -> None:
+    plan, view = draft.plan, draft.view
     stake = draft.stake
     seen = seen_by(plan.barriers, plan.instrument, view, long=plan.side is Side.BUY)
     peak = peak_of(plan.barriers, life.peak, stake, seen)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
@@ -41,7 +41,10 @@ class ArbitrageConfig(BotBase):
     @model_validator(mode="before")
     @classmethod
     def _of_its_purchase(cls, given: Any) -> Any:
-        return led_by(given, given.get("buying_market")) if isinstance(given, dict) else given  # type: ignore[union-attr]
+        if not isinstance(given, dict):
+            return given
+        said = cast("dict[str, Any]", given)
+        return led_by(said, said.get("buying_market"))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

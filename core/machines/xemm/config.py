@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -47,8 +47,9 @@ class XemmConfig(BotBase):
     def _of_its_maker(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        side = str(given.get("maker_side", "BUY"))  # type: ignore[union-attr]  narrowed just above
-        return led_by(given, given.get("selling_market" if side.upper() == "SELL" else "buying_market"))  # type: ignore[union-attr]
+        said = cast("dict[str, Any]", given)
+        side = str(said.get("maker_side", "BUY"))
+        return led_by(said, said.get("selling_market" if side.upper() == "SELL" else "buying_market"))
 
     @field_validator("maker_side", mode="before")
     @classmethod
