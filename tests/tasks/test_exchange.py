@@ -11,6 +11,7 @@ from core.orders import Kind, Role
 from core.values import Side
 from tasks.exchange import CcxtVenue
 from tasks.exchange_clock import utc_now
+from tasks.venue import ReadFailed
 from tests.wire.accounts import SPOT, SWAP, MarketKind, order, play
 from tests.wire.exchange_faults import answer
 from tests.wire.exchange_server import ExchangeServer
@@ -65,6 +66,21 @@ def test_a_quote_of_a_swap_carries_the_mark(server: ExchangeServer) -> None:
     async def scene(venue: CcxtVenue) -> None:
         [quote] = await venue.quotes([SWAP.symbol], utc_now())
         assert (quote.mark, quote.last) == (D("59990.5"), D(60000))
+
+    play(server, SWAP, scene)
+
+
+def test_a_single_swap_is_asked_for_by_its_name(server: ExchangeServer) -> None:
+    """Its prices weigh a quarter of those of all symbols, and a ticker of another symbol is no answer."""
+
+    async def scene(venue: CcxtVenue) -> None:
+        server.log.clear()
+        await venue.quotes([SWAP.symbol], utc_now())
+        assert {one.params.get("symbol") for one in server.log} == {"BTCUSDT"}
+        other = '{"symbol": "ETHUSDT", "bidPrice": "3000", "askPrice": "3001", "bidQty": "1", "askQty": "1", "time": 1}'
+        server.plant(answer("GET", "bookTicker", other))
+        with pytest.raises(ReadFailed, match="the ticker of the one symbol"):
+            await venue.quotes([SWAP.symbol], utc_now())
 
     play(server, SWAP, scene)
 

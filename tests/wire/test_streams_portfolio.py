@@ -85,6 +85,36 @@ def test_a_fill_brings_the_next_tick_forward(tmp_path: Path, server: ExchangeSer
 
 
 @pytest.mark.usefixtures("_keys")
+def test_news_waits_while_the_request_weight_is_used_up(
+    tmp_path: Path, server: ExchangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a socket told while the exchange is too busy for an early tick is not forgotten: it hastens the first that may be."""
+
+    async def run(file: Path) -> None:
+        session = await open_session(file)
+        try:
+            await tick(session)
+            await tick(session)
+            streams = session.venues["spot"].streams
+            assert await gone(lambda: not streams.up, 20)
+            assert told_more(session), "it was opened just now"
+            await tick(session)
+            await asyncio.sleep(0.3)
+            assert not told_more(session)
+            server.spot.move("BTCUSDT", Decimal(59500))
+            await asyncio.sleep(1)
+            with monkeypatch.context() as used:
+                used.setattr("tasks.exchange.BUSY_SHARE", -1.0)
+                assert not told_more(session), "nothing is read before its time"
+            assert told_more(session)
+            assert not told_more(session), "it is asked once"
+        finally:
+            await session.close()
+
+    asyncio.run(run(streaming_portfolio(tmp_path, server)))
+
+
+@pytest.mark.usefixtures("_keys")
 def test_a_lost_stream_is_one_incident(tmp_path: Path, server: ExchangeServer) -> None:
     """Sockets that cannot be had are one warning a line, resolved when they speak again; trading goes on meanwhile."""
 
