@@ -1,5 +1,6 @@
-"""The server's garbage is collected where it may wait: what SQLite holds up there holds up nobody else."""
+"""The server on SQLite: what holds up its garbage holds up nobody else, and who reads before he writes may write."""
 
+import asyncio
 import gc
 import sqlite3
 import threading
@@ -8,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from prefect.server.database.configurations import AioSqliteConfiguration
 
-from tasks.server_process import collect_beside
+from tasks.server_process import begin_as_writer, collect_beside
 
 
 @pytest.fixture
@@ -48,3 +51,35 @@ def test_a_cursor_left_behind_holds_up_only_the_collector(tmp_path: Path) -> Non
     assert len(made) == 100_000
     assert holder.execute("SELECT value FROM t").fetchall() == [(4,)]
     assert time.monotonic() - began < 5
+
+
+async def read_then_write(path: Path, writers: int) -> list[object]:
+    """Let several transactions of Prefect's database read a count and write a row; what became of each."""
+    config = AioSqliteConfiguration(f"sqlite+aiosqlite:///{path}", timeout=10, connection_timeout=10)
+    engine = await config.engine()
+
+    async def one() -> None:
+        async with await config.session(engine) as session, config.begin_transaction(session):
+            await session.execute(sa.text("SELECT count(*) FROM t"))
+            await asyncio.sleep(0.05)
+            await session.execute(sa.text("INSERT INTO t VALUES (1)"))
+
+    try:
+        return list(await asyncio.gather(*(one() for _ in range(writers)), return_exceptions=True))
+    finally:
+        await engine.dispose()
+
+
+@pytest.mark.parametrize(("mended", "refused"), [(False, 3), (True, 0)])
+def test_transactions_that_read_first_are_refused_unless_they_begin_as_writers(
+    mended: bool, refused: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four transactions that read and then write at once, Prefect's own lose three; ours take turns and lose none."""
+    sqlite3.connect(tmp_path / "t.db").execute("CREATE TABLE t (value INTEGER)")
+    # Named here so that it is put back after the test.
+    monkeypatch.setattr(AioSqliteConfiguration, "begin_sqlite_stmt", AioSqliteConfiguration.begin_sqlite_stmt)
+    if mended:
+        begin_as_writer()
+    told = asyncio.run(read_then_write(tmp_path / "t.db", 4))
+    assert sum("database is locked" in str(one) for one in told) == refused
+    assert sqlite3.connect(tmp_path / "t.db").execute("SELECT count(*) FROM t").fetchone() == (4 - refused,)
