@@ -94,6 +94,11 @@ class KernelRun:
     remarks: list[str] = field(default_factory=list[str])
 
     @property
+    def kinds(self) -> set[str]:
+        """The kind of its bot."""
+        return {self.bot.kind}
+
+    @property
     def short(self) -> bool:
         """Whether its entries sell."""
         return not self.spec.long
