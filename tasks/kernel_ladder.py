@@ -15,6 +15,7 @@ from core.series import exact_units, places
 from core.values import total
 from tasks import kernel_native
 from tasks.kernel_funding import Due, pay
+from tasks.kernel_limits import check_drawdown
 from tasks.kernel_money import check_money
 from tasks.kernel_run import KernelRun, Room, finished
 from tasks.kernel_tables import (
@@ -54,6 +55,7 @@ def run_ladder(
     log = finished(lambda log: kernel_native.run_ladder(columns.all, p, s, g, due, log), s, room)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
     pay(made, rates)
+    check_drawdown(made, limits, p)
     check_money(made, opening_quote, spec.capital_quote)
     return made
 

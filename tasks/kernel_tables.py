@@ -134,8 +134,8 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
     for field, is_set in said.items():
         if is_set:
             raise refuse(f"{field} is set")
-    # What a short grid's entries are worth has no bound that was planned.
-    worth_most = spec.capital_quote if config.side == "BUY" else None
+    # What a short grid's entries are worth depends on the candles: that is looked at with them.
+    worth_most = spec.capital_quote if config.side == "BUY" else ZERO
     qty_most = total(line.qty for line in plan.lines) if spec.max_position_size is not None else ZERO
     check_account(spec, limits, options, qty_most, worth_most)
     exits = [line.exit_price for line in plan.lines]
@@ -143,18 +143,18 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
         raise refuse("two levels exit at one price")
 
 
-def check_account(spec: BotSpec, limits: Limits, options: Any, qty_most: Decimal, worth_most: Decimal | None) -> None:
+def check_account(spec: BotSpec, limits: Limits, options: Any, qty_most: Decimal, worth_most: Decimal) -> None:
     """Raise `Refused` where a limit of bot or account might bind, or the venue does what no kernel computes.
 
-    `qty_most` base and `worth_most` quote (None: unbounded) are the most that a bot's lots and entries may come to.
+    Drawdown limits are looked at after the run (`tasks.kernel_limits`).
+
+    `qty_most` base and `worth_most` quote are the most that a bot's lots and entries may come to.
     """
     instrument, exposure = spec.instrument, limits.max_exposure_quote
     said = {
         "venue_stop": spec.venue_stop is not None or spec.venue_stop_price is not None,
-        "max_drawdown": spec.max_drawdown is not None,
         "max_position_size": spec.max_position_size is not None and qty_most > spec.max_position_size,
-        "risk.max_drawdown": limits.max_drawdown is not None,
-        "risk.max_exposure_quote": exposure is not None and (worth_most is None or worth_most > exposure),
+        "risk.max_exposure_quote": exposure is not None and worth_most > exposure,
         "fee_asset: base": instrument.fee_in_base,
         "contract_size": instrument.contract_size != 1,
         "spread": options.spread != ZERO,

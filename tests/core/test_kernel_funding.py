@@ -51,7 +51,7 @@ def with_gaps(draw: st.DrawFn, found: Any) -> ArraySeries:
     return ArraySeries(*columns, scale=series.scale, volume_scale=series.volume_scale)
 
 
-def by_core(found: Any, series: ArraySeries, rates: dict[Market, Rows]) -> Run:
+def by_core(found: Any, series: ArraySeries, rates: dict[Market, Rows], limits: Limits | None = None) -> Run:
     """Run a scenario with the core, and count it."""
     spec, options, rules = found.spec, found.options, found.spec.instrument
     purse = account(rules, FillRules(cross=options.fill == "cross", latency_s=options.latency_s))
@@ -61,17 +61,21 @@ def by_core(found: Any, series: ArraySeries, rates: dict[Market, Rows]) -> Run:
         long=spec.long, rates=rates,
     )  # fmt: skip
     steps: list[Any] = []
-    result = backtest.run(world(spec), {rules.venue: purse}, scene, keep=lambda step, now: steps.append((now, step)))
+    result = backtest.run(
+        world(spec, limits=limits), {rules.venue: purse}, scene, keep=lambda step, now: steps.append((now, step))
+    )
     made = Run(found.config, spec, options, series, "1m", result, steps)
     made.fills = [fill for _, step in steps for _, fill in step.fills]
     made.figures = core_figures(made, 0.0)
     return made
 
 
-def by_kernel(found: Any, series: ArraySeries, rates: dict[Market, Rows]) -> KernelRun:
+def by_kernel(found: Any, series: ArraySeries, rates: dict[Market, Rows], limits: Limits | None = None) -> KernelRun:
     """Run a scenario with its kind's kernel, and count it; raises `Refused`."""
     opening = {found.spec.instrument.quote: Decimal(MONEY)}
-    return backtest_kernel(found.config, found.spec, series, "1m", found.options, Limits(), opening, rates=rates)
+    return backtest_kernel(
+        found.config, found.spec, series, "1m", found.options, limits or Limits(), opening, rates=rates
+    )
 
 
 def on_swaps(scenario: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -88,6 +92,11 @@ def compare(found: Any, series: ArraySeries, rows: Rows) -> None:
         event(refused.reason[:70])
         return
     slow = by_core(found, series, rates)
+    hold(fast, slow)
+
+
+def hold(fast: KernelRun, slow: Run) -> None:
+    """Hold two runs against each other."""
     event(f"compared, {min(len(slow.fills), 20) // 5 * 5} fills, {min(len(funding_of(slow)), 4)} payments or more")
     assert told(fast.fills()) == told(slow.fills)
     paid = fast.payments
