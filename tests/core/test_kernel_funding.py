@@ -14,10 +14,9 @@ from core.engine import Limits
 from core.kernel import ArraySeries
 from core.market import Intrabar, Market
 from core.series import ts_to_ms
-from core.simbook import FillRules
 from tasks.backtest_figures import figures_of as core_figures
 from tasks.backtest_figures import funding_of
-from tasks.backtesting import Run
+from tasks.backtesting import Run, rules_of
 from tasks.errors import Refused
 from tasks.kernel_kinds import backtest_kernel
 from tasks.kernel_run import KernelRun
@@ -54,7 +53,7 @@ def with_gaps(draw: st.DrawFn, found: Any) -> ArraySeries:
 def by_core(found: Any, series: ArraySeries, rates: dict[Market, Rows], limits: Limits | None = None) -> Run:
     """Run a scenario with the core, and count it."""
     spec, options, rules = found.spec, found.options, found.spec.instrument
-    purse = account(rules, FillRules(cross=options.fill == "cross", latency_s=options.latency_s))
+    purse = account(rules, rules_of(options))
     purse.leverage = found.config.leverage
     scene = backtest.Scene(
         tracks=(backtest.Track(rules.market, series),), timeframe_s=60, intrabar=Intrabar(options.intrabar),
