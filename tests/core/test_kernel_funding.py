@@ -24,7 +24,7 @@ from tests.core import test_ladder_kernel, test_rolling_kernel
 from tests.core.kernel_runs import MONEY, scenarios, told
 from tests.core.worlds import T0, account, world
 
-EXAMPLES = settings(max_examples=60, deadline=None)
+EXAMPLES = settings(max_examples=40, deadline=None)
 OWN = {"engine", "elapsed_s", "visited_bars"}
 Rows = Sequence[tuple[int, Decimal, float]]
 

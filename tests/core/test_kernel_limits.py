@@ -20,7 +20,7 @@ from tests.core.kind_runs import KindScenario
 from tests.core.test_kernel_funding import Rows, by_core, by_kernel, hold, rows, with_gaps
 
 NEAR, LEAST = Decimal("0.00101"), Decimal("1E-9")
-EXAMPLES = settings(max_examples=80, deadline=None)
+EXAMPLES = settings(max_examples=50, deadline=None)
 MOSTS = st.sampled_from([None, None, "0.0001", "0.002", "0.005", "0.0123", "0.02", "0.03", "0.06", "0.1", "0.2"]).map(
     lambda one: None if one is None else Decimal(one)
 )
@@ -76,7 +76,7 @@ def test_a_rolling_grids_limits(
     compare(found, data, rows, bot, both)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(scenarios(), st.sampled_from([100, 300, 1100, 1300]))
 def test_what_a_short_grid_may_come_to(found: Any, most: int) -> None:
     """A cap on exposure that its sales cannot come to changes nothing; any other is refused."""
@@ -91,7 +91,7 @@ def test_what_a_short_grid_may_come_to(found: Any, most: int) -> None:
     hold(fast, by_core(found, found.series, {}, limits))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(scenarios(), st.sampled_from(["0.0001", "0.002", "0.0123", "0.1"]))
 def test_machine_code_is_the_source(found: Any, most: str) -> None:
     """The search as plain Python and as machine code ends at the same bar with the same scalars."""
