@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import grid_table as gt
-from core.market import Market
+from core.market import TIMEFRAME_S, Market
 from core.series import exact_units, places
 from tasks.kernel_tables import FEE_SCALE, INT_MAX, Columns, Ints, refuse
 
@@ -42,14 +42,11 @@ class Due:
 class Payments:
     """What a run was paid (> 0) or paid: time in ms and amount in 1e-8 quote of each, and the log of fills with them in it.
 
-    `bar` is at whose opening it was paid, `before` how many fills had been before it. In `log` a payment is an execution of
-    nothing, with a fee of the other sign.
+    In that log a payment is an execution of nothing, with a fee of the other sign.
     """
 
     ms: Ints
     amount: Ints
-    bar: Ints
-    before: Ints
     log: Ints
 
     @property
@@ -86,14 +83,15 @@ def pay(made: "KernelRun", dues: Mapping[Market, Due] | None) -> None:
     if due is None or not len(due.ms) or not len(made.log):
         return
     log, columns = made.log, made.columns
+    close_us = TIMEFRAME_S[columns.timeframe] * 1_000_000 - 1000
+    sizes = np.where((log[:, gt.FILL_EXIT] == 1) == made.short, log[:, gt.FILL_QTY], -log[:, gt.FILL_QTY])
     # Before the path moves on to the opening: what happens between the last close and it comes after the payment.
-    before = np.searchsorted(log[:, gt.FILL_US], made.closes_us(due.bar - 1), side="right")
-    held = np.append(0, np.cumsum(made.sizes))[before]
+    before = np.searchsorted(log[:, gt.FILL_US], columns.ts[due.bar - 1] * 1000 + close_us, side="right")
+    held = np.append(0, np.cumsum(sizes))[before]
     some = np.flatnonzero(held)
     if len(some):
-        ms, bar = due.ms[some], due.bar[some]
-        amounts = _amounts(made, held[some], columns.close[bar - 1], due, some)
-        made.payments = Payments(ms, amounts, bar, before[some], _merged(log, columns, ms, amounts))
+        amounts = _amounts(made, held[some], columns.close[due.bar[some] - 1], due, some)
+        made.payments = Payments(due.ms[some], amounts, merged(log, columns, due.ms[some], amounts))
 
 
 def _amounts(made: "KernelRun", held: Ints, price: Ints, due: Due, some: Ints) -> Ints:
@@ -110,9 +108,9 @@ def _amounts(made: "KernelRun", held: Ints, price: Ints, due: Due, some: Ints) -
     return amounts.astype(np.int64)
 
 
-def _merged(log: Ints, columns: Columns, ms: Ints, amounts: Ints) -> Ints:
-    # In the order, and at the bars, in which `tasks.backtest_figures.lines_of` adds them up: by milliseconds as floats
-    # have them, fills first.
+def merged(log: Ints, columns: Columns, ms: Ints, amounts: Ints) -> Ints:
+    """Put payments into a log of fills, in the order and at the bars in which `tasks.backtest_figures.lines_of` adds them up."""
+    # By milliseconds as floats have them, fills first.
     rows = np.zeros((len(ms), gt.FILL_COLUMNS), dtype=np.int64)
     stamps = _stamps(ms * 1000)
     rows[:, gt.FILL_US], rows[:, gt.FILL_LEVEL], rows[:, gt.FILL_FEE] = ms * 1000, -1, -amounts

@@ -71,7 +71,9 @@ def _rows(made: "KernelRun") -> Ints:
     paid = made.payments
     if paid is None:
         return rows
+    bar = np.searchsorted(columns.ts, paid.ms, side="left")
+    before = np.searchsorted(log[:, gt.FILL_US], made.closes_us(bar - 1), side="right")
     more = np.zeros((len(paid.ms), lm.LIMIT_COLUMNS), dtype=np.int64)
-    more[:, lm.AT_US], more[:, lm.AT_BAR] = columns.ts[paid.bar] * 1000, paid.bar
+    more[:, lm.AT_US], more[:, lm.AT_BAR] = columns.ts[bar] * 1000, bar
     more[:, lm.MOVED_CASH] = paid.amount * units.fee_mul
-    return np.ascontiguousarray(np.insert(rows, paid.before, more, axis=0))
+    return np.ascontiguousarray(np.insert(rows, before, more, axis=0))
