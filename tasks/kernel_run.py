@@ -15,9 +15,9 @@ from core.facts import Fill
 from core.kinds import AnyBot
 from core.lots import Lot
 from core.machines.grid.config import GridConfig
-from core.market import TIMEFRAME_S
+from core.market import TIMEFRAME_S, Market
 from core.orders import Role, client_id, leg_id
-from core.values import ONE, ZERO, Side, exact_product, plain, share_of_cost
+from core.values import ZERO, Side, exact_product, plain, share_of_cost
 from tasks import kernel_native
 from tasks.equity import (
     Closes,
@@ -30,8 +30,10 @@ from tasks.equity import (
     ratios_along,
     ratios_of_days,
 )
+from tasks.kernel_funding import Due, Payments, pay
+from tasks.kernel_limits import check_drawdown
 from tasks.kernel_lots import booked
-from tasks.kernel_money import check_money
+from tasks.kernel_money import check_money, worth_of_levels
 from tasks.kernel_tables import (
     FEE_SCALE,
     Columns,
@@ -80,7 +82,10 @@ class Room:
 
 @dataclass(slots=True)
 class KernelRun:
-    """A finished kernel run: the log of fills in whole units, and what was counted from it."""
+    """A finished kernel run: the log of fills in whole units, and what was counted from it.
+
+    `payments` is what funding brought, None where none was paid.
+    """
 
     bot: AnyBot
     spec: BotSpec
@@ -92,6 +97,7 @@ class KernelRun:
     levels: Ints
     figures: dict[str, Any] = field(default_factory=dict[str, Any])
     remarks: list[str] = field(default_factory=list[str])
+    payments: Payments | None = None
 
     @property
     def kinds(self) -> set[str]:
@@ -112,17 +118,34 @@ class KernelRun:
         """Return quote of whole units of `units.scale` places."""
         return Decimal(units).scaleb(-self.units.scale)
 
+    @property
+    def funding(self) -> Decimal:
+        """All funding of a run of one market, in quote; above zero it was received."""
+        return ZERO if self.payments is None else self.payments.total
+
+    @property
+    def cash_log(self) -> Ints:
+        """The log of fills with the payments between them: all that moved money."""
+        return self.log if self.payments is None else self.payments.log
+
+    @property
+    def sizes(self) -> Ints:
+        """The signed quantity of every fill: above zero where it bought."""
+        qty = self.log[:, gt.FILL_QTY]
+        return np.where((self.log[:, gt.FILL_EXIT] == 1) == self.short, qty, -qty)
+
+    def closes_us(self, bars: Ints) -> Ints:
+        """Return when the path comes to the close of some bars: a millisecond before the next one may open."""
+        return self.columns.ts[bars] * 1000 + TIMEFRAME_S[self.columns.timeframe] * 1_000_000 - 1000
+
     def own_sums(self) -> "Sums | None":
         """Add it up where its kind does so in its own way."""
         return None
 
     def lines(self) -> list[Line]:
         """Return what was traded, along the bars, to the last bit as `tasks.backtest_figures.lines_of` does."""
-        return [
-            line_in(
-                self, self.log, (self.log[:, gt.FILL_EXIT] == 1) == self.short, self.columns, self.spec.capital_quote
-            )
-        ]
+        log = self.cash_log
+        return [line_in(self, log, (log[:, gt.FILL_EXIT] == 1) == self.short, self.columns, self.spec.capital_quote)]
 
     def fills(self) -> list[Fill]:
         """Build the fills as the core reports them, client ids, trade ids and settled cash included."""
@@ -131,9 +154,12 @@ class KernelRun:
 
 def run_grid(
     bot: GridConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal,
-    room: Room | None = None,
+    room: Room | None = None, rates: Mapping[Market, Due] | None = None,
 ) -> KernelRun:  # fmt: skip
-    """Run a made-ready grid over columns at the right scale; raises `Refused` for what only the core can do."""
+    """Run a made-ready grid over columns at the right scale; raises `Refused` for what only the core can do.
+
+    `rates` is the funding that falls due over the columns.
+    """
     room = Room() if room is None else room
 
     def ready() -> tuple[Units, Ints, dict[int, int]]:
@@ -149,18 +175,10 @@ def run_grid(
     due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     log = finished(lambda log: kernel_native.run_grid(columns.all, p, s, g, due, log), s, room)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
-    check_money(made, opening_quote, _worth_of(made))
+    pay(made, rates)
+    check_drawdown(made, limits, p)
+    check_money(made, opening_quote, worth_of_levels(made, limits))
     return made
-
-
-def _worth_of(made: KernelRun) -> Decimal:
-    # What all levels together may be worth: a purchase its own price, a sale what it may be sent at.
-    if not made.spec.instrument.swap:
-        return made.spec.capital_quote
-    highest = ZERO
-    if made.short:
-        highest = Decimal(made.columns.highest).scaleb(-made.columns.scale) * (ONE + made.spec.safe_spread)
-    return sum((max(line.entry_price, highest) * line.qty for line in made.spec.plan.lines), ZERO)
 
 
 def finished(run: Callable[[Ints], int], s: Ints, room: Room | None, ends: Mapping[int, str] = STATUS) -> Ints:
@@ -180,7 +198,10 @@ def finished(run: Callable[[Ints], int], s: Ints, room: Room | None, ends: Mappi
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Quote amounts of a run, exact; `won` of `round_trips` closed lots earned more than their fees."""
+    """Quote amounts of a run, exact; `won` of `round_trips` closed lots earned more than their fees.
+
+    `funding` above zero was received.
+    """
 
     realized: Decimal
     grid_profit: Decimal
@@ -188,11 +209,12 @@ class Sums:
     fees: Decimal
     round_trips: int
     won: int
+    funding: Decimal = ZERO
 
     @property
     def net(self) -> Decimal:
-        """Realised and floating profit after fees (RULES 15)."""
-        return self.realized + self.floating - self.fees
+        """Realised and floating profit after fees and funding (RULES 15)."""
+        return self.realized + self.floating - self.fees + self.funding
 
 
 def sums_of(made: KernelRun) -> Sums:
@@ -208,7 +230,7 @@ def sums_of(made: KernelRun) -> Sums:
         # Closed in parts, some of them of lots whose own exits were still on their way: booked fill by fill.
         mark = Decimal(int(made.columns.close[-1])).scaleb(-made.columns.scale)
         lots = booked(made.fills(), mark, _in_view(made))
-        return Sums(lots.realized, lots.grid_profit, lots.floating, paid, lots.trips, lots.won)
+        return Sums(lots.realized, lots.grid_profit, lots.floating, paid, lots.trips, lots.won, made.funding)
     trips, won = int(s[gt.S_TRIPS]), int(s[gt.S_WON])
     held = g[gt.HOLDING] == 1
     profit, winners = _unwound(made, held) if s[gt.S_EPISODE] else (ZERO, 0)
@@ -217,7 +239,7 @@ def sums_of(made: KernelRun) -> Sums:
     sign = -1 if made.short else 1
     floating = made.amount(value * sign * units.cost_mul)
     closed = int((g[gt.HOLDING] == 1).sum() - held.sum())
-    return Sums(grid + profit, grid, floating, paid, trips + closed, won + winners)
+    return Sums(grid + profit, grid, floating, paid, trips + closed, won + winners, made.funding)
 
 
 def _in_view(made: KernelRun) -> Callable[[Fill, Lot], bool]:
@@ -316,7 +338,7 @@ def equity_in_one_pass(made: KernelRun, asked: Ints) -> tuple[float, float, NDAr
     """
     columns, units = made.columns, made.units
     return kernel_native.drawdown(
-        (columns.close, columns.low_1, columns.high_1), made.log, asked, short=made.short,
+        (columns.close, columns.low_1, columns.high_1), made.cash_log, asked, short=made.short,
         price_unit=10.0**units.price_scale, qty_unit=10.0**units.qty_scale, close_unit=10.0**columns.scale,
         start=float(made.spec.capital_quote),
     )  # fmt: skip
@@ -351,7 +373,7 @@ def figures_of(made: KernelRun, elapsed_s: float) -> dict[str, Any]:
         "unrealized_pnl": plain(sums.floating),
         "grid_profit": plain(sums.grid_profit),
         "fees": plain(sums.fees),
-        "funding": plain(ZERO),
+        "funding": plain(sums.funding),
         "final_equity": plain(capital + sums.net),
         "max_drawdown": shown.max_drawdown,
         "sharpe": shown.sharpe,
