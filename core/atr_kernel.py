@@ -18,7 +18,7 @@ from core.atr_book_kernel import is_entry, move, place_of, tighten, write
 from core.atr_candle_kernel import decide, recover
 from core.atr_levels_kernel import bought, parted, target_of
 from core.atr_orders_kernel import ROOM, is_hedge, mark, only_want, over, want, work
-from core.atr_perp_kernel import book_2, move_2, reach, sells, share, value_of
+from core.atr_perp_kernel import book_2, move_2, pay, reach, sells, share, value_of
 from core.atr_short_kernel import close_short, is_short, profit_at, short_fill, stop_band, stop_hit, tend
 from core.search_kernel import next_outside
 from core.wide_kernel import minus, plus
@@ -30,16 +30,19 @@ def run(
     ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, low_1: Ints, high_1: Ints,
     open_2: Ints, high_2: Ints, low_2: Ints, close_2: Ints, low_1_2: Ints, high_1_2: Ints, told_ms: Ints, g: Ints,
     p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, lines: Ints, queue: Ints, due: Ints, due_2: Ints, news: Ints, news_2: Ints,
-    log: Ints,
+    rates: Ints, log: Ints,
 ) -> int:  # fmt: skip
     """Run an ATR grid over all bars from its start; returns a status and leaves fills in `log` and scalars in `s`.
 
     `ts` is milliseconds, `low_1` and `high_1` are the extremes of every BLOCK bars, those with a 2 are the futures' (any
-    without a hedge); `told_ms` says when each candle of the gauge `g` ends. `p` holds PARAMETERS numbers; the other tables
-    are the run's own, of sizes that the caller chooses: after LOG_FULL `s[S_FILLS]` says how long `log` would have to be.
+    without a hedge); `told_ms` says when each candle of the gauge `g` ends, `rates` rises in time and takes what was paid.
+    `p` holds PARAMETERS numbers; the other tables are the run's own, of sizes that the caller chooses: after LOG_FULL
+    `s[S_FILLS]` says how long `log` would have to be.
     """
-    bars, told = len(ts), 0
+    bars, told, paid = len(ts), 0, 0
     _begin(p, s, lv, w, lots)
+    for row in range(p[a.RATES]):
+        rates[a.R_PAID, row] = 0
     i = 0
     while i < bars and s[a.S_STATUS] == t.DONE:
         if i > 0:
@@ -49,6 +52,7 @@ def run(
         while told < len(told_ms) and told_ms[told] <= ts[i]:
             told += 1
         s[a.S_COUNT], s[a.S_BAR], s[a.S_OPENED] = told, i, ts[i] * 1000
+        paid = pay(paid, i, p, s, rates)
         _bar(
             i, told > before, open_, high, low, close, open_2, high_2, low_2, close_2, g,
             p, s, lv, w, lots, lines, queue, due, due_2, news, news_2, log,
@@ -59,6 +63,8 @@ def run(
             end = bars
             if told < len(told_ms):
                 end = _first_at(told_ms[told], ts, i, p)
+            if s[a.S_HELD_2] > 0 and paid < p[a.RATES]:
+                end = min(end, rates[a.R_BAR, paid])
             end = next_outside(low, high, low_1, high_1, i, end, s[a.S_LOW], s[a.S_HIGH])
             i = next_outside(low_2, high_2, low_1_2, high_1_2, i, end, -t.FAR, s[a.S_HIGH_2]) if p[a.HEDGE] else end
     if s[a.S_STATUS] == t.DONE and s[a.S_FILLS] > len(log):
@@ -109,6 +115,7 @@ def _bar(
             price, price_2 = (h, high_2[i]) if up else (lo, low_2[i])
             at = s[a.S_OPENED] + k * p[a.THIRD_US]
         fresh = told and k == 0
+        asked = fresh or (k == 0 and s[a.S_FUNDED] > 0)
         quiet = s[a.S_DUE] == 0 and s[a.S_DUE_2] == 0 and s[a.S_LOW] < price < s[a.S_HIGH] and price_2 < s[a.S_HIGH_2]
         if quiet or (i == 0 and k == 0):
             # The first price falls from the sky: nothing rests yet.
@@ -117,7 +124,7 @@ def _bar(
             move(price, at, p, s, w, due, news)
             if p[a.HEDGE]:
                 move_2(price_2, at, p, s, w, due_2, news_2)
-        if fresh or not quiet:
+        if asked or not quiet:
             s[a.S_NOW], s[a.S_LAST], s[a.S_LAST_2] = at, price, price_2
             _settle(fresh, g, p, s, lv, w, lots, lines, queue, due, due_2, news, news_2, log)
         if s[a.S_STATUS] != t.DONE:
@@ -187,6 +194,7 @@ def _book(p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, queue: Ints, news: In
             lv[a.L_OPEN, place_of(leg)] += qty * sign
             _book_lots(k, p, s, w, lots, news)
         over(leg, qty, s, w, queue)
+    s[a.S_SHUT] = 0
     for k in range(s[a.S_NEWS_2]):
         leg = news_2[k, a.NEWS_LEG]
         if news_2[k, a.NEWS_FILLED]:

@@ -20,11 +20,12 @@ from core.series import exact_units, places
 from core.values import ZERO
 from core.wide_kernel import WIDE
 from tasks import kernel_native
+from tasks.kernel_funding import Due
 from tasks.kernel_tables import FEE_SCALE, INT_MAX, Columns, Ints, Units, refuse, to_us
 
 _US = timedelta(microseconds=1)
 _PATHS = {"ohlc": gt.HIGH_FIRST, "olhc": gt.LOW_FIRST, "adaptive": gt.NEARER_FIRST, "worst": gt.HIGH_FIRST}
-_NANO_PLACES, _FINE_PLACES = 9, 18
+_NANO_PLACES, _FINE_PLACES, _RATE_PLACES_MOST = 9, 18, 17
 # The hedge's amounts have some 30 digits, and are multiplied by its fractions' parts: those may have six.
 _EVEN_MOST = INT_MAX // 1_000_000
 
@@ -75,7 +76,7 @@ def gauge_of(bars: ArraySeries, bar_s: int, scale: int, *, wilder: bool) -> Gaug
 
 
 def parameters_of(
-    spec: BotSpec, options: Any, units: Units, columns: Columns, opening: Decimal, opening_2: Decimal
+    spec: BotSpec, options: Any, units: Units, columns: Columns, opening: Decimal, opening_2: Decimal, due: Due | None
 ) -> Ints:
     """Return the kernel's parameters; raises `Refused` where they would not fit 64 bits."""
     plan: AtrGridPlan = spec.plan
@@ -88,7 +89,7 @@ def parameters_of(
     atr = Fraction(config.atr_multiplier)
     cap = 1 - Fraction(config.max_slippage_bps) / 10_000
     values = dict.fromkeys(range(a.PARAMETERS), 0) | _money(spec, units, opening) | _fractions(config)
-    values |= _hedge(spec, units, opening_2) if plan.futures is not None else {}
+    values |= _hedge(spec, units, opening_2, due) if plan.futures is not None else {}
     values |= {
         a.LEVELS: config.levels, a.TICK: tick, a.LOT: lot, a.EDGE: tick if options.fill == "cross" else 0,
         a.PATH: _PATHS[options.intrabar], a.LATENCY_US: to_us(options.latency_s),
@@ -146,7 +147,7 @@ def _fractions(config: AtrGridConfig) -> dict[int, int]:
     return values
 
 
-def _hedge(spec: BotSpec, units: Units, opening: Decimal) -> dict[int, int]:
+def _hedge(spec: BotSpec, units: Units, opening: Decimal, due: Due | None) -> dict[int, int]:
     plan: AtrGridPlan = spec.plan
     config, one = plan.config, spec.others[0]
     rate_places = places(one.taker)
@@ -158,6 +159,9 @@ def _hedge(spec: BotSpec, units: Units, opening: Decimal) -> dict[int, int]:
         a.MIN_NOTIONAL_2: exact_units(one.min_notional, units.price_scale + units.qty_scale),
         a.LEVERAGE: config.leverage, a.COOL_BARS: config.hedge.cooldown_bars, a.CUT_US: to_us(config.hedge.cut_after_s),
     }  # fmt: skip
+    if due is not None:
+        finer = units.price_scale + units.qty_scale + _rate_scale(due) - FEE_SCALE
+        values |= {a.RATES: len(due.bar), a.RATE_NINES: finer // 9, a.RATE_REST: 10 ** (finer % 9)}
     for place, amount in (
         (a.CAPITAL, config.initial_capital), (a.MARGIN, plan.margin_quote), (a.OPENING_2, opening),
         (a.LOSS_MOST, config.hedge.max_loss * config.initial_capital), (a.BUDGET_LEAST, BUDGET_LEAST * config.initial_capital),
@@ -165,6 +169,21 @@ def _hedge(spec: BotSpec, units: Units, opening: Decimal) -> dict[int, int]:
         fine = exact_units(amount, _FINE_PLACES)
         values |= {place: fine // WIDE, place + 1: fine % WIDE}
     return values
+
+
+def _rate_scale(due: Due) -> int:
+    # Places of the rates, so many that a payment has at least eight of them.
+    return max(due.scale, FEE_SCALE)
+
+
+def rates_of(due: Due | None) -> Ints:
+    """Lay the funding that falls due out as the kernel reads it; raises `Refused` for rates that are too fine."""
+    if due is None:
+        return np.zeros((a.RATE_ROWS, 0), dtype=np.int64)
+    scale = _rate_scale(due)
+    if scale > _RATE_PLACES_MOST or due.most > 10**due.scale:
+        raise refuse(f"funding rates of {due.scale} decimals, or above 1, do not fit 64 bits")
+    return np.stack([due.bar, due.rate * 10 ** (scale - due.scale), np.zeros_like(due.bar)])
 
 
 def _check_range(values: dict[int, int], columns: Columns, units: Units) -> None:
@@ -184,6 +203,8 @@ def _check_range(values: dict[int, int], columns: Columns, units: Units) -> None
         "max_slippage_bps": price * values[a.CAP_DEN] * values[a.TICK],
         "down_sale": money // values[a.MONEY_MUL] * max(values[a.SALE_NUM], values[a.SALE_DEN]),
         "hedge.break_atr": price * nanos * max(values[k] for k in range(a.BREAK_ATR_NUM, a.LEAVE_ATR_DEN + 1)),
+        # The short is worth its margin times the leverage, and is liquidated before it is worth three times that.
+        "funding": 4 * (values[a.MARGIN] + 1) * values[a.LEVERAGE] * 10**FEE_SCALE if values[a.RATES] else 0,
         "hedge": _EVEN_MOST
         * max(values[k] for k in range(a.ZONE_NUM, a.REDUCE_DEN + 1) if k not in (a.COOL_BARS, a.CUT_US)),
     }
@@ -206,16 +227,18 @@ class Tables:
     due_2: Ints
     news: Ints
     news_2: Ints
+    rates: Ints
 
     @property
     def all(self) -> tuple[Ints, ...]:
         """The tables in the kernel's order."""
         return (
             self.scalars, self.levels, self.legs, self.lots, self.lines, self.queue, self.due, self.due_2, self.news, self.news_2,
+            self.rates,
         )  # fmt: skip
 
 
-def tables_of(levels: int) -> Tables:
+def tables_of(levels: int, rates: Ints) -> Tables:
     """Make room for a grid of so many levels; two places more are the hedge's."""
     rooms = levels + 2
     legs = rooms * 2 * a.SLOTS
@@ -230,4 +253,5 @@ def tables_of(levels: int) -> Tables:
         zeros(a.SCALARS), table, zeros(a.LEG_ROWS, legs), zeros(a.LOT_ROWS, rooms * a.SLOTS),
         zeros(a.LINES_A_LEVEL * rooms + a.LINES_MORE), zeros(a.QUEUE_ROWS, legs), zeros(2 * legs, a.DUE_COLUMNS),
         zeros(2 * legs, a.DUE_COLUMNS), zeros(2 * legs, a.NEWS_COLUMNS), zeros(2 * legs, a.NEWS_COLUMNS),
+        rates,
     )  # fmt: skip

@@ -30,6 +30,8 @@ from core.atr_table import (
     NEWS_COLUMNS,
     PARAMETERS,
     QUEUE_ROWS,
+    RATE_ROWS,
+    RATES,
     SCALARS,
     SLOTS,
 )
@@ -54,9 +56,9 @@ def _run(
     ts: Any, open_: Any, high: Any, low: Any, close: Any, low_1: Any, high_1: Any,
     open_2: Any, high_2: Any, low_2: Any, close_2: Any, low_1_2: Any, high_1_2: Any, bars: int, told: Any, g: Any, candles: int,
     p: Any, s: Any, lv: Any, places: int, w: Any, lots: Any, lines: Any, queue: Any, due: Any, due_2: Any, news: Any, news_2: Any,
-    log: Any, log_rows: int,
+    rates: Any, log: Any, log_rows: int,
 ) -> int:  # fmt: skip
-    blocks, legs = (bars + BLOCK - 1) // BLOCK, 2 * SLOTS * places
+    blocks, legs, told_rates = (bars + BLOCK - 1) // BLOCK, 2 * SLOTS * places, carray(p, (PARAMETERS,))[RATES]
     return run(
         carray(ts, (bars,)), carray(open_, (bars,)), carray(high, (bars,)), carray(low, (bars,)), carray(close, (bars,)),
         carray(low_1, (blocks,)), carray(high_1, (blocks,)), carray(open_2, (bars,)), carray(high_2, (bars,)),
@@ -65,11 +67,11 @@ def _run(
         carray(lv, (LEVEL_ROWS, places)), carray(w, (LEG_ROWS, legs)), carray(lots, (LOT_ROWS, places * SLOTS)),
         carray(lines, (LINES_A_LEVEL * places + LINES_MORE,)), carray(queue, (QUEUE_ROWS, legs)),
         carray(due, (2 * legs, DUE_COLUMNS)), carray(due_2, (2 * legs, DUE_COLUMNS)), carray(news, (2 * legs, NEWS_COLUMNS)),
-        carray(news_2, (2 * legs, NEWS_COLUMNS)), carray(log, (log_rows, FILL_COLUMNS)),
+        carray(news_2, (2 * legs, NEWS_COLUMNS)), carray(rates, (RATE_ROWS, told_rates)), carray(log, (log_rows, FILL_COLUMNS)),
     )  # fmt: skip
 
 
 ENTRIES: dict[str, tuple[FunctionType, Any]] = {
     "atr_gauge": (_gauge, _INT(_INTS, _INTS, _INTS, _INT, _INT, _INT, _INTS)),
-    "atr_run": (_run, _INT(*[_INTS] * 13, _INT, _INTS, _INTS, _INT, *[_INTS] * 3, _INT, *[_INTS] * 9, _INT)),
+    "atr_run": (_run, _INT(*[_INTS] * 13, _INT, _INTS, _INTS, _INT, *[_INTS] * 3, _INT, *[_INTS] * 10, _INT)),
 }

@@ -73,7 +73,7 @@ _DRAWDOWN = (
     _POINTER,
 )
 _ATR_GAUGE = (*[_POINTER] * 3, _INT, _INT, _INT, _POINTER)
-_ATR_RUN = (*[_POINTER] * 13, _INT, _POINTER, _POINTER, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 9, _INT)
+_ATR_RUN = (*[_POINTER] * 13, _INT, _POINTER, _POINTER, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 10, _INT)
 # The entries of each object file, with what they take.
 _ENTRIES = {
     "grid": {"grid_run": _RUN, "equity_drawdown": _DRAWDOWN},
@@ -99,7 +99,7 @@ def atr_gauge(high: Ints, low: Ints, close: Ints, nanos: int, wilder: bool, g: I
 
 
 def run_atr(candles: Sequence[Ints], told_ms: Ints, g: Ints, tables: Sequence[Ints], log: Ints) -> int:
-    """Call `core.atr_kernel.run`, compiled; `tables` are its arguments from `p` to `news`."""
+    """Call `core.atr_kernel.run`, compiled; `tables` are its arguments from `p` to `rates`."""
     p, s, lv, *others = tables
     return _call(
         "atr_grid", "atr_run", *map(_at, candles), len(candles[0]), _at(told_ms), _at(g), len(told_ms),

@@ -15,7 +15,7 @@ from core.facts import Fill
 from core.kinds import AnyBot
 from core.lots import Lot
 from core.machines.grid.config import GridConfig
-from core.market import TIMEFRAME_S
+from core.market import TIMEFRAME_S, Market
 from core.orders import Role, client_id, leg_id
 from core.values import ONE, ZERO, Side, exact_product, plain, share_of_cost
 from tasks import kernel_native
@@ -30,6 +30,7 @@ from tasks.equity import (
     ratios_along,
     ratios_of_days,
 )
+from tasks.kernel_funding import Due, Payments, pay
 from tasks.kernel_lots import booked
 from tasks.kernel_money import check_money
 from tasks.kernel_tables import (
@@ -80,7 +81,10 @@ class Room:
 
 @dataclass(slots=True)
 class KernelRun:
-    """A finished kernel run: the log of fills in whole units, and what was counted from it."""
+    """A finished kernel run: the log of fills in whole units, and what was counted from it.
+
+    `payments` is what funding brought, None where none was paid.
+    """
 
     bot: AnyBot
     spec: BotSpec
@@ -92,6 +96,7 @@ class KernelRun:
     levels: Ints
     figures: dict[str, Any] = field(default_factory=dict[str, Any])
     remarks: list[str] = field(default_factory=list[str])
+    payments: Payments | None = None
 
     @property
     def short(self) -> bool:
@@ -107,17 +112,24 @@ class KernelRun:
         """Return quote of whole units of `units.scale` places."""
         return Decimal(units).scaleb(-self.units.scale)
 
+    @property
+    def funding(self) -> Decimal:
+        """All funding of a run of one market, in quote; above zero it was received."""
+        return ZERO if self.payments is None else self.payments.total
+
+    @property
+    def cash_log(self) -> Ints:
+        """The log of fills with the payments between them: all that moved money."""
+        return self.log if self.payments is None else self.payments.log
+
     def own_sums(self) -> "Sums | None":
         """Add it up where its kind does so in its own way."""
         return None
 
     def lines(self) -> list[Line]:
         """Return what was traded, along the bars, to the last bit as `tasks.backtest_figures.lines_of` does."""
-        return [
-            line_in(
-                self, self.log, (self.log[:, gt.FILL_EXIT] == 1) == self.short, self.columns, self.spec.capital_quote
-            )
-        ]
+        log = self.cash_log
+        return [line_in(self, log, (log[:, gt.FILL_EXIT] == 1) == self.short, self.columns, self.spec.capital_quote)]
 
     def fills(self) -> list[Fill]:
         """Build the fills as the core reports them, client ids, trade ids and settled cash included."""
@@ -126,9 +138,12 @@ class KernelRun:
 
 def run_grid(
     bot: GridConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal,
-    room: Room | None = None,
+    room: Room | None = None, rates: Mapping[Market, Due] | None = None,
 ) -> KernelRun:  # fmt: skip
-    """Run a made-ready grid over columns at the right scale; raises `Refused` for what only the core can do."""
+    """Run a made-ready grid over columns at the right scale; raises `Refused` for what only the core can do.
+
+    `rates` is the funding that falls due over the columns.
+    """
     room = Room() if room is None else room
 
     def ready() -> tuple[Units, Ints, dict[int, int]]:
@@ -144,6 +159,7 @@ def run_grid(
     due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     log = finished(lambda log: kernel_native.run_grid(columns.all, p, s, g, due, log), s, room)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
+    pay(made, rates)
     check_money(made, opening_quote, _worth_of(made))
     return made
 
@@ -175,7 +191,10 @@ def finished(run: Callable[[Ints], int], s: Ints, room: Room | None, ends: Mappi
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Quote amounts of a run, exact; `won` of `round_trips` closed lots earned more than their fees."""
+    """Quote amounts of a run, exact; `won` of `round_trips` closed lots earned more than their fees.
+
+    `funding` above zero was received.
+    """
 
     realized: Decimal
     grid_profit: Decimal
@@ -183,11 +202,12 @@ class Sums:
     fees: Decimal
     round_trips: int
     won: int
+    funding: Decimal = ZERO
 
     @property
     def net(self) -> Decimal:
-        """Realised and floating profit after fees (RULES 15)."""
-        return self.realized + self.floating - self.fees
+        """Realised and floating profit after fees and funding (RULES 15)."""
+        return self.realized + self.floating - self.fees + self.funding
 
 
 def sums_of(made: KernelRun) -> Sums:
@@ -203,7 +223,7 @@ def sums_of(made: KernelRun) -> Sums:
         # Closed in parts, some of them of lots whose own exits were still on their way: booked fill by fill.
         mark = Decimal(int(made.columns.close[-1])).scaleb(-made.columns.scale)
         lots = booked(made.fills(), mark, _in_view(made))
-        return Sums(lots.realized, lots.grid_profit, lots.floating, paid, lots.trips, lots.won)
+        return Sums(lots.realized, lots.grid_profit, lots.floating, paid, lots.trips, lots.won, made.funding)
     trips, won = int(s[gt.S_TRIPS]), int(s[gt.S_WON])
     held = g[gt.HOLDING] == 1
     profit, winners = _unwound(made, held) if s[gt.S_EPISODE] else (ZERO, 0)
@@ -212,7 +232,7 @@ def sums_of(made: KernelRun) -> Sums:
     sign = -1 if made.short else 1
     floating = made.amount(value * sign * units.cost_mul)
     closed = int((g[gt.HOLDING] == 1).sum() - held.sum())
-    return Sums(grid + profit, grid, floating, paid, trips + closed, won + winners)
+    return Sums(grid + profit, grid, floating, paid, trips + closed, won + winners, made.funding)
 
 
 def _in_view(made: KernelRun) -> Callable[[Fill, Lot], bool]:
@@ -311,7 +331,7 @@ def equity_in_one_pass(made: KernelRun, asked: Ints) -> tuple[float, float, NDAr
     """
     columns, units = made.columns, made.units
     return kernel_native.drawdown(
-        (columns.close, columns.low_1, columns.high_1), made.log, asked, short=made.short,
+        (columns.close, columns.low_1, columns.high_1), made.cash_log, asked, short=made.short,
         price_unit=10.0**units.price_scale, qty_unit=10.0**units.qty_scale, close_unit=10.0**columns.scale,
         start=float(made.spec.capital_quote),
     )  # fmt: skip
@@ -346,7 +366,7 @@ def figures_of(made: KernelRun, elapsed_s: float) -> dict[str, Any]:
         "unrealized_pnl": plain(sums.floating),
         "grid_profit": plain(sums.grid_profit),
         "fees": plain(sums.fees),
-        "funding": plain(ZERO),
+        "funding": plain(sums.funding),
         "final_equity": plain(capital + sums.net),
         "max_drawdown": shown.max_drawdown,
         "sharpe": shown.sharpe,

@@ -6,17 +6,20 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from core.backtest import RateRow
 from core.engine import Limits
 from core.kernel import series_of
 from core.machines.atr_grid.config import AtrGridConfig
 from core.market import Intrabar
+from core.series import ts_to_ms
 from core.simbook import FillRules
 from tasks.backtesting import Options
 from tasks.kernel_atr import gauge_of, units_of
 from tasks.kernel_atr_run import AtrRun, run_atr
+from tasks.kernel_funding import dues_of
 from tasks.kernel_tables import columns_of
-from tests.core.machines.atr_grid.bots import BAR_S, Play, beside, config, rules, spec_of, walk
-from tests.core.worlds import D
+from tests.core.machines.atr_grid.bots import BAR_S, PERP, Play, beside, config, rules, spec_of, walk
+from tests.core.worlds import T0, D
 
 Hedges = Callable[[st.DrawFn], dict[str, Any]]
 LATENCIES = (0.0, 0.5, 6.0, 7.3, 50.0, 70.0)
@@ -36,8 +39,9 @@ def by_kernel(play: Play) -> AtrRun:
     )  # fmt: skip
     columns = [columns_of(one, "1m", scale) for one in series]
     quotes = [Decimal(play.opening.get(name, 100_000)) for name, _ in play.told.markets()]
+    rates = dues_of({PERP: play.rates} if play.rates else {}, columns[0])
     others = list(zip(columns[1:], quotes[1:], strict=True))
-    return run_atr(play.told, spec, columns[0], options, Limits(), quotes[0], beside=others, gauge=gauge)
+    return run_atr(play.told, spec, columns[0], options, Limits(), quotes[0], beside=others, rates=rates, gauge=gauge)
 
 
 def hedges(draw: st.DrawFn) -> dict[str, Any]:
@@ -65,11 +69,21 @@ def grids(draw: st.DrawFn, hedge: Hedges) -> AtrGridConfig:
     )  # fmt: skip
 
 
+def rows(draw: st.DrawFn, rate: st.SearchStrategy[Decimal]) -> list[RateRow]:
+    """Funding every few minutes or seconds, on a bar's opening and beside it, from before the first bar to after the last."""
+    step_ms = draw(st.sampled_from([20_000, 60_000, 61_003, 600_000, 3_600_000]))
+    first_ms = ts_to_ms(T0) - draw(st.sampled_from([0, 120_000, 1]))
+    rates = draw(st.lists(rate, min_size=1, max_size=6))
+    count = 15_000_000 // step_ms + 3
+    return [(first_ms + i * step_ms, rates[i % len(rates)], step_ms / 1000) for i in range(count)]
+
+
 @st.composite
 def plays(
-    draw: st.DrawFn, latencies: tuple[float, ...] = LATENCIES, hedge: Hedges = lambda _: {"enabled": False}
+    draw: st.DrawFn, latencies: tuple[float, ...] = LATENCIES, hedge: Hedges = lambda _: {"enabled": False},
+    rate: st.SearchStrategy[Decimal] | None = None,
 ) -> Play:  # fmt: skip
-    """Runs of some hundred candles, with and without fees, latency, and money enough."""
+    """Runs of some hundred candles, with and without fees, latency, and money enough; with `rate` funding is paid."""
     fees = [("0.0002", "0.0005"), ("0", "0"), ("0.001", "0.001"), ("-0.0001", "0.0003")]
     maker, taker = draw(st.sampled_from(fees))
     return Play(
@@ -79,4 +93,5 @@ def plays(
         fills=FillRules(cross=draw(st.booleans()), latency_s=draw(st.sampled_from(latencies))),
         intrabar=draw(st.sampled_from(list(Intrabar))), opening=draw(st.sampled_from([{}, {}, {"spot": 4100}])),
         shifts=draw(st.sampled_from([(D(0),), (D("0.1"), D("-0.2"), D("0.05")), (D(-1),)])),
+        rates=() if rate is None else rows(draw, rate),
     )  # fmt: skip

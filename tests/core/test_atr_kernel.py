@@ -1,14 +1,18 @@
 """The kernel of the ATR grid is the core, faster: the same fills and sums to the last digit, or a refusal."""
 
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
 from benchmarks.atr_grid import portfolio
 from core.kernel import ArraySeries, series_of
 from core.lots import unrealized
+from core.series import ms_to_ts
 from core.values import ZERO, total
 from tasks.assemble import instruments_of, limits_of, opening_of, spec_of
 from tasks.backtest_figures import curve_of as core_curve_of
@@ -16,17 +20,26 @@ from tasks.backtesting import Options, run_spec
 from tasks.candles_align import align
 from tasks.candles_read import read_candles
 from tasks.errors import Refused
-from tasks.kernel_atr_run import run_atr
+from tasks.kernel_atr_run import AtrRun, run_atr
 from tasks.kernel_kinds import backtest_kernel, openings_beside
 from tasks.kernel_run import curve_of, sums_of
-from tasks.kernel_tables import columns_of
+from tasks.kernel_tables import FEE_SCALE, columns_of
 from tests.core.atr_runs import by_kernel, hedges, plays
 from tests.core.kernel_runs import told
 from tests.core.machines.atr_grid.bots import Play, walk
 from tests.core.worlds import D
 
 EXAMPLES = settings(max_examples=30, deadline=None)
+RATES = st.sampled_from([D("0.0001"), D("-0.00012345"), D(0), D("0.0123456789"), D("-0.02")])
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ohlcv"
+
+
+def payments_of(made: AtrRun) -> list[tuple[datetime, Decimal]]:
+    """List when funding was paid, and what was received."""
+    if made.payments is None:
+        return []
+    paid = zip(made.payments.ms.tolist(), made.payments.amount.tolist(), strict=True)
+    return [(ms_to_ts(ms), Decimal(amount).scaleb(-FEE_SCALE)) for ms, amount in paid]
 
 
 def compare(play: Play) -> int:
@@ -42,11 +55,19 @@ def compare(play: Play) -> int:
     bot, sums = slow.result.world.bots[play.told.id], sums_of(fast)
     closed = [lot for step, _ in slow.steps for lot in step.lots if not lot.open]
     assert (sums.realized, sums.grid_profit, sums.fees) == (bot.realized, bot.grid_profit, bot.fees)
+    assert payments_of(fast) == [
+        (one.ts, one.amount)
+        for step, _ in slow.steps
+        for one in step.entries
+        if (one.kind, one.account) == ("funding", "wallet") and one.amount != ZERO
+    ]
+    assert sums.funding == bot.funding
     assert sums.round_trips == bot.round_trips == len(closed)
     assert sums.won == sum(1 for lot in closed if lot.realized - lot.fees > ZERO)
     at = slow.result.accounts
     assert sums.floating == total(unrealized(lot, at[lot.venue].prices[lot.symbol]) for lot in bot.lots.values())
-    event(f"compared, {'many' if len(fills) > 20 else 'few'} fills")
+    paid = ", funding" if fast.payments is not None else ""
+    event(f"compared, {'many' if len(fills) > 20 else 'few'} fills{paid}")
     return len(fills)
 
 
@@ -75,6 +96,13 @@ def test_hedged_fills_and_sums_are_the_cores_without_latency(play: Play) -> None
 @given(plays(latencies=(0.5, 6.0, 7.3, 50.0, 70.0), hedge=hedges))
 def test_hedged_fills_and_sums_are_the_cores_with_latency(play: Play) -> None:
     """The same where the short's capped orders travel, expire, and are sent again with wider caps."""
+    compare(play)
+
+
+@EXAMPLES
+@given(plays(hedge=hedges, rate=RATES))
+def test_funding_is_paid_as_by_the_core(play: Play) -> None:
+    """Each payment of the short, at its time, to the last digit, and all that comes of it: exits, recovery, budget."""
     compare(play)
 
 
