@@ -31,6 +31,9 @@ def sweep(
     runner: Literal["process", "dask", "ray"] = "process",
     processes: Annotated[int | None, Field(ge=1, le=1024, description="Workers; one a processor when left out")] = None,
     out: Annotated[str | None, Field(description="Folder for all runs, the heat map and a page")] = None,
+    funding: Annotated[
+        list[str] | None, Field(description="[VENUE[:SYMBOL]=]PATH of funding rates of the swaps")
+    ] = None,
 ) -> dict[str, Any]:
     """Run a sweep and keep it in the market store. Return what it says, money as text.
 
@@ -51,10 +54,12 @@ def sweep(
         runner: processes of this machine, Dask or Ray.
         processes: how many workers; one a processor when left out.
         out: folder for files.
+        funding: funding files of the swaps, each as PATH, VENUE=PATH or VENUE:SYMBOL=PATH.
     """
     said = run_sweep(
         portfolio, candles, vary, bot=bot, draws=draws, seed=seed, walk_forward=walk_forward, from_=from_, to=to_,
         intrabar=intrabar, fill=fill, latency_s=latency_s, engine=engine, runner=runner, processes=processes, out=out,
+        funding=funding or (),
     )  # fmt: skip
     create_markdown_artifact(markdown_of(said), key=key_of(said), description="Sweep")
     get_run_logger().info("sweep %s: %d configurations", said["sweep_id"], said["trials"])

@@ -105,12 +105,13 @@ def net_again(portfolio: Any, bot: Any, spec: Any, series: Any, timeframe: str, 
         from tasks.backtesting import run_spec
         from tasks.kernel_kinds import KERNELS, backtest_kernel, openings_beside
 
-        if rates or bot.kind not in KERNELS:
+        if bot.kind not in KERNELS:
             return str(run_spec(portfolio, bot, spec, series, timeframe, options, rates).figures["net_pnl"])
         try:
             opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
             beside = openings_beside(portfolio, spec, series[1:])
-            made = backtest_kernel(bot, spec, series[0], timeframe, options, limits_of(portfolio), opening, beside)
+            limits = limits_of(portfolio)
+            made = backtest_kernel(bot, spec, series[0], timeframe, options, limits, opening, beside, rates)
             return str(made.figures["net_pnl"])
         except Refused:  # the kernel does not do this configuration
             return str(run_spec(portfolio, bot, spec, series, timeframe, options, rates).figures["net_pnl"])

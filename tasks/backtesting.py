@@ -24,7 +24,7 @@ from tasks import backtest_doubt as doubt
 from tasks.assemble import instruments_of, limits_of, opening_of, paper_token, spec_of
 from tasks.backtest_candles import read_series, refuse_strangers
 from tasks.backtest_figures import figures_of, remarks_of
-from tasks.backtest_funding import read_rates
+from tasks.backtest_funding import Rates, read_rates
 from tasks.errors import Refused
 from tasks.outcome import money
 from tasks.progress import Progress
@@ -112,9 +112,7 @@ def backtest(
     ]
     rates = read_rates(funding, spec)
     if options.engine == "kernel":
-        if rates:
-            raise Refused("the kernel pays no funding", key="--funding", accepted="--engine core")
-        made = _run_kernel(portfolio, bot, spec, series, timeframe, options)
+        made = _run_kernel(portfolio, bot, spec, series, timeframe, options, rates)
     else:
         made = run_spec(portfolio, bot, spec, series, timeframe, options, rates)
     inside = doubt.inside_of(made)
@@ -133,15 +131,16 @@ def backtest(
 
 
 def _run_kernel(
-    portfolio: Portfolio, bot: AnyBot, spec: BotSpec, series: Sequence[CandleSeries], timeframe: str, options: Options
-) -> "KernelRun":
+    portfolio: Portfolio, bot: AnyBot, spec: BotSpec, series: Sequence[CandleSeries], timeframe: str, options: Options,
+    rates: Rates,
+) -> "KernelRun":  # fmt: skip
     from tasks.kernel_kinds import KERNELS, backtest_kernel, openings_beside
 
     if bot.kind not in KERNELS:
         raise Refused(f"the kernel does not know {bot.kind}", key="--engine", accepted="core")
     opening = opening_of(portfolio.venue(bot.venue), {spec.bot_id: spec})
     beside = openings_beside(portfolio, spec, series[1:])
-    made = backtest_kernel(bot, spec, series[0], timeframe, options, limits_of(portfolio), opening, beside)
+    made = backtest_kernel(bot, spec, series[0], timeframe, options, limits_of(portfolio), opening, beside, rates)
     made.remarks = remarks_of(series[0], spec, traded=bool(len(made.log)))
     return made
 

@@ -109,8 +109,8 @@ def _amounts(made: "KernelRun", held: Ints, price: Ints, due: Due, some: Ints) -
 
 
 def merged(log: Ints, columns: Columns, ms: Ints, amounts: Ints) -> Ints:
-    # In the order, and at the bars, in which `tasks.backtest_figures.lines_of` adds them up: by milliseconds as floats
-    # have them, fills first.
+    """Put payments into a log of fills, in the order and at the bars in which `tasks.backtest_figures.lines_of` adds them up."""
+    # By milliseconds as floats have them, fills first.
     rows = np.zeros((len(ms), gt.FILL_COLUMNS), dtype=np.int64)
     stamps = _stamps(ms * 1000)
     rows[:, gt.FILL_US], rows[:, gt.FILL_LEVEL], rows[:, gt.FILL_FEE] = ms * 1000, -1, -amounts

@@ -1,5 +1,6 @@
 """Backtests one ladder with the compiled kernel: the core's fills and figures, or a refusal that names what it does not do."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -9,9 +10,11 @@ from core import grid_table as gt
 from core import ladder_kernel as lk
 from core.engine import BotSpec, Limits
 from core.machines.ladder.config import LadderConfig, LadderPlan
+from core.market import Market
 from core.series import exact_units, places
 from core.values import total
 from tasks import kernel_native
+from tasks.kernel_funding import Due, pay
 from tasks.kernel_money import check_money
 from tasks.kernel_run import KernelRun, Room, finished
 from tasks.kernel_tables import (
@@ -35,9 +38,12 @@ def units_of(spec: BotSpec, series_scale: int) -> Units:
 
 def run_ladder(
     bot: LadderConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal,
-    room: Room | None = None,
+    room: Room | None = None, rates: Mapping[Market, Due] | None = None,
 ) -> KernelRun:  # fmt: skip
-    """Run a made-ready ladder over columns at the right scale; raises `Refused` for what only the core can do."""
+    """Run a made-ready ladder over columns at the right scale; raises `Refused` for what only the core can do.
+
+    `rates` is the funding that falls due over the columns.
+    """
     plan: LadderPlan = spec.plan
     check_account(spec, limits, options, total(one.qty for one in plan.trades), spec.capital_quote)
     units = units_of(spec, columns.scale)
@@ -47,6 +53,7 @@ def run_ladder(
     due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     log = finished(lambda log: kernel_native.run_ladder(columns.all, p, s, g, due, log), s, room)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
+    pay(made, rates)
     check_money(made, opening_quote, spec.capital_quote)
     return made
 

@@ -24,6 +24,8 @@ def check_money(made: "KernelRun", opening: Decimal, worth: Decimal) -> None:
     if (len(log) + 1) * value_most * units.cost_mul >= INT_MAX:
         raise refuse("sums of so many and so fine amounts do not fit 64 bits")
     least = opening + made.amount(int(made.scalars[gt.S_NET_LEAST]))
+    if made.payments is not None:
+        least += made.payments.least
     if instrument.swap:
         needed = ratio(worth, Decimal(made.bot.leverage))
         if len(log):

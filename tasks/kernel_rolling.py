@@ -20,6 +20,7 @@ from core.market import TIMEFRAME_S
 from core.series import exact_units, places
 from core.values import ONE, ZERO, Side, exact_product
 from tasks import kernel_native
+from tasks.kernel_funding import pay
 from tasks.kernel_money import check_money
 from tasks.kernel_run import STATUS, KernelRun, Room, finished
 from tasks.kernel_tables import (
@@ -53,11 +54,11 @@ def units_of(spec: BotSpec, series_scale: int) -> Units:
 
 def run_rolling(
     bot: RollingGridConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal,
-    room: Room | None = None, *, beside: Sequence[Any] = (),
+    room: Room | None = None, *, beside: Sequence[Any] = (), rates: Any = None,
 ) -> KernelRun:  # fmt: skip
     """Run a made-ready rolling grid over columns at the right scale; raises `Refused` for what only the core can do.
 
-    `beside` would be the candles of its hedges.
+    `beside` would be the candles of its hedges; `rates` is the funding that falls due over the columns.
     """
     plan: RollingGridPlan = spec.plan
     if bot.hedges or beside:
@@ -73,6 +74,7 @@ def run_rolling(
     due = np.empty((4 * g.shape[1] + 64, gt.DUE_COLUMNS), dtype=np.int64)
     log = finished(lambda log: kernel_native.run_rolling(columns.all, p, s, g, due, log), s, room, _ENDS)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
+    pay(made, rates)
     check_money(made, opening_quote, plan.bound_quote)
     return made
 

@@ -76,14 +76,12 @@ def _run(file: Path, bot_id: str, words: list[str], funding: list[str], out: Pat
     from tasks.backtesting import Options, Run, backtest
 
     try:
-        made = backtest(file, bot_id, words, Options(engine="kernel"))
+        made = backtest(file, bot_id, words, Options(engine="kernel"), funding=funding)
     except Refused:
         # What only the core can run; a portfolio that is refused is refused there as well.
         pass
     else:
         if made.figures["fills"] > FILLS_MAX:
-            if funding:
-                made.remarks.append("funding is not in these figures: the kernel, which ran so many fills, pays none")
             return made, []
     made = backtest(file, bot_id, words, Options(), funding=funding)
     return made, write_files(made, out) if isinstance(made, Run) else []

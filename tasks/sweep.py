@@ -50,6 +50,7 @@ class Request:
     draws: int | None = None
     seed: int = 0
     walk_forward: int | None = None
+    funding: tuple[str, ...] = ()
     runner: str = "process"
     processes: int | None = None
 
@@ -80,11 +81,12 @@ def sweep(asked: Request) -> Sweep:
     job = Job(
         raw={**raw, "bots": [raw["bots"][index]]}, candles=tuple(_absolute(text) for text in asked.candles),
         from_=asked.from_, to=asked.to, options=asked.options, segments=(),
+        funding=tuple(_absolute(text) for text in asked.funding),
     )  # fmt: skip
     shared = shared_of(job)
     segments = segments_of(len(shared.series), asked.walk_forward)
     job = replace(job, segments=segments)
-    _refuse_hopeless(job, chosen)
+    _refuse_hopeless(job, chosen, shared)
     name = sweep_id(job, chosen, code_version())
     place = data_dir(portfolio, asked.portfolio)
     store = SweepStore(place, name, job, shared.timeframe, _times(shared, segments))
@@ -147,16 +149,18 @@ def _absolute(text: str) -> str:
     return f"{name}={Path(path).resolve()}" if is_named else str(Path(text).resolve())
 
 
-def _refuse_hopeless(job: Job, chosen: Sequence[dict[str, str]]) -> None:
-    # Where no configuration is allowed, the first one's reason is the sweep's, before anything is written.
+def _refuse_hopeless(job: Job, chosen: Sequence[dict[str, str]], shared: Shared) -> None:
+    # Where no configuration is allowed, the first one's reason is the sweep's, before anything is written; and so is what
+    # does not fit of the funding files.
     first: Refused | None = None
     frame = Frame(job.raw)
     for values in chosen:
         try:
-            frame.prepare(values)
+            _, spec = frame.prepare(values)
         except Refused as refused:
             first = first or refused
         else:
+            shared.rates_of(job.funding, spec)
             return
     if first is not None:
         raise Refused(f"no configuration is allowed; the first: {first.reason}", key=first.key, accepted=first.accepted)

@@ -11,7 +11,7 @@ from tasks.errors import Refused
 def run_sweep(
     portfolio: str, candles: Sequence[str], vary: Sequence[str], *, bot: str | None, draws: int | None, seed: int,
     walk_forward: int | None, from_: datetime | None, to: datetime | None, intrabar: str, fill: str, latency_s: float,
-    engine: str, runner: str, processes: int | None, out: str | None,
+    engine: str, runner: str, processes: int | None, out: str | None, funding: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Run a sweep and return its summary with id and remarks, and with `out` the files; raises `Refused`."""
     from tasks.backtesting import Options
@@ -24,7 +24,7 @@ def run_sweep(
         Request(
             portfolio=portfolio, bot=bot, candles=tuple(candles), vary=tuple(vary), draws=draws, seed=seed,
             options=Options(intrabar=intrabar, fill=fill, latency_s=latency_s, engine=engine), from_=first, to=end,
-            walk_forward=walk_forward, runner=runner, processes=processes,
+            walk_forward=walk_forward, runner=runner, processes=processes, funding=tuple(funding),
         )
     )  # fmt: skip
     said = {"sweep_id": made.name, **made.summary, "warnings": made.remarks}

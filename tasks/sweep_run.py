@@ -24,9 +24,11 @@ from core.values import ZERO, plain
 from tasks.assemble import Rules, instruments_of, limits_of, opening_of, paper_token, spec_of
 from tasks.backtest_candles import read_series
 from tasks.backtest_figures import curve_of
+from tasks.backtest_funding import Rates, read_rates
 from tasks.backtesting import Options, run_spec
 from tasks.equity import DAYS_A_YEAR, day_ends, ratios_along
 from tasks.errors import Refused
+from tasks.kernel_funding import Due, dues_of
 from tasks.kernel_tables import CORE_DOES_IT, Columns, columns_of
 from tasks.settings import check, with_bot
 from tasks.sweep_vary import apply
@@ -44,7 +46,8 @@ FIGURES = (
 class Job:
     """All that decides a sweep's results: a portfolio of one bot (plain data, no secrets), candles, rules, stretches.
 
-    `segments` are ranges of bars, first inclusive and last exclusive, each run from a fresh start.
+    `segments` are ranges of bars, first inclusive and last exclusive, each run from a fresh start. `funding` are the files
+    of what the swaps pay.
     """
 
     raw: dict[str, Any]
@@ -53,17 +56,22 @@ class Job:
     to: datetime | None
     options: Options
     segments: tuple[tuple[int, int], ...]
+    funding: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Shared:
-    """What the configurations of a job share in one process: the candles, whole and by stretch and scale."""
+    """What the configurations of a job share in one process: candles, whole and by stretch and scale, and funding."""
 
     tracks: tuple[ArraySeries, ...]
     timeframe: str
     remarks: tuple[str, ...] = ()
     columns: dict[tuple[int, int, int, int], tuple[Columns, NDArray[np.int64]]] = field(
         default_factory=dict[tuple[int, int, int, int], tuple[Columns, NDArray[np.int64]]]
+    )
+    rates: dict[tuple[str, ...], Rates] = field(default_factory=dict[tuple[str, ...], Rates])
+    dues: dict[tuple[str | int, ...], Mapping[Market, Due]] = field(
+        default_factory=dict[tuple[str | int, ...], Mapping[Market, Due]]
     )
 
     @property
@@ -80,6 +88,26 @@ class Shared:
             self.columns[key] = made, day_ends(made.ts)
         return self.columns[key]
 
+    def rates_of(self, funding: Sequence[str], spec: BotSpec) -> Rates:
+        """Return the funding of a bot's swaps, read once; raises `Refused` for files that do not fit."""
+        key = _funding_key(funding, spec)
+        if key not in self.rates:
+            self.rates[key] = read_rates(funding, spec)
+        return self.rates[key]
+
+    def due(
+        self, segment: tuple[int, int], funding: Sequence[str], spec: BotSpec, columns: Columns
+    ) -> Mapping[Market, Due]:
+        """Return what funding of a bot's swaps falls due within a stretch, whatever the scale of its columns is."""
+        key = (*segment, *_funding_key(funding, spec))
+        if key not in self.dues:
+            self.dues[key] = dues_of(self.rates_of(funding, spec), columns)
+        return self.dues[key]
+
+
+def _funding_key(funding: Sequence[str], spec: BotSpec) -> tuple[str, ...]:
+    return (*funding, "", *(text for one in spec.instruments if one.swap for text in one.market))
+
 
 def run_chunk(job: Job, numbered: Sequence[tuple[int, Mapping[str, str]]]) -> list[Row]:
     """Run some configurations, each over every segment; rows in the order given, then by segment."""
@@ -95,7 +123,7 @@ def run_chunk(job: Job, numbered: Sequence[tuple[int, Mapping[str, str]]]) -> li
 
 def shared_of(job: Job) -> Shared:
     """Return a job's candles, read once per process while their files do not change; raises `Refused`."""
-    files = [Path(text.partition("=")[2] or text) for text in job.candles]
+    files = [Path(text.partition("=")[2] or text) for text in (*job.candles, *job.funding)]
     states = tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file())
     bot = check(dict(job.raw), {}).bots[0]
     return _read_shared(job.candles, bot, job.from_, job.to, states)
@@ -170,7 +198,7 @@ def _on_kernel(
         columns, ends = shared.cut(segment, scale)
         quote = opening.get(spec.instrument.quote, ZERO)
         others = [shared.cut(segment, scale, track)[0] for track in range(1, 1 + len(spec.others))]
-        more = {"beside": openings_beside(portfolio, spec, others)} if others else {}
+        more = kernel.beside(openings_beside(portfolio, spec, others), shared.due(segment, job.funding, spec, columns))
         made = kernel.run(bot, spec, columns, job.options, frame.limits, quote, room, **more)
     except Refused as refused:
         if refused.accepted == CORE_DOES_IT:
@@ -194,7 +222,7 @@ def _kernel_figures(made: Any, ends: NDArray[np.int64]) -> Row:
     return {
         "fills": len(made.log), "fills_initial": int(made.scalars[S_INITIAL]), "round_trips": sums.round_trips,
         "net_pnl": plain(sums.net), "realized_pnl": plain(sums.realized), "unrealized_pnl": plain(sums.floating),
-        "grid_profit": plain(sums.grid_profit), "fees": plain(sums.fees), "funding": plain(ZERO),
+        "grid_profit": plain(sums.grid_profit), "fees": plain(sums.fees), "funding": plain(sums.funding),
         "capital_quote": plain(capital), "final_equity": plain(capital + sums.net),
         "exposure_max": plain(Decimal(repr(exposure)).quantize(Decimal("0.01"))), "max_drawdown": fall,
         "win_rate": sums.won / sums.round_trips if sums.round_trips else None, **_ratios(equity),
@@ -205,7 +233,8 @@ def _on_core(job: Job, shared: Shared, portfolio: Portfolio, spec: BotSpec, segm
     bot = portfolio.bots[0]
     first, last = (shared.series.ts_ms(segment[0]), shared.series.ts_ms(segment[1] - 1))
     cut = [one.between(one.index_at(first), one.index_at(last + 1)) for one in shared.tracks]
-    made = run_spec(portfolio, bot, spec, cut, shared.timeframe, job.options)
+    rates = shared.rates_of(job.funding, spec)
+    made = run_spec(portfolio, bot, spec, cut, shared.timeframe, job.options, rates)
     curve = curve_of(made)
     daily = np.append(curve.equity[0], curve.equity[day_ends(curve.ts_ms)])
     return {"engine": "core", **{name: made.figures[name] for name in FIGURES}, **_ratios(daily)}

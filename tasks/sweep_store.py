@@ -35,9 +35,10 @@ MONEY = {
 def sweep_id(job: Job, configurations: Sequence[Mapping[str, str]], code: str) -> str:
     """Return the id of a sweep: a digest of candles, configurations, rules, stretches and the version of the program."""
     digest = hashlib.sha256()
-    for text in job.candles:
-        name, is_named, path = text.partition("=")
-        digest.update(name.encode() + Path(path if is_named else text).read_bytes())
+    for kind, files in (("", job.candles), ("funding ", job.funding)):
+        for text in files:
+            name, is_named, path = text.partition("=")
+            digest.update(f"{kind}{name}".encode() + Path(path if is_named else text).read_bytes())
     said = [job.raw, job.from_, job.to, asdict(job.options), job.segments, list(configurations), code]
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
     return digest.hexdigest()[:16]

@@ -31,6 +31,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--walk-forward", type=_count, metavar="N", help="choose and test N times, on N + 1 stretches")
     parser.add_argument("--from", dest="from_", type=moment, metavar="DATE", help="first candle, UTC")
     parser.add_argument("--to", type=moment, metavar="DATE", help="first candle not to use, UTC")
+    parser.add_argument(
+        "--funding", action="append", default=[], metavar="[VENUE=]PATH", help="funding rates of the swaps traded"
+    )
     parser.add_argument("--intrabar", choices=["adaptive", "ohlc", "olhc", "worst"], default="adaptive")
     parser.add_argument("--fill", choices=["cross", "touch"], default="cross")
     parser.add_argument(
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> Outcome:
             portfolio=args.portfolio, bot=args.bot, candles=tuple(args.candles), vary=tuple(args.vary),
             options=Options(intrabar=args.intrabar, fill=args.fill, latency_s=args.latency, engine=args.engine),
             from_=args.from_, to=args.to, draws=args.random, seed=args.seed, walk_forward=args.walk_forward,
-            runner=args.runner, processes=args.processes,
+            runner=args.runner, processes=args.processes, funding=tuple(args.funding),
         )
     )  # fmt: skip
     data: dict[str, Any] = {

@@ -18,6 +18,7 @@ from tasks.assemble import instruments_of, limits_of, opening_of, spec_of
 from tasks.backtest_figures import curve_of as core_curve_of
 from tasks.backtesting import Options, run_spec
 from tasks.candles_align import align
+from tasks.candles_funding import read_funding, with_intervals
 from tasks.candles_read import read_candles
 from tasks.errors import Refused
 from tasks.kernel_atr_run import AtrRun, run_atr
@@ -32,6 +33,7 @@ from tests.core.worlds import D
 EXAMPLES = settings(max_examples=30, deadline=None)
 RATES = st.sampled_from([D("0.0001"), D("-0.00012345"), D(0), D("0.0123456789"), D("-0.02")])
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ohlcv"
+RATES_FILE = REAL.parent / "funding" / "binanceusdm-BTCUSDT-funding-20250306-20250603.parquet"
 
 
 def payments_of(made: AtrRun) -> list[tuple[datetime, Decimal]]:
@@ -116,20 +118,22 @@ def recorded(name: str) -> tuple[ArraySeries, str]:
 
 @pytest.mark.parametrize("hedged", [False, True])
 def test_a_month_of_recorded_minutes(hedged: bool) -> None:
-    """Recorded prices of both markets, default rules: the core's fills, every figure, and its equity curve."""
+    """Recorded prices and funding of both markets, default rules: the core's fills, every figure, and its equity curve."""
     spot, timeframe = recorded("binance-BTCUSDT-1m-20250504-20250603")
     perp, _ = recorded("binanceusdm-BTCUSDT-1m-20250504-20250603")
     made = portfolio(timeframe="15m", hedge={"enabled": hedged, "cooldown_bars": 1})
     bot = made.bots[0]
     spec = spec_of(bot, instruments_of(made, {}, {}), "test", key="bots[0]")
     series = align([spot, perp])[0] if hedged else [spot]
-    slow = run_spec(made, bot, spec, series, timeframe, Options())
+    rates = {one.market: with_intervals(read_funding(RATES_FILE)) for one in spec.others}
+    slow = run_spec(made, bot, spec, series, timeframe, Options(), rates)
     opening = opening_of(made.venue("spot"), {spec.bot_id: spec})
     beside = openings_beside(made, spec, series[1:])
-    fast = backtest_kernel(bot, spec, series[0], timeframe, Options(), limits_of(made), opening, beside)
+    fast = backtest_kernel(bot, spec, series[0], timeframe, Options(), limits_of(made), opening, beside, rates)
     assert len(slow.fills) > 50
     assert any(fill.symbol.endswith(":USDT") for fill in slow.fills) == hedged
     assert told(fast.fills()) == told(slow.fills)
+    assert (fast.figures["funding"] != "0") == hedged
     own = {"engine", "elapsed_s", "visited_bars"}
     assert {k: v for k, v in fast.figures.items() if k not in own} == {
         k: v for k, v in slow.figures.items() if k not in own

@@ -113,7 +113,7 @@ def test_intervals_come_from_the_times() -> None:
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
-    """A wrong venue, a missing file, the same swap twice, and the kernel, each with one clear line."""
+    """A wrong venue, a missing file and the same swap twice, each with one clear line."""
     file, candles = portfolio(tmp_path), str(write_candles(tmp_path / "candles.csv", 50))
     good = str(write_rates(tmp_path / "rates.csv", payments()))
     for funding, word in (
@@ -124,5 +124,3 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         with pytest.raises(Refused, match=word) as caught:  # type: ignore[arg-type]
             backtest(file, None, [candles], Options(), funding=funding)
         assert caught.value.key == "--funding"
-    with pytest.raises(Refused, match="kernel"):
-        backtest(file, None, [candles], Options(engine="kernel"), funding=[good])
