@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from core import atr_table as a
 from core import grid_table as t
-from core.atr_book_kernel import is_entry, move, place_of, tighten, write
+from core.atr_book_kernel import ask_at, bid_at, is_entry, move, place_of, tighten, write
 from core.atr_candle_kernel import decide, recover
 from core.atr_levels_kernel import bought, parted, target_of
-from core.atr_orders_kernel import ROOM, is_hedge, mark, only_want, over, want, work
+from core.atr_orders_kernel import ROOM, is_hedge, is_late, mark, only_want, over, want, work
 from core.atr_perp_kernel import book_2, move_2, pay, reach, sells, share, value_of
 from core.atr_short_kernel import close_short, is_short, profit_at, short_fill, stop_band, stop_hit, tend
 from core.search_kernel import next_outside
@@ -126,6 +126,8 @@ def _bar(
                 move_2(price_2, at, p, s, w, due_2, news_2)
         if asked or not quiet:
             s[a.S_NOW], s[a.S_LAST], s[a.S_LAST_2] = at, price, price_2
+            s[a.S_TOUCH_BID], s[a.S_TOUCH_ASK] = bid_at(price, p[a.TICK], p), ask_at(price, p[a.TICK], p)
+            s[a.S_TOUCH_BID_2], s[a.S_TOUCH_ASK_2] = bid_at(price_2, p[a.TICK_2], p), ask_at(price_2, p[a.TICK_2], p)
             _settle(fresh, g, p, s, lv, w, lots, lines, queue, due, due_2, news, news_2, log)
         if s[a.S_STATUS] != t.DONE:
             return
@@ -138,11 +140,11 @@ def _settle(
     # What the engine does at one moment, round by round: fills and ends are booked, the machine answers, legs are worked.
     if s[a.S_MOVED]:
         _look_at_moved(s, w, queue)
-    first = True
+    first, sent = True, 0
     while s[a.S_STATUS] == t.DONE:
         events = _book(p, s, lv, w, lots, queue, news, news_2, log)
         reach(s[a.S_PRICE_2], p, s)
-        if first or events:
+        if first or events or _stopped_again(sent, p, s, w):
             for k in range(s[a.S_NEWS]):
                 _fold(k, p, s, lv, w, lines, news)
             for k in range(s[a.S_NEWS_2]):
@@ -151,18 +153,28 @@ def _settle(
             _say_wants(p, s, lv, w, queue)
         s[a.S_NEWS] = s[a.S_NEWS_2] = 0
         first = fresh = False
-        if not work(s[a.S_LAST], s[a.S_NOW], p, s, lv, w, queue, due, due_2, news, news_2):
+        sent = work(s[a.S_LAST], s[a.S_NOW], p, s, lv, w, queue, due, due_2, news, news_2)
+        if sent == 0:
             break
     tighten(p, s, w)
     if p[a.HEDGE]:
         s[a.S_HIGH_2] = stop_band(p, s)
 
 
+def _stopped_again(sent: int, p: Ints, s: Ints, w: Ints) -> bool:
+    # Whether the machine is asked though nothing was traded: a candle wanted a short back that is beyond its stop, and
+    # something else makes the engine look at the bot.
+    if not p[a.HEDGE] or not is_short(p, s):
+        return False
+    h, low = profit_at(s[a.S_TOUCH_ASK_2], p, s)
+    return stop_hit(h, low, p, s) and (sent == 2 or is_late(s, w))
+
+
 def _step(fresh: bool, news: bool, p: Ints, s: Ints, lv: Ints, lines: Ints, g: Ints, room: Ints) -> None:
     # The machine's answer once its events are taken in: the hard stop, the closed candle, the hedge's size.
     stopped = False
     if p[a.HEDGE] and is_short(p, s):
-        h, low = profit_at(s[a.S_LAST_2], p, s)
+        h, low = profit_at(s[a.S_TOUCH_ASK_2], p, s)
         if stop_hit(h, low, p, s):
             stopped = True
             close_short(p, s)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import atr_table as a
-from core.atr_book_kernel import between, line_up, next_due, place_of, tell, tell_fill
+from core.atr_book_kernel import ask_at, between, bid_at, line_up, next_due, place_of, tell, tell_fill
 from core.wide_kernel import HALF, WIDE, less, minus, over, plus, product, times
 
 Ints = NDArray[np.int64]
@@ -110,9 +110,12 @@ def _receive(row: int, p: Ints, s: Ints, rates: Ints) -> None:
 
 
 def _take(leg: int, last: int, now: int, p: Ints, s: Ints, w: Ints, news: Ints) -> None:
-    # At the touch, on the tick that is worse, in full, or not at all where that is beyond the cap.
-    tick, cap, qty = p[a.TICK_2], w[a.W_OPRICE, leg], w[a.W_OQTY, leg]
-    paid = last // tick * tick if sells(leg, p) else -(-last // tick) * tick
+    # At the touch and what slips, on the tick that is worse, in full, or not at all where that is beyond the cap.
+    tick, cap, qty, num, den = p[a.TICK_2], w[a.W_OPRICE, leg], w[a.W_OQTY, leg], p[a.SLIP_NUM], p[a.SLIP_DEN]
+    if sells(leg, p):
+        paid = bid_at(last, tick, p) * (den - num) // (den * tick) * tick
+    else:
+        paid = -(-ask_at(last, tick, p) * (den + num) // (den * tick)) * tick
     if (paid < cap) if sells(leg, p) else (paid > cap):
         _end(leg, s, w, news)
         return

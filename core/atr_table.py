@@ -26,8 +26,10 @@ STATUSES = (DONE, LOG_FULL, ROUNDING, BELOW_MINIMUM, CROWDED, NO_FUNDS, MIXED, S
  COST_NUM, COST_DEN, TURN_NUM, TURN_DEN, CUT_US, FROM_NUM, FROM_DEN, UNTIL_NUM, UNTIL_DEN, SALE_FROM_NUM, SALE_FROM_DEN,
  REDUCE_NUM, REDUCE_DEN, FEE_DEN_2, FINE_FEE_2,
  # of funding: how many rows of rates there are, and how a payment is brought to 1e-8
- RATES, RATE_NINES, RATE_REST) = range(103)  # fmt: skip
-PARAMETERS = 103
+ RATES, RATE_NINES, RATE_REST,
+ # half the spread, and the slippage of orders at the market, as fractions of a price
+ HALF_NUM, HALF_DEN, SLIP_NUM, SLIP_DEN) = range(107)  # fmt: skip
+PARAMETERS = 107
 # ATR_NUM over ATR_DEN turns an ATR in 1e-9 quote into a tenth of the spacing, in ticks. FINE is how many 1e-18 quote
 # make a price unit, FINE_PLACES how many price units make 1; FINE_VALUE and FINE_FEE bring a price times a quantity, and
 # that times a fee's numerator, to 1e-18 quote, FINE_FEE_2 with the hedge's fee over FEE_DEN_2. Amounts in 1e-18 are pairs
@@ -48,8 +50,10 @@ PARAMETERS = 103
  S_NET_COST, S_NET_COST_LOW, S_SHORT, S_SHORT_COST, S_SHORT_COST_LOW, S_LOT_CYCLE, S_LAST_2, S_PRICE_2, S_TIME_2, S_NEXT_ID_2,
  S_DUE_2, S_NEWS_2, S_QUOTE_2, S_QUOTE_2_LOW, S_LOCKED_2, S_HELD_2, S_HIGH_2, S_NOW, S_SHORT_CHANGED,
  # whether funding was paid when the bar opened, and whether the short was closed among the news under way
- S_FUNDED, S_SHUT) = range(80)  # fmt: skip
-SCALARS = 80
+ S_FUNDED, S_SHUT,
+ # the touch of both markets as the engine was told it
+ S_TOUCH_BID, S_TOUCH_ASK, S_TOUCH_BID_2, S_TOUCH_ASK_2) = range(84)  # fmt: skip
+SCALARS = 84
 # Zones of the hedge, and the words of its ends. NEVER: a time that has not come.
 ZONE_NONE, ZONE_PENDING, ZONE_BREAK, ZONE_DANGER = range(4)
 NO_EXIT, PENDING_DONE, MAX_LOSS, TAKE_PROFIT, REVERSAL_STOP, REVERSAL_CUT = range(6)
@@ -64,12 +68,13 @@ IDLE, RESTING, HOLDING = range(3)
  L_OPEN, L_CHANGED, L_KEPT, L_RANK) = range(17)  # fmt: skip
 LEVEL_ROWS = 17
 
-# Legs: SLOTS for each place and role, one a cycle. Rows of their table: what is wanted, what is done, the order.
+# Legs: SLOTS for each place and role, one a cycle. Rows of their table: what is wanted, what is done, the order, and when it
+# was called back.
 SLOTS = 4
 ENTRY, EXIT = 0, 1
 (W_USED, W_CYCLE, W_WANTED, W_QTY, W_PRICE, W_POST, W_DONE, W_NEXT, W_MARK, W_STATUS, W_OQTY, W_OPRICE, W_ASKED,
- W_ATTEMPT, W_ORDER, W_VENUE, W_LOCKED, W_OPOST) = range(18)  # fmt: skip
-LEG_ROWS = 18
+ W_ATTEMPT, W_ORDER, W_VENUE, W_LOCKED, W_OPOST, W_RECALLED) = range(19)  # fmt: skip
+LEG_ROWS = 19
 # An order as the engine knows it, and as the venue does.
 NONE, PENDING, OPEN, CANCELING = range(4)
 AWAY, SENT, RESTS, OVER = range(4)

@@ -1,5 +1,6 @@
 """Turns an ATR grid's plan into the whole numbers that its kernel runs on, refuses what that does not model, and runs it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -49,13 +50,20 @@ def check_supported(spec: BotSpec, limits: Limits, options: Any) -> None:
         "risk.max_exposure_quote": limits.max_exposure_quote is not None,
         "fee_asset: base": one.fee_in_base,
         "contract_size": any(one.contract_size != 1 for one in spec.instruments),
-        "spread": options.spread != ZERO,
-        "slippage": options.slippage != ZERO,
         "participation": options.participation is not None,
     }
     for field, is_set in said.items():
         if is_set:
             raise refuse(f"{field} is set")
+
+
+def check_touch(spec: BotSpec, options: Any, columns: Sequence[Columns]) -> None:
+    """Raise `Refused` where the spread leaves no bid above zero, on which nothing would be bought."""
+    half = Fraction(options.spread) / 2
+    for one, candles in zip(spec.instruments, columns, strict=True):
+        lowest = Fraction(int(candles.low_1.min()), 10**candles.scale)
+        if half and lowest * (1 - half) < one.tick_size:
+            raise refuse(f"a spread of {options.spread} around a price of {float(lowest):g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ def parameters_of(
     seconds = TIMEFRAME_S[columns.timeframe]
     atr = Fraction(config.atr_multiplier)
     cap = 1 - Fraction(config.max_slippage_bps) / 10_000
+    half, slip = Fraction(options.spread) / 2, Fraction(options.slippage)
     values = dict.fromkeys(range(a.PARAMETERS), 0) | _money(spec, units, opening) | _fractions(config)
     values |= _hedge(spec, units, opening_2, due) if plan.futures is not None else {}
     values |= {
@@ -97,7 +106,8 @@ def parameters_of(
         a.MIN_NOTIONAL: exact_units(one.min_notional, units.price_scale + units.qty_scale),
         a.LEAST: exact_units(max(one.min_notional, ORDER_LEAST), units.price_scale + units.qty_scale),
         a.MIN_QTY: exact_units(one.min_qty, units.qty_scale),
-        a.CAP_NUM: cap.numerator, a.CAP_DEN: cap.denominator,
+        a.CAP_NUM: cap.numerator, a.CAP_DEN: cap.denominator, a.HALF_NUM: half.numerator, a.HALF_DEN: half.denominator,
+        a.SLIP_NUM: slip.numerator, a.SLIP_DEN: slip.denominator,
         a.ATR_NUM: atr.numerator, a.ATR_DEN: atr.denominator * 10 * tick * 10 ** (_NANO_PLACES - units.price_scale),
         a.ADJUST_BARS: config.adjust_cooldown_bars, a.RECENTER_BARS: config.recenter_cooldown_bars,
         a.LOSS_SALE: int(config.allow_loss_sale), a.FINE: 10 ** (_FINE_PLACES - units.price_scale),
@@ -200,6 +210,8 @@ def _check_range(values: dict[int, int], columns: Columns, units: Units) -> None
         "atr_multiplier": max(price * nanos * values[a.ATR_NUM] * 20, values[a.ATR_DEN]),
         "drift": price * max(values[a.DRIFT_NUM], values[a.DRIFT_DEN]),
         "adjust_from": price * max(values[a.ADJUST_NUM], values[a.ADJUST_DEN]),
+        "spread": 2 * price * values[a.HALF_DEN] * max(values[a.TICK], values[a.TICK_2]),
+        "slippage": 2 * price * (values[a.SLIP_DEN] + values[a.SLIP_NUM]) * max(values[a.TICK_2], 1),
         "max_slippage_bps": price * values[a.CAP_DEN] * values[a.TICK],
         "down_sale": money // values[a.MONEY_MUL] * max(values[a.SALE_NUM], values[a.SALE_DEN]),
         "hedge.break_atr": price * nanos * max(values[k] for k in range(a.BREAK_ATR_NUM, a.LEAVE_ATR_DEN + 1)),

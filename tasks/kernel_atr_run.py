@@ -21,7 +21,7 @@ from core.values import ZERO, Side
 from tasks import kernel_native
 from tasks.candles_resample import resample
 from tasks.equity import Line
-from tasks.kernel_atr import Gauge, check_supported, gauge_of, parameters_of, rates_of, tables_of, units_of
+from tasks.kernel_atr import Gauge, check_supported, check_touch, gauge_of, parameters_of, rates_of, tables_of, units_of
 from tasks.kernel_funding import Due, Payments, merged
 from tasks.kernel_lots import booked
 from tasks.kernel_run import KernelRun, Room, Sums, line_in
@@ -92,6 +92,7 @@ def run_atr(
     futures, opening_2 = beside[0] if beside else (columns, ZERO)
     if not np.array_equal(futures.ts, columns.ts):
         raise refuse("candles are missing in one of the markets")
+    check_touch(spec, options, [columns, futures][: len(spec.instruments)])
     units = units_of(spec, columns.scale)
     due = None if rates is None or not spec.others else rates.get(spec.others[0].market)
     gauge = shared_gauge(columns, spec) if gauge is None else gauge

@@ -83,14 +83,18 @@ def plays(
     draw: st.DrawFn, latencies: tuple[float, ...] = LATENCIES, hedge: Hedges = lambda _: {"enabled": False},
     rate: st.SearchStrategy[Decimal] | None = None,
 ) -> Play:  # fmt: skip
-    """Runs of some hundred candles, with and without fees, latency, and money enough; with `rate` funding is paid."""
+    """Runs of some hundred candles, with and without fees, spread, latency, and money enough; with `rate` funding is paid."""
     fees = [("0.0002", "0.0005"), ("0", "0"), ("0.001", "0.001"), ("-0.0001", "0.0003")]
     maker, taker = draw(st.sampled_from(fees))
     return Play(
         draw(grids(hedge)),
         walk(draw(st.integers(0, 10**6)), draw(st.sampled_from([120, 240])), draw(st.sampled_from([20, 40, 90, 200]))),
         about=rules(maker=D(maker), taker=D(taker)),
-        fills=FillRules(cross=draw(st.booleans()), latency_s=draw(st.sampled_from(latencies))),
+        fills=FillRules(
+            cross=draw(st.booleans()), latency_s=draw(st.sampled_from(latencies)),
+            spread=draw(st.sampled_from([D(0), D(0), D("0.0002"), D("0.00137")])),
+            slippage=draw(st.sampled_from([D(0), D(0), D("0.0005"), D("0.00013")])),
+        ),
         intrabar=draw(st.sampled_from(list(Intrabar))), opening=draw(st.sampled_from([{}, {}, {"spot": 4100}])),
         shifts=draw(st.sampled_from([(D(0),), (D("0.1"), D("-0.2"), D("0.05")), (D(-1),)])),
         rates=() if rate is None else rows(draw, rate),

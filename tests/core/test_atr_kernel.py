@@ -108,6 +108,15 @@ def test_funding_is_paid_as_by_the_core(play: Play) -> None:
     compare(play)
 
 
+def test_a_spread_that_leaves_no_bid_is_refused() -> None:
+    """Nothing could be bought on a bid of zero; the kernel does not wait for a better one."""
+    made = portfolio(hedge={"enabled": False})
+    spec = spec_of(made.bots[0], instruments_of(made, {}, {}), "test", key="bots[0]")
+    columns = columns_of(series_of(walk(1, 300, 20), scale=2), "1m", 2)
+    with pytest.raises(Refused, match="a spread of 2 around a price of"):
+        run_atr(made.bots[0], spec, columns, Options(spread=D(2)), limits_of(made), D(20_000))
+
+
 def recorded(name: str) -> tuple[ArraySeries, str]:
     """Read a recorded file, or skip where there is none."""
     if not (REAL / f"{name}.parquet").is_file():
