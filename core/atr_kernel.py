@@ -21,7 +21,8 @@ from core.atr_orders_kernel import ROOM, is_hedge, is_late, mark, only_want, ove
 from core.atr_perp_kernel import book_2, move_2, pay, reach, sells, share, value_of
 from core.atr_short_kernel import close_short, is_short, profit_at, short_fill, stop_band, stop_hit, tend
 from core.search_kernel import next_outside
-from core.wide_kernel import minus, plus
+from core.wide_kernel import HALF, WIDE, minus, plus
+from core.wide_kernel import over as over_by
 
 Ints = NDArray[np.int64]
 
@@ -95,6 +96,9 @@ def _begin(p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints) -> None:
         lots[a.T_QTY, lot] = 0
     s[a.S_CASH], s[a.S_QUOTE], s[a.S_NEXT_ID], s[a.S_NEXT_ID_2] = p[a.CASH], p[a.OPENING], 1, 1
     s[a.S_QUOTE_2], s[a.S_QUOTE_2_LOW] = p[a.OPENING_2], p[a.OPENING_2_LOW]
+    s[a.S_ROOM] = a.UNBOUNDED
+    if p[a.CAPPED]:
+        _find_room(p, s)
     s[a.S_ASKED_AT] = s[a.S_OPENED_AT] = s[a.S_OFF_SINCE] = a.NEVER
     s[a.S_BID], s[a.S_ASK], s[a.S_LOW], s[a.S_HIGH], s[a.S_HIGH_2] = -t.FAR, t.FAR, -t.FAR, t.FAR, t.FAR
 
@@ -126,11 +130,20 @@ def _bar(
                 move_2(price_2, at, p, s, w, due_2, news_2)
         if asked or not quiet:
             s[a.S_NOW], s[a.S_LAST], s[a.S_LAST_2] = at, price, price_2
-            s[a.S_TOUCH_BID], s[a.S_TOUCH_ASK] = bid_at(price, p[a.TICK], p), ask_at(price, p[a.TICK], p)
-            s[a.S_TOUCH_BID_2], s[a.S_TOUCH_ASK_2] = bid_at(price_2, p[a.TICK_2], p), ask_at(price_2, p[a.TICK_2], p)
+            _tell_touch(price, price_2, p, s)
             _settle(fresh, g, p, s, lv, w, lots, lines, queue, due, due_2, news, news_2, log)
         if s[a.S_STATUS] != t.DONE:
             return
+
+
+def _tell_touch(price: int, price_2: int, p: Ints, s: Ints) -> None:
+    if p[a.HALF_NUM] == 0:
+        s[a.S_TOUCH_BID] = s[a.S_TOUCH_ASK] = price
+        s[a.S_TOUCH_BID_2] = s[a.S_TOUCH_ASK_2] = price_2
+        return
+    s[a.S_TOUCH_BID], s[a.S_TOUCH_ASK] = bid_at(price, p[a.TICK], p), ask_at(price, p[a.TICK], p)
+    if p[a.HEDGE]:
+        s[a.S_TOUCH_BID_2], s[a.S_TOUCH_ASK_2] = bid_at(price_2, p[a.TICK_2], p), ask_at(price_2, p[a.TICK_2], p)
 
 
 def _settle(
@@ -205,7 +218,12 @@ def _book(p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, queue: Ints, news: In
             s[a.S_INVENTORY] += qty * sign
             lv[a.L_OPEN, place_of(leg)] += qty * sign
             _book_lots(k, p, s, w, lots, news)
+        if is_entry(leg):
+            s[a.S_LIVE_ENTRY] -= w[a.W_OQTY, leg]
+            s[a.S_LIVE_VALUE] -= w[a.W_OQTY, leg] * w[a.W_OPRICE, leg]
         over(leg, qty, s, w, queue)
+    if traded and p[a.CAPPED]:
+        _find_room(p, s)
     s[a.S_SHUT] = 0
     for k in range(s[a.S_NEWS_2]):
         leg = news_2[k, a.NEWS_LEG]
@@ -215,6 +233,15 @@ def _book(p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, queue: Ints, news: In
             book_2(k, p, s, w, news_2)
         over(leg, news_2[k, a.NEWS_QTY], s, w, queue)
     return traded
+
+
+def _find_room(p: Ints, s: Ints) -> None:
+    # What purchases under way may be worth beside the lots; floored, which their whole numbers do not feel.
+    h, low = minus(p[a.MOST_QUOTE], p[a.MOST_QUOTE_LOW], s[a.S_NET_COST], s[a.S_NET_COST_LOW])
+    for _ in range(p[a.FINE_NINES]):
+        h, low, _ = over_by(h, low, HALF)
+    h, low, _ = over_by(h, low, p[a.FINE_REST])
+    s[a.S_ROOM] = h * WIDE + low
 
 
 def _book_lots(k: int, p: Ints, s: Ints, w: Ints, lots: Ints, news: Ints) -> None:

@@ -182,13 +182,16 @@ def _look_at(leg: int, p: Ints, s: Ints, lv: Ints, w: Ints) -> int:
         or (small and left >= p[a.MIN_QTY] and sent * left >= p[a.MIN_NOTIONAL])
     ):
         s[a.S_STATUS] = a.BELOW_MINIMUM  # it depends on the price of the moment
-    if small or not (is_entry(leg) or _may_sell(leg, left, s, lv, w)):
+    if small or not (_may_buy(own, left, p, s) if is_entry(leg) else _may_sell(leg, left, s, lv, w)):
         return 1
     w[a.W_STATUS, leg], w[a.W_OQTY, leg], w[a.W_OPRICE, leg] = a.PENDING, left, sent
     w[a.W_OPOST, leg], w[a.W_ASKED, leg] = w[a.W_POST, leg], own
     w[a.W_ATTEMPT, leg] = w[a.W_NEXT, leg]
     w[a.W_NEXT, leg] += 1
-    if not is_entry(leg):
+    if is_entry(leg):
+        s[a.S_LIVE_ENTRY] += left
+        s[a.S_LIVE_VALUE] += left * sent
+    else:
         s[a.S_LIVE_EXIT] += left
     return 2
 
@@ -245,6 +248,12 @@ def _behind_touch(leg: int, p: Ints, s: Ints, w: Ints) -> int:
         return own
     behind = max(own, -(-ask // tick) * tick)
     return behind if behind > bid else -(-bid // tick) * tick + tick
+
+
+def _may_buy(price: int, qty: int, p: Ints, s: Ints) -> bool:
+    # Lots and purchases under way may come to no more than the limits; what is held back waits until there is room.
+    base, value = s[a.S_LIVE_ENTRY] + qty, s[a.S_LIVE_VALUE] + price * qty
+    return s[a.S_INVENTORY] + base <= p[a.MOST_QTY] and value <= s[a.S_ROOM]
 
 
 def _may_sell(leg: int, qty: int, s: Ints, lv: Ints, w: Ints) -> bool:

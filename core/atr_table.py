@@ -28,8 +28,12 @@ STATUSES = (DONE, LOG_FULL, ROUNDING, BELOW_MINIMUM, CROWDED, NO_FUNDS, MIXED, S
  # of funding: how many rows of rates there are, and how a payment is brought to 1e-8
  RATES, RATE_NINES, RATE_REST,
  # half the spread, and the slippage of orders at the market, as fractions of a price
- HALF_NUM, HALF_DEN, SLIP_NUM, SLIP_DEN) = range(107)  # fmt: skip
-PARAMETERS = 107
+ HALF_NUM, HALF_DEN, SLIP_NUM, SLIP_DEN,
+ # the most base and quote (a pair) that lots and purchases under way may come to; FINE_VALUE is the last two multiplied
+ MOST_QTY, CAPPED, MOST_QUOTE, MOST_QUOTE_LOW, FINE_NINES, FINE_REST) = range(113)  # fmt: skip
+PARAMETERS = 113
+# What there is room for without a limit.
+UNBOUNDED = 1 << 62
 # ATR_NUM over ATR_DEN turns an ATR in 1e-9 quote into a tenth of the spacing, in ticks. FINE is how many 1e-18 quote
 # make a price unit, FINE_PLACES how many price units make 1; FINE_VALUE and FINE_FEE bring a price times a quantity, and
 # that times a fee's numerator, to 1e-18 quote, FINE_FEE_2 with the hedge's fee over FEE_DEN_2. Amounts in 1e-18 are pairs
@@ -52,8 +56,10 @@ PARAMETERS = 107
  # whether funding was paid when the bar opened, and whether the short was closed among the news under way
  S_FUNDED, S_SHUT,
  # the touch of both markets as the engine was told it
- S_TOUCH_BID, S_TOUCH_ASK, S_TOUCH_BID_2, S_TOUCH_ASK_2) = range(84)  # fmt: skip
-SCALARS = 84
+ S_TOUCH_BID, S_TOUCH_ASK, S_TOUCH_BID_2, S_TOUCH_ASK_2,
+ # base of purchases under way, what they are worth at their prices, and what they may be worth
+ S_LIVE_ENTRY, S_LIVE_VALUE, S_ROOM) = range(87)  # fmt: skip
+SCALARS = 87
 # Zones of the hedge, and the words of its ends. NEVER: a time that has not come.
 ZONE_NONE, ZONE_PENDING, ZONE_BREAK, ZONE_DANGER = range(4)
 NO_EXIT, PENDING_DONE, MAX_LOSS, TAKE_PROFIT, REVERSAL_STOP, REVERSAL_CUT = range(6)

@@ -38,16 +38,12 @@ def units_of(spec: BotSpec, series_scale: int) -> Units:
     return Units(max(series_scale, *ticks), max(lots))
 
 
-def check_supported(spec: BotSpec, limits: Limits, options: Any) -> None:
+def check_supported(spec: BotSpec, options: Any) -> None:
     """Raise `Refused` where a field is set whose effect the kernel does not compute."""
     one = spec.instrument
     said = {
         "futures_venue: the venue of the coins": any(each.venue == one.venue for each in spec.others),
-        "max_drawdown": spec.max_drawdown is not None,
-        "max_position_size": spec.max_position_size is not None,
         "venue_stop": spec.venue_stop is not None or spec.venue_stop_price is not None,
-        "risk.max_drawdown": limits.max_drawdown is not None,
-        "risk.max_exposure_quote": limits.max_exposure_quote is not None,
         "fee_asset: base": one.fee_in_base,
         "contract_size": any(one.contract_size != 1 for one in spec.instruments),
         "participation": options.participation is not None,
@@ -84,8 +80,9 @@ def gauge_of(bars: ArraySeries, bar_s: int, scale: int, *, wilder: bool) -> Gaug
 
 
 def parameters_of(
-    spec: BotSpec, options: Any, units: Units, columns: Columns, opening: Decimal, opening_2: Decimal, due: Due | None
-) -> Ints:
+    spec: BotSpec, options: Any, units: Units, columns: Columns, opening: Decimal, opening_2: Decimal, due: Due | None,
+    limits: Limits,
+) -> Ints:  # fmt: skip
     """Return the kernel's parameters; raises `Refused` where they would not fit 64 bits."""
     plan: AtrGridPlan = spec.plan
     config, one = plan.config, spec.instrument
@@ -98,6 +95,7 @@ def parameters_of(
     cap = 1 - Fraction(config.max_slippage_bps) / 10_000
     half, slip = Fraction(options.spread) / 2, Fraction(options.slippage)
     values = dict.fromkeys(range(a.PARAMETERS), 0) | _money(spec, units, opening) | _fractions(config)
+    values |= _caps(spec, limits, units)
     values |= _hedge(spec, units, opening_2, due) if plan.futures is not None else {}
     values |= {
         a.LEVELS: config.levels, a.TICK: tick, a.LOT: lot, a.EDGE: tick if options.fill == "cross" else 0,
@@ -138,6 +136,21 @@ def _money(spec: BotSpec, units: Units, opening: Decimal) -> dict[int, int]:
         a.ORDER_QUOTE: 0 if config.order_size_quote is None else exact_units(config.order_size_quote, scale),
         a.CASH: exact_units(plan.grid_quote, scale), a.OPENING: exact_units(opening, scale),
     }  # fmt: skip
+
+
+def _caps(spec: BotSpec, limits: Limits, units: Units) -> dict[int, int]:
+    # Floored: what they are held against is a whole number of these units.
+    qty, quote, finer = spec.max_position_size, limits.max_exposure_quote, units.price_scale + units.qty_scale
+    base = a.UNBOUNDED if qty is None else min(int(Fraction(qty) * 10**units.qty_scale), a.UNBOUNDED)
+    values = {
+        a.MOST_QTY: base,
+        a.FINE_NINES: (_FINE_PLACES - finer) // 9,
+        a.FINE_REST: 10 ** ((_FINE_PLACES - finer) % 9),
+    }
+    if quote is None or quote * 10**finer >= a.UNBOUNDED:
+        return values
+    fine = int(Fraction(quote) * 10**_FINE_PLACES)
+    return values | {a.CAPPED: 1, a.MOST_QUOTE: fine // WIDE, a.MOST_QUOTE_LOW: fine % WIDE}
 
 
 def _fractions(config: AtrGridConfig) -> dict[int, int]:

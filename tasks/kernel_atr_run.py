@@ -22,6 +22,7 @@ from tasks import kernel_native
 from tasks.candles_resample import resample
 from tasks.equity import Line
 from tasks.kernel_atr import Gauge, check_supported, check_touch, gauge_of, parameters_of, rates_of, tables_of, units_of
+from tasks.kernel_atr_limits import check_falls
 from tasks.kernel_funding import Due, Payments, merged
 from tasks.kernel_lots import booked
 from tasks.kernel_run import KernelRun, Room, Sums, line_in
@@ -86,7 +87,7 @@ def run_atr(
     `beside` holds the columns of the hedge's market and what its account opens with, `rates` the funding that falls due
     there; `gauge` indicators that began before the first bar, which without it they begin with.
     """
-    check_supported(spec, limits, options)
+    check_supported(spec, options)
     if len(beside) != len(spec.others):
         raise refuse("the hedge's market has no candles")
     futures, opening_2 = beside[0] if beside else (columns, ZERO)
@@ -97,7 +98,7 @@ def run_atr(
     due = None if rates is None or not spec.others else rates.get(spec.others[0].market)
     gauge = shared_gauge(columns, spec) if gauge is None else gauge
     try:
-        p = parameters_of(spec, options, units, columns, opening_quote, opening_2, due)
+        p = parameters_of(spec, options, units, columns, opening_quote, opening_2, due, limits)
     except (ValueError, OverflowError) as fault:
         raise refuse(str(fault)) from None
     made = tables_of(bot.levels, rates_of(due))
@@ -122,6 +123,7 @@ def run_atr(
     )
     if due is not None:
         finished.payments = _paid(finished, due, made.rates[a.R_PAID])
+    check_falls(finished, limits, int(p[a.PATH]))
     return finished
 
 

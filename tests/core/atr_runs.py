@@ -41,7 +41,9 @@ def by_kernel(play: Play) -> AtrRun:
     quotes = [Decimal(play.opening.get(name, 100_000)) for name, _ in play.told.markets()]
     rates = dues_of({PERP: play.rates} if play.rates else {}, columns[0])
     others = list(zip(columns[1:], quotes[1:], strict=True))
-    return run_atr(play.told, spec, columns[0], options, Limits(), quotes[0], beside=others, rates=rates, gauge=gauge)
+    return run_atr(
+        play.told, spec, columns[0], options, play.limits, quotes[0], beside=others, rates=rates, gauge=gauge
+    )
 
 
 def hedges(draw: st.DrawFn) -> dict[str, Any]:
@@ -78,16 +80,35 @@ def rows(draw: st.DrawFn, rate: st.SearchStrategy[Decimal]) -> list[RateRow]:
     return [(first_ms + i * step_ms, rates[i % len(rates)], step_ms / 1000) for i in range(count)]
 
 
+def limited(draw: st.DrawFn, told: AtrGridConfig) -> tuple[AtrGridConfig, Limits]:
+    """Set one limit, most often so near that it binds; levels of 4,000 buy some 40 coins."""
+    match draw(st.sampled_from(["position", "exposure", "fall", "account"])):
+        case "position":
+            most = draw(st.sampled_from(["20", "35.5", "38.001", "0.5"]))
+            return AtrGridConfig(**(told.model_dump() | {"max_position_size": D(most)})), Limits()
+        case "exposure":
+            return told, Limits(max_exposure_quote=draw(st.sampled_from([D(2000), D("3601.5"), D(3590), D(30)])))
+        case "fall":
+            most = draw(st.sampled_from(["0.01", "0.03", "0.1", "0.3"]))
+            return AtrGridConfig(**(told.model_dump() | {"max_drawdown": D(most)})), Limits()
+        case _:
+            return told, Limits(max_drawdown=draw(st.sampled_from([D("0.02"), D("0.1")])))
+
+
 @st.composite
 def plays(
     draw: st.DrawFn, latencies: tuple[float, ...] = LATENCIES, hedge: Hedges = lambda _: {"enabled": False},
-    rate: st.SearchStrategy[Decimal] | None = None,
+    rate: st.SearchStrategy[Decimal] | None = None, caps: bool = False,
 ) -> Play:  # fmt: skip
-    """Runs of some hundred candles, with and without fees, spread, latency, and money enough; with `rate` funding is paid."""
+    """Runs of some hundred candles, with and without fees, spread, latency, and money enough.
+
+    With `rate` funding is paid, with `caps` position, exposure or fall are limited.
+    """
+    told, limits = limited(draw, draw(grids(hedge))) if caps else (draw(grids(hedge)), Limits())
     fees = [("0.0002", "0.0005"), ("0", "0"), ("0.001", "0.001"), ("-0.0001", "0.0003")]
     maker, taker = draw(st.sampled_from(fees))
     return Play(
-        draw(grids(hedge)),
+        told,
         walk(draw(st.integers(0, 10**6)), draw(st.sampled_from([120, 240])), draw(st.sampled_from([20, 40, 90, 200]))),
         about=rules(maker=D(maker), taker=D(taker)),
         fills=FillRules(
@@ -97,5 +118,5 @@ def plays(
         ),
         intrabar=draw(st.sampled_from(list(Intrabar))), opening=draw(st.sampled_from([{}, {}, {"spot": 4100}])),
         shifts=draw(st.sampled_from([(D(0),), (D("0.1"), D("-0.2"), D("0.05")), (D(-1),)])),
-        rates=() if rate is None else rows(draw, rate),
+        rates=() if rate is None else rows(draw, rate), limits=limits,
     )  # fmt: skip

@@ -10,6 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.atr_grid import portfolio
+from core.engine import Limits
 from core.kernel import ArraySeries, series_of
 from core.lots import unrealized
 from core.series import ms_to_ts
@@ -27,10 +28,11 @@ from tasks.kernel_run import curve_of, sums_of
 from tasks.kernel_tables import FEE_SCALE, columns_of
 from tests.core.atr_runs import by_kernel, hedges, plays
 from tests.core.kernel_runs import told
-from tests.core.machines.atr_grid.bots import Play, walk
+from tests.core.machines.atr_grid.bots import Play, bars_from, config, walk
 from tests.core.worlds import D
 
 EXAMPLES = settings(max_examples=30, deadline=None)
+FEWER = settings(max_examples=20, deadline=None)
 RATES = st.sampled_from([D("0.0001"), D("-0.00012345"), D(0), D("0.0123456789"), D("-0.02")])
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ohlcv"
 RATES_FILE = REAL.parent / "funding" / "binanceusdm-BTCUSDT-funding-20250306-20250603.parquet"
@@ -101,20 +103,35 @@ def test_hedged_fills_and_sums_are_the_cores_with_latency(play: Play) -> None:
     compare(play)
 
 
-@EXAMPLES
+@FEWER
 @given(plays(hedge=hedges, rate=RATES))
 def test_funding_is_paid_as_by_the_core(play: Play) -> None:
     """Each payment of the short, at its time, to the last digit, and all that comes of it: exits, recovery, budget."""
     compare(play)
 
 
-def test_a_spread_that_leaves_no_bid_is_refused() -> None:
-    """Nothing could be bought on a bid of zero; the kernel does not wait for a better one."""
-    made = portfolio(hedge={"enabled": False})
-    spec = spec_of(made.bots[0], instruments_of(made, {}, {}), "test", key="bots[0]")
-    columns = columns_of(series_of(walk(1, 300, 20), scale=2), "1m", 2)
-    with pytest.raises(Refused, match="a spread of 2 around a price of"):
-        run_atr(made.bots[0], spec, columns, Options(spread=D(2)), limits_of(made), D(20_000))
+@FEWER
+@given(plays(hedge=hedges, caps=True))
+def test_limits_hold_purchases_back_as_in_the_core(play: Play) -> None:
+    """Purchases wait at the same moments under limits on position and exposure; a fall that is never met changes nothing."""
+    compare(play)
+
+
+def test_a_run_that_the_core_would_stop_is_refused() -> None:
+    """The refusal names the candle in which the core's limit is reached, for the bot's own limit and the account's."""
+    told = config(hedge={"enabled": False}, max_drawdown=D("0.005"))
+    falling = [D(100), *(D(100) + D(i % 9 - 5) / 4 - D(i) / 50 for i in range(200))]
+    for play in (
+        Play(told, bars_from(falling)),
+        Play(
+            told.model_copy(update={"max_drawdown": None}), bars_from(falling), limits=Limits(max_drawdown=D("0.005"))
+        ),
+    ):
+        tripped = next(now for step, now in play.run().steps for one in step.raised if one.kind == "drawdown")
+        with pytest.raises(
+            Refused, match=f"max_drawdown of 0.005 may be reached in the candle of {tripped:%Y-%m-%d %H:%M}"
+        ):
+            by_kernel(play)
 
 
 def recorded(name: str) -> tuple[ArraySeries, str]:
@@ -151,17 +168,17 @@ def test_a_month_of_recorded_minutes(hedged: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "options", "says"),
     [
-        ({"max_drawdown": "0.2"}, "max_drawdown is set"),
-        ({"max_position_size": 1}, "max_position_size is set"),
-        ({"order_size_quote": "33.33333333333333333"}, "decimal"),
+        ({}, Options(participation=D("0.1")), "participation is set"),
+        ({}, Options(spread=D(2)), "a spread of 2 around a price of"),
+        ({"order_size_quote": "33.33333333333333333"}, Options(), "decimal"),
     ],
 )
-def test_what_the_kernel_does_not_do_is_refused_by_name(changes: dict[str, Any], says: str) -> None:
-    """A field whose effect is not computed is named, and so is a number too fine."""
+def test_what_the_kernel_does_not_do_is_refused_by_name(changes: dict[str, Any], options: Options, says: str) -> None:
+    """A field whose effect is not computed is named, a spread that leaves no bid, and a number too fine."""
     made = portfolio(hedge={"enabled": False}, **changes)
     spec = spec_of(made.bots[0], instruments_of(made, {}, {}), "test", key="bots[0]")
     columns = columns_of(series_of(walk(1, 300, 20), scale=2), "1m", 2)
     with pytest.raises(Refused, match=says):
-        run_atr(made.bots[0], spec, columns, Options(), limits_of(made), D(20_000))
+        run_atr(made.bots[0], spec, columns, options, limits_of(made), D(20_000))
