@@ -212,13 +212,13 @@ def write(
 
 
 def unwind_now(price: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
-    """Fill the order that closes everything at the touch, or let it expire where that is beyond its cap."""
+    """Fill the order that closes everything at the touch and what slips, or let it expire where that is beyond its cap."""
     s[t.S_OUT_ORDER] = 0
     if p[t.SHORT]:
-        paid = -(-price // p[t.TICK]) * p[t.TICK]
+        paid = -(-price * p[t.SLIPPED_NUM] // (p[t.SLIPPED_DEN] * p[t.TICK])) * p[t.TICK]
         beyond = paid > s[t.S_OUT_CAP]
     else:
-        paid = price // p[t.TICK] * p[t.TICK]
+        paid = price * p[t.SLIPPED_NUM] // (p[t.SLIPPED_DEN] * p[t.TICK]) * p[t.TICK]
         beyond = paid < s[t.S_OUT_CAP]
     if beyond:
         return

@@ -6,12 +6,13 @@ The kernel knows whole numbers in arrays alone; these names are their places. `c
 # How a run ended. All but DONE say that the kernel does not know what the core would do.
 DONE, LOG_FULL, BELOW_MINIMUM, ROUNDING, QUEUE_FULL, WOULD_CROSS = range(6)
 
-# Parameters. EDGE is what a price must pass a limit by; SAFE_* and SLIP_* are numerators over *_DEN; MAKER and TAKER over
+# Parameters. EDGE is what a price must pass a limit by; SAFE_* and SLIP_* are numerators over *_DEN, SLIPPED_NUM over its DEN
+# is what a price at the market is multiplied by; MAKER and TAKER over
 # RATE_DEN give a fee in 1e-8 quote; COST_MUL and FEE_MUL bring cost and fees to one unit. 0 or FAR: not set.
 (TICK, EDGE, SHORT, PATH, LATENCY_US, THIRD_US, CLOSE_US, SAFE_LESS, SAFE_MORE, SAFE_DEN, MIN_NOTIONAL, MIN_QTY, INVENTORY,
  LIMIT, KEEP, STOP_NUM, STOP_DEN, DEADLINE_US, DEADLINE_BAR, MAKER, TAKER, RATE_DEN, COST_MUL, FEE_MUL, SLIP_NUM,
- SLIP_DEN) = range(26)  # fmt: skip
-PARAMETERS = 26
+ SLIP_DEN, SLIPPED_NUM, SLIPPED_DEN) = range(28)  # fmt: skip
+PARAMETERS = 28
 HIGH_FIRST, LOW_FIRST, NEARER_FIRST = range(3)
 MARKET, RESTING, NONE = range(3)
 FAR = 1 << 62

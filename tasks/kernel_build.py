@@ -25,6 +25,7 @@ from core import (
     grid_close_kernel,
     grid_kernel,
     ladder_kernel,
+    limit_kernel,
     rolling_book_kernel,
     rolling_entry_kernel,
     rolling_kernel,
@@ -34,6 +35,7 @@ from core.equity_kernel import drawdown
 from core.grid_kernel import run
 from core.grid_table import BLOCK, DUE_COLUMNS, FILL_COLUMNS, LEVEL_ROWS, PARAMETERS, SCALARS
 from core.ladder_kernel import LADDER_PARAMETERS, LADDER_ROWS, run_ladder
+from core.limit_kernel import LIMIT_COLUMNS, LIMIT_SCALARS, reached
 from core.rolling_kernel import run_rolling
 from core.rolling_table import ROLLING_PARAMETERS, ROLLING_ROWS, ROLLING_SCALARS
 from tasks import kernel_build_atr, kernel_native
@@ -94,6 +96,18 @@ def _equity_drawdown(
     return 0
 
 
+def _limit_reached(
+    ts: Any, open_: Any, high: Any, low: Any, close: Any, low_1: Any, high_1: Any, bars: int,
+    p: Any, q: Any, s: Any, rows: Any, count: int,
+) -> int:  # fmt: skip
+    blocks = (bars + BLOCK - 1) // BLOCK
+    return reached(
+        carray(ts, (bars,)), carray(open_, (bars,)), carray(high, (bars,)), carray(low, (bars,)), carray(close, (bars,)),
+        carray(low_1, (blocks,)), carray(high_1, (blocks,)), carray(p, (PARAMETERS,)), carray(q, (LIMIT_SCALARS,)),
+        carray(s, (LIMIT_SCALARS,)), carray(rows, (count, LIMIT_COLUMNS)),
+    )  # fmt: skip
+
+
 _RUN = _INT(*[_INTS] * 7, _INT, _INTS, _INTS, _INTS, _INT, _INTS, _INT, _INTS, _INT)
 _DRAWDOWN = _INT(
     _INTS, _INTS, _INTS, _INT, _INTS, _INT, _INT, _FLOAT, _FLOAT, _FLOAT, _FLOAT, _INTS, _INT, _FLOATS, _FLOATS
@@ -108,6 +122,10 @@ OBJECTS: dict[str, tuple[tuple[ModuleType, ...], dict[str, tuple[FunctionType, A
     "rolling": (
         (search_kernel, grid_book_kernel, rolling_book_kernel, rolling_entry_kernel, rolling_kernel),
         {"rolling_run": (_rolling_run, _RUN)},
+    ),
+    "limits": (
+        (search_kernel, limit_kernel),
+        {"limit_reached": (_limit_reached, _INT(*[_INTS] * 7, _INT, *[_INTS] * 4, _INT))},
     ),
     "atr_grid": (kernel_build_atr.MODULES, kernel_build_atr.ENTRIES),
 }

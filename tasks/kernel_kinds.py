@@ -70,6 +70,8 @@ def backtest_kernel(
     columns = columns_of(series, timeframe, scale)
     others = [(columns_of(one, timeframe, scale), quote) for one, quote in beside]
     kernel_native.prepare(kernel.name)
+    if kernel.name != "atr_grid" and (spec.max_drawdown is not None or limits.max_drawdown is not None):
+        kernel_native.prepare("limits")
     began = time.perf_counter()
     more = kernel.beside(others, dues_of(rates or {}, columns))
     made = kernel.run(bot, spec, columns, options, limits, opening.get(spec.instrument.quote, ZERO), **more)

@@ -12,9 +12,10 @@ from core.engine import BotSpec, Limits
 from core.machines.ladder.config import LadderConfig, LadderPlan
 from core.market import Market
 from core.series import exact_units, places
-from core.values import total
+from core.values import ONE, total
 from tasks import kernel_native
 from tasks.kernel_funding import Due, pay
+from tasks.kernel_limits import check_drawdown
 from tasks.kernel_money import check_money
 from tasks.kernel_run import KernelRun, Room, finished
 from tasks.kernel_tables import (
@@ -45,7 +46,8 @@ def run_ladder(
     `rates` is the funding that falls due over the columns.
     """
     plan: LadderPlan = spec.plan
-    check_account(spec, limits, options, total(one.qty for one in plan.trades), spec.capital_quote)
+    # A ladder sends nothing at the market, so nothing of it slips.
+    check_account(spec, limits, options, total(one.qty for one in plan.trades), spec.capital_quote, slips_most=ONE)
     units = units_of(spec, columns.scale)
     g = levels_of(plan, units)
     p = parameters_of(spec, options, units, columns, g)
@@ -54,6 +56,7 @@ def run_ladder(
     log = finished(lambda log: kernel_native.run_ladder(columns.all, p, s, g, due, log), s, room)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
     pay(made, rates)
+    check_drawdown(made, limits, p)
     check_money(made, opening_quote, spec.capital_quote)
     return made
 

@@ -6,12 +6,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core import grid_table as gt
+from core.engine import Limits
 from core.simbook import FillRules
 from core.values import ONE, ZERO, plain, ratio
 from tasks.kernel_tables import INT_MAX, refuse
 
 if TYPE_CHECKING:
     from tasks.kernel_run import KernelRun
+
+
+def worth_of_levels(made: "KernelRun", limits: Limits) -> Decimal:
+    """Return what all levels of a grid together may be worth: a purchase its own price, a sale what it may be sent at.
+
+    Raises `Refused` where that of a short grid may come to `risk.max_exposure_quote`; a long one's is what was planned.
+    """
+    spec, columns, most = made.spec, made.columns, limits.max_exposure_quote
+    if not spec.instrument.swap:
+        return spec.capital_quote
+    highest = ZERO
+    if made.short:
+        sent = Decimal(columns.highest).scaleb(-columns.scale) * (ONE + spec.safe_spread)
+        highest = spec.instrument.ceil_price(sent)
+    worth = sum((max(line.entry_price, highest) * line.qty for line in spec.plan.lines), ZERO)
+    if made.short and most is not None and worth > most:
+        raise refuse(f"risk.max_exposure_quote may bind: the levels may come to {plain(worth)}")
+    return worth
 
 
 def check_money(made: "KernelRun", opening: Decimal, worth: Decimal) -> None:

@@ -52,6 +52,12 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "core/rolling_entry_kernel.py",
         "core/rolling_kernel.py",
     ),
+    "limits": (
+        "core/grid_table.py",
+        "core/search_kernel.py",
+        "core/limit_kernel.py",
+        "tasks/kernel_build.py",
+    ),
     "atr_grid": (*_GRID, *_ATR),
 }
 _POINTER, _INT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
@@ -73,6 +79,7 @@ _DRAWDOWN = (
     _POINTER,
     _POINTER,
 )
+_LIMIT = (*[_POINTER] * 7, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _INT)
 _ATR_GAUGE = (*[_POINTER] * 3, _INT, _INT, _INT, _POINTER)
 _ATR_RUN = (*[_POINTER] * 13, _INT, _POINTER, _POINTER, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 10, _INT)
 _ATR_WATCH = (*[_POINTER] * 8, _INT, _INT, *[_POINTER] * 4, _INT, _FLOAT, _FLOAT)
@@ -81,6 +88,7 @@ _ENTRIES = {
     "grid": {"grid_run": _RUN, "equity_drawdown": _DRAWDOWN},
     "ladder": {"ladder_run": _RUN},
     "rolling": {"rolling_run": _RUN},
+    "limits": {"limit_reached": _LIMIT},
     "atr_grid": {"atr_gauge": _ATR_GAUGE, "atr_run": _ATR_RUN, "atr_watch": _ATR_WATCH},
 }
 
@@ -123,6 +131,13 @@ def watch_atr(
 def run_rolling(candles: Sequence[Ints], p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> int:
     """Call `core.rolling_kernel.run_rolling`, compiled: the same arguments, the candle columns as one sequence."""
     return _run("rolling", candles, p, s, g, due, log)
+
+
+def limit_reached(candles: Sequence[Ints], p: Ints, q: Ints, s: Ints, rows: Ints) -> int:
+    """Call `core.limit_kernel.reached`, compiled: the same arguments, the candle columns as one sequence."""
+    return _call(
+        "limits", "limit_reached", *map(_at, candles), len(candles[0]), _at(p), _at(q), _at(s), _at(rows), len(rows)
+    )
 
 
 def drawdown(

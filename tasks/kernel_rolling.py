@@ -21,6 +21,7 @@ from core.series import exact_units, places
 from core.values import ONE, ZERO, Side, exact_product
 from tasks import kernel_native
 from tasks.kernel_funding import pay
+from tasks.kernel_limits import check_drawdown
 from tasks.kernel_money import check_money
 from tasks.kernel_run import STATUS, KernelRun, Room, finished
 from tasks.kernel_tables import (
@@ -75,6 +76,7 @@ def run_rolling(
     log = finished(lambda log: kernel_native.run_rolling(columns.all, p, s, g, due, log), s, room, _ENDS)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
     pay(made, rates)
+    check_drawdown(made, limits, p)
     check_money(made, opening_quote, plan.bound_quote)
     return made
 

@@ -17,7 +17,7 @@ from core.lots import Lot
 from core.machines.grid.config import GridConfig
 from core.market import TIMEFRAME_S, Market
 from core.orders import Role, client_id, leg_id
-from core.values import ONE, ZERO, Side, exact_product, plain, share_of_cost
+from core.values import ZERO, Side, exact_product, plain, share_of_cost
 from tasks import kernel_native
 from tasks.equity import (
     Closes,
@@ -31,8 +31,9 @@ from tasks.equity import (
     ratios_of_days,
 )
 from tasks.kernel_funding import Due, Payments, pay
+from tasks.kernel_limits import check_drawdown
 from tasks.kernel_lots import booked
-from tasks.kernel_money import check_money
+from tasks.kernel_money import check_money, worth_of_levels
 from tasks.kernel_tables import (
     FEE_SCALE,
     Columns,
@@ -122,6 +123,16 @@ class KernelRun:
         """The log of fills with the payments between them: all that moved money."""
         return self.log if self.payments is None else self.payments.log
 
+    @property
+    def sizes(self) -> Ints:
+        """The signed quantity of every fill: above zero where it bought."""
+        qty = self.log[:, gt.FILL_QTY]
+        return np.where((self.log[:, gt.FILL_EXIT] == 1) == self.short, qty, -qty)
+
+    def closes_us(self, bars: Ints) -> Ints:
+        """Return when the path comes to the close of some bars: a millisecond before the next one may open."""
+        return self.columns.ts[bars] * 1000 + TIMEFRAME_S[self.columns.timeframe] * 1_000_000 - 1000
+
     def own_sums(self) -> "Sums | None":
         """Add it up where its kind does so in its own way."""
         return None
@@ -160,18 +171,9 @@ def run_grid(
     log = finished(lambda log: kernel_native.run_grid(columns.all, p, s, g, due, log), s, room)
     made = KernelRun(bot, spec, options, columns, units, log, s, g)
     pay(made, rates)
-    check_money(made, opening_quote, _worth_of(made))
+    check_drawdown(made, limits, p)
+    check_money(made, opening_quote, worth_of_levels(made, limits))
     return made
-
-
-def _worth_of(made: KernelRun) -> Decimal:
-    # What all levels together may be worth: a purchase its own price, a sale what it may be sent at.
-    if not made.spec.instrument.swap:
-        return made.spec.capital_quote
-    highest = ZERO
-    if made.short:
-        highest = Decimal(made.columns.highest).scaleb(-made.columns.scale) * (ONE + made.spec.safe_spread)
-    return sum((max(line.entry_price, highest) * line.qty for line in made.spec.plan.lines), ZERO)
 
 
 def finished(run: Callable[[Ints], int], s: Ints, room: Room | None, ends: Mapping[int, str] = STATUS) -> Ints:

@@ -22,7 +22,7 @@ from core.kernel import ArraySeries
 from core.machines.grid.config import GridConfig, GridPlan
 from core.market import TIMEFRAME_S, Instrument
 from core.series import exact_units, places
-from core.values import ZERO, total
+from core.values import ONE, ZERO, total
 from tasks.errors import Refused
 
 Ints = NDArray[np.int64]
@@ -134,31 +134,33 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
     for field, is_set in said.items():
         if is_set:
             raise refuse(f"{field} is set")
-    # What a short grid's entries are worth has no bound that was planned.
-    worth_most = spec.capital_quote if config.side == "BUY" else None
+    # What a short grid's entries are worth depends on the candles: that is looked at with them.
+    worth_most = spec.capital_quote if config.side == "BUY" else ZERO
     qty_most = total(line.qty for line in plan.lines) if spec.max_position_size is not None else ZERO
-    check_account(spec, limits, options, qty_most, worth_most)
+    # An order that closes all at the market and slips beyond its first cap would be sent again within the moment.
+    check_account(spec, limits, options, qty_most, worth_most, slips_most=spec.slippage)
     exits = [line.exit_price for line in plan.lines]
     if any(b <= a for a, b in pairwise(exits)):
         raise refuse("two levels exit at one price")
 
 
-def check_account(spec: BotSpec, limits: Limits, options: Any, qty_most: Decimal, worth_most: Decimal | None) -> None:
+def check_account(
+    spec: BotSpec, limits: Limits, options: Any, qty_most: Decimal, worth_most: Decimal, slips_most: Decimal = ZERO
+) -> None:
     """Raise `Refused` where a limit of bot or account might bind, or the venue does what no kernel computes.
 
-    `qty_most` base and `worth_most` quote (None: unbounded) are the most that a bot's lots and entries may come to.
+    `qty_most` base and `worth_most` quote are the most that a bot's lots and entries may come to, `slips_most` is the
+    slippage that its kernel knows. Drawdown limits are looked at after the run (`tasks.kernel_limits`).
     """
     instrument, exposure = spec.instrument, limits.max_exposure_quote
     said = {
         "venue_stop": spec.venue_stop is not None or spec.venue_stop_price is not None,
-        "max_drawdown": spec.max_drawdown is not None,
         "max_position_size": spec.max_position_size is not None and qty_most > spec.max_position_size,
-        "risk.max_drawdown": limits.max_drawdown is not None,
-        "risk.max_exposure_quote": exposure is not None and (worth_most is None or worth_most > exposure),
+        "risk.max_exposure_quote": exposure is not None and worth_most > exposure,
         "fee_asset: base": instrument.fee_in_base,
         "contract_size": instrument.contract_size != 1,
         "spread": options.spread != ZERO,
-        "slippage": options.slippage != ZERO,
+        "slippage": options.slippage > slips_most,
         "participation": options.participation is not None,
     }
     for field, is_set in said.items():
@@ -226,16 +228,16 @@ def market_values(spec: BotSpec, options: Any, units: Units, timeframe: str) -> 
     """Return the parameters that are no strategy's: the instrument's rules and fees, how orders fill; the others are 0."""
     return dict(
         _market_values(
-            spec.instrument, spec.long, spec.safe_spread, spec.slippage, options.intrabar, options.fill, options.latency_s,
-            units, TIMEFRAME_S[timeframe],
+            spec.instrument, spec.long, spec.safe_spread, spec.slippage, options.slippage, options.intrabar, options.fill,
+            options.latency_s, units, TIMEFRAME_S[timeframe],
         )
     )  # fmt: skip
 
 
 @lru_cache(maxsize=64)
 def _market_values(
-    instrument: Instrument, long: bool, safe_spread: Decimal, slippage: Decimal, intrabar: str, fill: str, latency_s: float,
-    units: Units, seconds: int,
+    instrument: Instrument, long: bool, safe_spread: Decimal, slippage: Decimal, slips: Decimal, intrabar: str, fill: str,
+    latency_s: float, units: Units, seconds: int,
 ) -> Mapping[int, int]:  # fmt: skip
     # The configurations of a sweep have most often the same of all these.
     tick = exact_units(instrument.tick_size, units.price_scale)
@@ -243,6 +245,7 @@ def _market_values(
     if path == "worst":
         path = "ohlc" if long else "olhc"
     safe, slip = _parts(safe_spread), _parts(slippage)
+    slipped = _parts(ONE - slips if long else ONE + slips)
     # Fee in 1e-8 = price units x quantity units x rate x 10**(8 - price places - quantity places), over one divisor.
     unit = Fraction(10) ** (FEE_SCALE - units.price_scale - units.qty_scale)
     maker, taker = Fraction(instrument.maker) * unit, Fraction(instrument.taker) * unit
@@ -255,7 +258,7 @@ def _market_values(
         gt.MIN_QTY: exact_units(instrument.min_qty, units.qty_scale),
         gt.COST_MUL: units.cost_mul, gt.FEE_MUL: units.fee_mul,
         gt.SAFE_LESS: safe[1] - safe[0], gt.SAFE_MORE: safe[1] + safe[0], gt.SAFE_DEN: safe[1],
-        gt.SLIP_NUM: slip[0], gt.SLIP_DEN: slip[1],
+        gt.SLIP_NUM: slip[0], gt.SLIP_DEN: slip[1], gt.SLIPPED_NUM: slipped[0], gt.SLIPPED_DEN: slipped[1],
         gt.MAKER: int(maker * rate_den), gt.TAKER: int(taker * rate_den), gt.RATE_DEN: rate_den,
         gt.DEADLINE_US: gt.FAR, gt.DEADLINE_BAR: gt.FAR,
     }  # fmt: skip
@@ -281,6 +284,7 @@ def check_range(values: dict[int, int], units: Units, candles: Columns, levels: 
         "stop_loss": 4 * value * units.cost_mul * max(values[gt.STOP_DEN], 1),
         "safe_extra_spread": 2 * price * values[gt.SAFE_DEN] * values[gt.TICK],
         "max_slippage_bps": 4 * price * values[gt.SLIP_DEN] * values[gt.TICK],
+        "slippage": 4 * price * max(values[gt.SLIPPED_NUM], values[gt.SLIPPED_DEN]) * values[gt.TICK],
         "--latency": price * max(values[gt.LATENCY_US], 1),
     }
     for field, number in largest.items():

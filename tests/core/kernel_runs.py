@@ -15,7 +15,7 @@ from core.machines.grid.config import GridConfig, PlanRefused
 from core.market import Instrument, Intrabar
 from core.simbook import FillRules
 from core.simulation import Account
-from tasks.backtesting import Options
+from tasks.backtesting import Options, rules_of
 from tasks.kernel_run import KernelRun, run_grid
 from tasks.kernel_tables import columns_of, grid_values, levels_of, parameters_of, units_of
 from tests.core.grids import Drawn, Walk, maybe
@@ -48,7 +48,7 @@ class KernelScenario:
     @property
     def fill_rules(self) -> FillRules:
         """The simulated venue's rules."""
-        return FillRules(cross=self.options.fill == "cross", latency_s=self.options.latency_s)
+        return rules_of(self.options)
 
     def account(self) -> Account:
         """A fresh account of a million."""
@@ -129,7 +129,8 @@ def scenarios(draw: st.DrawFn, latencies: tuple[float, ...] = (0.0, 0.5, 6.0, 7.
     drawn = st.builds(Drawn, st.lists(st.integers(-90, 90), min_size=4, max_size=60))
     options = Options(
         intrabar=draw(st.sampled_from([one.value for one in Intrabar])), fill=draw(st.sampled_from(["touch", "cross"])),
-        latency_s=draw(st.sampled_from(latencies)), engine="kernel",
+        latency_s=draw(st.sampled_from(latencies)), slippage=D(draw(st.sampled_from(["0", "0.00037", "0.003"]))),
+        engine="kernel",
     )  # fmt: skip
     try:
         config = draw(configs(rules))

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from core.engine import BotSpec, Limits
 from core.kernel import ArraySeries, series_of
 from core.market import Intrabar
-from core.simbook import FillRules
 from core.values import ZERO
-from tasks.backtesting import Options
+from tasks.backtesting import Options, rules_of
 from tasks.errors import Refused
 from tasks.kernel_kinds import KERNELS
 from tasks.kernel_run import KernelRun, sums_of
@@ -42,8 +41,7 @@ class KindScenario:
 
     def core(self) -> Run:
         """Run it with the core."""
-        rules = FillRules(cross=self.options.fill == "cross", latency_s=self.options.latency_s)
-        purse = account(self.spec.instrument, rules)
+        purse = account(self.spec.instrument, rules_of(self.options))
         purse.leverage = self.config.leverage
         return run(world(self.spec), purse, self.series, intrabar=Intrabar(self.options.intrabar), long=self.spec.long)
 

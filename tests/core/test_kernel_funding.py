@@ -14,10 +14,9 @@ from core.engine import Limits
 from core.kernel import ArraySeries
 from core.market import Intrabar, Market
 from core.series import ts_to_ms
-from core.simbook import FillRules
 from tasks.backtest_figures import figures_of as core_figures
 from tasks.backtest_figures import funding_of
-from tasks.backtesting import Run
+from tasks.backtesting import Run, rules_of
 from tasks.errors import Refused
 from tasks.kernel_kinds import backtest_kernel
 from tasks.kernel_run import KernelRun
@@ -25,7 +24,7 @@ from tests.core import test_ladder_kernel, test_rolling_kernel
 from tests.core.kernel_runs import MONEY, scenarios, told
 from tests.core.worlds import T0, account, world
 
-EXAMPLES = settings(max_examples=60, deadline=None)
+EXAMPLES = settings(max_examples=40, deadline=None)
 OWN = {"engine", "elapsed_s", "visited_bars"}
 Rows = Sequence[tuple[int, Decimal, float]]
 
@@ -51,27 +50,31 @@ def with_gaps(draw: st.DrawFn, found: Any) -> ArraySeries:
     return ArraySeries(*columns, scale=series.scale, volume_scale=series.volume_scale)
 
 
-def by_core(found: Any, series: ArraySeries, rates: dict[Market, Rows]) -> Run:
+def by_core(found: Any, series: ArraySeries, rates: dict[Market, Rows], limits: Limits | None = None) -> Run:
     """Run a scenario with the core, and count it."""
     spec, options, rules = found.spec, found.options, found.spec.instrument
-    purse = account(rules, FillRules(cross=options.fill == "cross", latency_s=options.latency_s))
+    purse = account(rules, rules_of(options))
     purse.leverage = found.config.leverage
     scene = backtest.Scene(
         tracks=(backtest.Track(rules.market, series),), timeframe_s=60, intrabar=Intrabar(options.intrabar),
         long=spec.long, rates=rates,
     )  # fmt: skip
     steps: list[Any] = []
-    result = backtest.run(world(spec), {rules.venue: purse}, scene, keep=lambda step, now: steps.append((now, step)))
+    result = backtest.run(
+        world(spec, limits=limits), {rules.venue: purse}, scene, keep=lambda step, now: steps.append((now, step))
+    )
     made = Run(found.config, spec, options, series, "1m", result, steps)
     made.fills = [fill for _, step in steps for _, fill in step.fills]
     made.figures = core_figures(made, 0.0)
     return made
 
 
-def by_kernel(found: Any, series: ArraySeries, rates: dict[Market, Rows]) -> KernelRun:
+def by_kernel(found: Any, series: ArraySeries, rates: dict[Market, Rows], limits: Limits | None = None) -> KernelRun:
     """Run a scenario with its kind's kernel, and count it; raises `Refused`."""
     opening = {found.spec.instrument.quote: Decimal(MONEY)}
-    return backtest_kernel(found.config, found.spec, series, "1m", found.options, Limits(), opening, rates=rates)
+    return backtest_kernel(
+        found.config, found.spec, series, "1m", found.options, limits or Limits(), opening, rates=rates
+    )
 
 
 def on_swaps(scenario: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -88,6 +91,11 @@ def compare(found: Any, series: ArraySeries, rows: Rows) -> None:
         event(refused.reason[:70])
         return
     slow = by_core(found, series, rates)
+    hold(fast, slow)
+
+
+def hold(fast: KernelRun, slow: Run) -> None:
+    """Hold two runs against each other."""
     event(f"compared, {min(len(slow.fills), 20) // 5 * 5} fills, {min(len(funding_of(slow)), 4)} payments or more")
     assert told(fast.fills()) == told(slow.fills)
     paid = fast.payments

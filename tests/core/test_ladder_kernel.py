@@ -1,5 +1,7 @@
 """The ladder's kernel is the core, faster: the same fills to the last digit on any ladder, path and latency, or a refusal."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,7 +45,8 @@ def scenarios(draw: st.DrawFn, latencies: tuple[float, ...] = (0.0, 0.5, 6.0, 7.
         config = ladder(venue=rules.venue, symbol=rules.symbol, loop=True)
         made = spec_of(config, rules)
     start = draw(st.sampled_from([10_000, 9_700, 10_300]))
-    return KindScenario(config, made, draw(options(latencies)), draw(walks()), start)
+    how = replace(draw(options(latencies)), slippage=D(draw(st.sampled_from(["0", "0.01"]))))
+    return KindScenario(config, made, how, draw(walks()), start)
 
 
 @EXAMPLES

@@ -103,8 +103,8 @@ LITTLE = "quantity: 0.1, take_profit: 0.01, grid_step: 0.001, max_orders: 3, wai
     ("bot", "said"),
     [
         (
-            "kind: ladder, min_price: 96, max_price: 104, count: 8, qty: 0.1, profit: 0.01, max_drawdown: 0.1",
-            "max_drawdown",
+            "kind: ladder, min_price: 96, max_price: 104, count: 8, qty: 0.1, profit: 0.01, max_drawdown: 0.0005",
+            "max_drawdown would bind at",
         ),
         (
             "kind: ladder, min_price: 96, max_price: 104, count: 8, qty: 0.1, profit: 0.01, max_position_size: 0.3",
