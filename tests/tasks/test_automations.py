@@ -42,7 +42,6 @@ def stays_quiet(here: Lab, look: UUID) -> bool:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_missing_ticks_start_a_look(tmp_path: Path) -> None:
     """While runs end every second nothing happens; once the worker is gone the look is started; a second call adds none."""
     with lab(tmp_path) as here:

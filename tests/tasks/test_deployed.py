@@ -32,7 +32,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 # A folder to keep the pictures in, for a person who wants to look at them.
 PICTURES = os.environ.get("GRIDKEEPER_PICTURES")
 PATIENCE_MS = 90_000
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.server
 
 CANDLES, PLAYED, EVERY_S = 600, 50, 5.0
 # What a person has to fill in, or to choose, in the form.

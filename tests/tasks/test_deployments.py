@@ -94,7 +94,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_registering_again_changes_values_and_keeps_a_pause(here: Lab) -> None:
     """A second `up` brings schedules up to date; a deployment that a person paused stays paused and is said to be."""
 
@@ -114,7 +113,6 @@ def test_registering_again_changes_values_and_keeps_a_pause(here: Lab) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_the_server_has_what_the_file_says(here: Lab) -> None:
     """Every deployment of prefect.yaml stands on the server under the portfolio's name, and no other does."""
 
@@ -145,7 +143,6 @@ def test_the_server_has_what_the_file_says(here: Lab) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_a_night_and_its_upkeep_run_in_prefect(here: Lab, tmp_path: Path) -> None:
     """The night's steps are tasks, its tables are artifacts; it fails where a step does, and old artifacts go."""
     from flows.maintenance import maintenance
@@ -187,7 +184,6 @@ def test_a_night_and_its_upkeep_run_in_prefect(here: Lab, tmp_path: Path) -> Non
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_the_newest_runs_stay(here: Lab) -> None:
     """Retention is by count: the newest finished runs stay, the rest go, planned ones are not touched."""
     here.deploy("many", interval_s=3_600)

@@ -24,7 +24,7 @@ from tasks.register_again import Registrar
 from tests.tasks.prefect_lab import PATIENCE_S, Lab, beats, begun, free_port, lab, soon, wait_until
 from tests.tasks.test_up import ended, pids_of
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.server
 
 PORTFOLIO = """
 id: {name}

@@ -25,7 +25,6 @@ from tests.tasks.test_lateness import plan_of, ticking
 FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.xdist_group("server"),
     pytest.mark.skipif(not FOUND and shutil.which("initdb") is None, reason="PostgreSQL is not installed"),
 ]
 PASSWORD = 'a "b\\c'

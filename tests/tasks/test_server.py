@@ -73,7 +73,6 @@ def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path: Path) 
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_a_running_server_admits_only_its_login(tmp_path: Path) -> None:
     """Joined with the login, refused with another; the API answers nobody else; no command line shows the secret."""
     with lab(tmp_path) as here:
@@ -92,7 +91,6 @@ def test_a_running_server_admits_only_its_login(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_a_changing_request_without_a_csrf_token_is_refused(tmp_path: Path) -> None:
     """Even with the login, a form of a web page can't change anything: it has no CSRF token."""
     with lab(tmp_path) as here:

@@ -15,7 +15,7 @@ from tasks.nightly_steps import DONE
 from tests.tasks.prefect_lab import lab, wait_until
 from tests.tasks.test_up import ended
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parents[2]
 

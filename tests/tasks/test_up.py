@@ -79,7 +79,6 @@ def pids_of(home: Path, word: str) -> list[int]:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_up_ticks_survives_a_kill_and_stops_cleanly(tmp_path: Path) -> None:
     """Ticks are COMPLETED within a minute, again within 30 s of a kill, and everything ends within ten seconds."""
     file, port, log = portfolio(tmp_path), free_port(), tmp_path / "up.log"
@@ -112,7 +111,6 @@ def test_up_ticks_survives_a_kill_and_stops_cleanly(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_whatever_kills_up_takes_the_others_along(tmp_path: Path) -> None:
     """After `kill -9` of `up` itself no server and no worker stays behind."""
     file, port, log = portfolio(tmp_path), free_port(), tmp_path / "up.log"
@@ -125,7 +123,6 @@ def test_whatever_kills_up_takes_the_others_along(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_ticks_go_on_while_the_server_is_away(tmp_path: Path) -> None:
     """The server dies for some seconds: the worker ticks without it, and goes back to its schedule afterwards."""
     file = portfolio(tmp_path)

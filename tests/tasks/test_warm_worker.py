@@ -16,7 +16,7 @@ from prefect.states import Cancelling
 
 from tests.tasks.prefect_lab import PATIENCE_S, Lab, bearable, beats, lab, soon, wait_until
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
