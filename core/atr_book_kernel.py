@@ -84,14 +84,29 @@ def next_due(k: int, due: Ints) -> int:
     return k - 1
 
 
+def bid_at(last: int, tick: int, p: Ints) -> int:
+    """Return the best bid around a last price: half the spread below it, on the tick; without a spread the price itself."""
+    if p[a.HALF_NUM] == 0:
+        return last
+    return last * (p[a.HALF_DEN] - p[a.HALF_NUM]) // (p[a.HALF_DEN] * tick) * tick
+
+
+def ask_at(last: int, tick: int, p: Ints) -> int:
+    """Return the best ask around a last price, as `bid_at`."""
+    if p[a.HALF_NUM] == 0:
+        return last
+    return -(-last * (p[a.HALF_DEN] + p[a.HALF_NUM]) // (p[a.HALF_DEN] * tick)) * tick
+
+
 def activate(leg: int, last: int, now: int, p: Ints, s: Ints, w: Ints, news: Ints) -> None:
     """Bring an order to the book: it rests, takes the touch, or is refused where it may not."""
     buys, price = is_entry(leg), w[a.W_OPRICE, leg]
-    crosses = price >= last if buys else price <= last
+    touch = ask_at(last, p[a.TICK], p) if buys else bid_at(last, p[a.TICK], p)
+    crosses = price >= touch if buys else price <= touch
     if crosses and w[a.W_OPOST, leg]:
         end(leg, s, w, news)
     elif crosses:
-        fill(leg, last, now, False, p, s, w, news)
+        fill(leg, touch, now, False, p, s, w, news)
     else:
         w[a.W_VENUE, leg] = a.RESTS
         s[a.S_STALE] = 1
@@ -244,6 +259,7 @@ def tighten(p: Ints, s: Ints, w: Ints) -> None:
         return
     s[a.S_STALE] = 0
     bid, ask, low, high, moved = -t.FAR, t.FAR, -t.FAR, t.FAR, 0
+    num, den = p[a.HALF_NUM], p[a.HALF_DEN]
     for leg in range(w.shape[1]):
         if w[a.W_VENUE, leg] != a.RESTS:
             continue
@@ -252,10 +268,10 @@ def tighten(p: Ints, s: Ints, w: Ints) -> None:
         if is_entry(leg):
             bid = max(bid, price)
             if behind:
-                high, moved = min(high, wished + 1), moved + 1
+                high, moved = min(high, wished * den // (den + num) + 1), moved + 1
         else:
             ask = min(ask, price)
             if behind:
-                low, moved = max(low, wished - 1), moved + 1
+                low, moved = max(low, -(-wished * den // (den - num)) - 1), moved + 1
     s[a.S_BID], s[a.S_ASK], s[a.S_MOVED] = bid, ask, moved
     s[a.S_LOW], s[a.S_HIGH] = max(low, bid - p[a.EDGE]), min(high, ask + p[a.EDGE])

@@ -25,7 +25,7 @@ def decide(j: int, p: Ints, s: Ints, lv: Ints, lines: Ints, g: Ints, room: Ints)
     recovered = recover(done, p, s, lv, room)
     if not s[a.S_LAYOUT]:
         if not s[a.S_RECOVERY]:
-            base = min(g[a.G_CLOSE, j], s[a.S_LAST])
+            base = min(g[a.G_CLOSE, j], s[a.S_TOUCH_BID])
             lay(base, _spacing(j, PLAIN, 0, p, g), p, s, lv, lines, room)
             s[a.S_ADJUSTED] = s[a.S_RECENTERED] = s[a.S_COUNT]
     elif recovered:
@@ -124,7 +124,7 @@ def _by_trend(j: int, p: Ints, s: Ints, lv: Ints, lines: Ints, g: Ints, room: In
         return
     hedged = is_short(p, s)
     if hedged:
-        h, _ = profit_at(s[a.S_LAST_2], p, s)
+        h, _ = profit_at(s[a.S_TOUCH_ASK_2], p, s)
         if h < 0 and s[a.S_TREND] == a.SIDEWAYS:
             if s[a.S_COUNT] >= s[a.S_RECENTERED] + p[a.RECENTER_BARS]:
                 s[a.S_RECENTERED] = s[a.S_COUNT]
@@ -152,7 +152,7 @@ def _recenter(j: int, p: Ints, s: Ints, lv: Ints, lines: Ints, g: Ints, room: In
         elif _wide(j, p[a.CALM_NUM], p[a.CALM_DEN], g) <= 0:
             tenths = RECENTER_CALM
     spacing = _spacing(j, tenths, s[a.S_SPACING], p, g)
-    lay(min(g[a.G_CLOSE, j], s[a.S_LAST]), spacing, p, s, lv, lines, room)
+    lay(min(g[a.G_CLOSE, j], s[a.S_TOUCH_BID]), spacing, p, s, lv, lines, room)
 
 
 def _adjust(j: int, p: Ints, s: Ints, lv: Ints, lines: Ints, g: Ints, room: Ints) -> None:
@@ -167,7 +167,7 @@ def _adjust(j: int, p: Ints, s: Ints, lv: Ints, lines: Ints, g: Ints, room: Ints
     spacing, old = _spacing(j, tenths, s[a.S_SPACING], p, g), s[a.S_SPACING]
     if abs(spacing - old) * p[a.ADJUST_DEN] <= p[a.ADJUST_NUM] * old:
         return
-    base = min(g[a.G_CLOSE, j], s[a.S_LAST])
+    base = min(g[a.G_CLOSE, j], s[a.S_TOUCH_BID])
     for i in range(p[a.LEVELS]):
         if lv[a.L_STATE, i] == a.HOLDING:
             base = min(base, lv[a.L_PRICE, i])
@@ -179,7 +179,7 @@ def _adjust(j: int, p: Ints, s: Ints, lv: Ints, lines: Ints, g: Ints, room: Ints
 def reduce_by(num: int, den: int, p: Ints, s: Ints, lv: Ints, room: Ints) -> None:
     """Sell a part of the bag, the dearest lots first; lots in loss are left alone unless they may be sold so."""
     left = num * max(s[a.S_INVENTORY], 0)
-    cap = sale_cap(s[a.S_LAST], p)
+    cap = sale_cap(s[a.S_TOUCH_BID], p)
     for k in range(dearest(p, lv, room)):
         i = room[k]
         losing = held_against(i, p[a.FEE_DEN], cap * (p[a.FEE_DEN] - p[a.TAKER]), p, lv) < 0
@@ -193,7 +193,7 @@ def reduce_by(num: int, den: int, p: Ints, s: Ints, lv: Ints, room: Ints) -> Non
 
 def take_profits(p: Ints, s: Ints, lv: Ints) -> None:
     """Sell whole lots that earn more than their fees at the market, though their targets are not reached."""
-    cap = sale_cap(s[a.S_LAST], p)
+    cap = sale_cap(s[a.S_TOUCH_BID], p)
     value = cap * (p[a.FEE_DEN] - p[a.TAKER])
     for i in range(p[a.LEVELS]):
         if lv[a.L_STATE, i] == a.HOLDING and held_against(i, p[a.FEE_DEN] + p[a.MAKER], value, p, lv) > 0:
@@ -204,11 +204,11 @@ def _hedge_exit(p: Ints, s: Ints) -> int:
     # End the short where one of its exits is reached, the first of them in order.
     if not is_short(p, s) or s[a.S_OPENED_AT] == a.NEVER:
         return a.NO_EXIT
-    h, low = profit_at(s[a.S_LAST_2], p, s)
+    h, low = profit_at(s[a.S_TOUCH_ASK_2], p, s)
     loss_h, loss = spot_loss(p, s)
     turned = s[a.S_TREND] == a.UP and h < 0
     gains = above_zero(h, low)
-    trip_h, trip = product(s[a.S_LAST_2] * s[a.S_SHORT], 2 * p[a.TAKER_2] * p[a.FINE_FEE_2])
+    trip_h, trip = product(s[a.S_TOUCH_ASK_2] * s[a.S_SHORT], 2 * p[a.TAKER_2] * p[a.FINE_FEE_2])
     paid_off = gains and _reaches(h, low, trip_h, trip, p[a.COST_NUM], p[a.COST_DEN])
     if s[a.S_PENDING] and paid_off:
         word = a.PENDING_DONE
@@ -294,7 +294,7 @@ def _sell_with_budget(p: Ints, s: Ints, lv: Ints, room: Ints) -> None:
     if not above_zero(h, low) or less(h, low, p[a.BUDGET_LEAST], p[a.BUDGET_LEAST_LOW]):
         return
     left_h, left = times(h, low, p[a.QTY_SCALE])
-    cap = sale_cap(s[a.S_LAST], p)
+    cap = sale_cap(s[a.S_TOUCH_BID], p)
     worth_h, worth = product(cap * (p[a.FEE_DEN] - p[a.TAKER]), p[a.FINE] // p[a.FEE_DEN])
     for k in range(dearest(p, lv, room)):
         i = room[k]

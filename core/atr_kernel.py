@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from core import atr_table as a
 from core import grid_table as t
-from core.atr_book_kernel import is_entry, move, place_of, tighten, write
+from core.atr_book_kernel import ask_at, bid_at, is_entry, move, place_of, tighten, write
 from core.atr_candle_kernel import decide, recover
 from core.atr_levels_kernel import bought, parted, target_of
-from core.atr_orders_kernel import ROOM, is_hedge, mark, only_want, over, want, work
-from core.atr_perp_kernel import book_2, move_2, reach, sells, share, value_of
+from core.atr_orders_kernel import ROOM, is_hedge, is_late, mark, only_want, over, want, work
+from core.atr_perp_kernel import book_2, move_2, pay, reach, sells, share, value_of
 from core.atr_short_kernel import close_short, is_short, profit_at, short_fill, stop_band, stop_hit, tend
 from core.search_kernel import next_outside
-from core.wide_kernel import minus, plus
+from core.wide_kernel import HALF, WIDE, minus, plus
+from core.wide_kernel import over as over_by
 
 Ints = NDArray[np.int64]
 
@@ -30,16 +31,19 @@ def run(
     ts: Ints, open_: Ints, high: Ints, low: Ints, close: Ints, low_1: Ints, high_1: Ints,
     open_2: Ints, high_2: Ints, low_2: Ints, close_2: Ints, low_1_2: Ints, high_1_2: Ints, told_ms: Ints, g: Ints,
     p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, lines: Ints, queue: Ints, due: Ints, due_2: Ints, news: Ints, news_2: Ints,
-    log: Ints,
+    rates: Ints, log: Ints,
 ) -> int:  # fmt: skip
     """Run an ATR grid over all bars from its start; returns a status and leaves fills in `log` and scalars in `s`.
 
     `ts` is milliseconds, `low_1` and `high_1` are the extremes of every BLOCK bars, those with a 2 are the futures' (any
-    without a hedge); `told_ms` says when each candle of the gauge `g` ends. `p` holds PARAMETERS numbers; the other tables
-    are the run's own, of sizes that the caller chooses: after LOG_FULL `s[S_FILLS]` says how long `log` would have to be.
+    without a hedge); `told_ms` says when each candle of the gauge `g` ends, `rates` rises in time and takes what was paid.
+    `p` holds PARAMETERS numbers; the other tables are the run's own, of sizes that the caller chooses: after LOG_FULL
+    `s[S_FILLS]` says how long `log` would have to be.
     """
-    bars, told = len(ts), 0
+    bars, told, paid = len(ts), 0, 0
     _begin(p, s, lv, w, lots)
+    for row in range(p[a.RATES]):
+        rates[a.R_PAID, row] = 0
     i = 0
     while i < bars and s[a.S_STATUS] == t.DONE:
         if i > 0:
@@ -49,6 +53,7 @@ def run(
         while told < len(told_ms) and told_ms[told] <= ts[i]:
             told += 1
         s[a.S_COUNT], s[a.S_BAR], s[a.S_OPENED] = told, i, ts[i] * 1000
+        paid = pay(paid, i, p, s, rates)
         _bar(
             i, told > before, open_, high, low, close, open_2, high_2, low_2, close_2, g,
             p, s, lv, w, lots, lines, queue, due, due_2, news, news_2, log,
@@ -59,6 +64,8 @@ def run(
             end = bars
             if told < len(told_ms):
                 end = _first_at(told_ms[told], ts, i, p)
+            if s[a.S_HELD_2] > 0 and paid < p[a.RATES]:
+                end = min(end, rates[a.R_BAR, paid])
             end = next_outside(low, high, low_1, high_1, i, end, s[a.S_LOW], s[a.S_HIGH])
             i = next_outside(low_2, high_2, low_1_2, high_1_2, i, end, -t.FAR, s[a.S_HIGH_2]) if p[a.HEDGE] else end
     if s[a.S_STATUS] == t.DONE and s[a.S_FILLS] > len(log):
@@ -89,6 +96,9 @@ def _begin(p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints) -> None:
         lots[a.T_QTY, lot] = 0
     s[a.S_CASH], s[a.S_QUOTE], s[a.S_NEXT_ID], s[a.S_NEXT_ID_2] = p[a.CASH], p[a.OPENING], 1, 1
     s[a.S_QUOTE_2], s[a.S_QUOTE_2_LOW] = p[a.OPENING_2], p[a.OPENING_2_LOW]
+    s[a.S_ROOM] = a.UNBOUNDED
+    if p[a.CAPPED]:
+        _find_room(p, s)
     s[a.S_ASKED_AT] = s[a.S_OPENED_AT] = s[a.S_OFF_SINCE] = a.NEVER
     s[a.S_BID], s[a.S_ASK], s[a.S_LOW], s[a.S_HIGH], s[a.S_HIGH_2] = -t.FAR, t.FAR, -t.FAR, t.FAR, t.FAR
 
@@ -109,6 +119,7 @@ def _bar(
             price, price_2 = (h, high_2[i]) if up else (lo, low_2[i])
             at = s[a.S_OPENED] + k * p[a.THIRD_US]
         fresh = told and k == 0
+        asked = fresh or (k == 0 and s[a.S_FUNDED] > 0)
         quiet = s[a.S_DUE] == 0 and s[a.S_DUE_2] == 0 and s[a.S_LOW] < price < s[a.S_HIGH] and price_2 < s[a.S_HIGH_2]
         if quiet or (i == 0 and k == 0):
             # The first price falls from the sky: nothing rests yet.
@@ -117,11 +128,22 @@ def _bar(
             move(price, at, p, s, w, due, news)
             if p[a.HEDGE]:
                 move_2(price_2, at, p, s, w, due_2, news_2)
-        if fresh or not quiet:
+        if asked or not quiet:
             s[a.S_NOW], s[a.S_LAST], s[a.S_LAST_2] = at, price, price_2
+            _tell_touch(price, price_2, p, s)
             _settle(fresh, g, p, s, lv, w, lots, lines, queue, due, due_2, news, news_2, log)
         if s[a.S_STATUS] != t.DONE:
             return
+
+
+def _tell_touch(price: int, price_2: int, p: Ints, s: Ints) -> None:
+    if p[a.HALF_NUM] == 0:
+        s[a.S_TOUCH_BID] = s[a.S_TOUCH_ASK] = price
+        s[a.S_TOUCH_BID_2] = s[a.S_TOUCH_ASK_2] = price_2
+        return
+    s[a.S_TOUCH_BID], s[a.S_TOUCH_ASK] = bid_at(price, p[a.TICK], p), ask_at(price, p[a.TICK], p)
+    if p[a.HEDGE]:
+        s[a.S_TOUCH_BID_2], s[a.S_TOUCH_ASK_2] = bid_at(price_2, p[a.TICK_2], p), ask_at(price_2, p[a.TICK_2], p)
 
 
 def _settle(
@@ -131,11 +153,11 @@ def _settle(
     # What the engine does at one moment, round by round: fills and ends are booked, the machine answers, legs are worked.
     if s[a.S_MOVED]:
         _look_at_moved(s, w, queue)
-    first = True
+    first, sent = True, 0
     while s[a.S_STATUS] == t.DONE:
         events = _book(p, s, lv, w, lots, queue, news, news_2, log)
         reach(s[a.S_PRICE_2], p, s)
-        if first or events:
+        if first or events or _stopped_again(sent, p, s, w):
             for k in range(s[a.S_NEWS]):
                 _fold(k, p, s, lv, w, lines, news)
             for k in range(s[a.S_NEWS_2]):
@@ -144,18 +166,28 @@ def _settle(
             _say_wants(p, s, lv, w, queue)
         s[a.S_NEWS] = s[a.S_NEWS_2] = 0
         first = fresh = False
-        if not work(s[a.S_LAST], s[a.S_NOW], p, s, lv, w, queue, due, due_2, news, news_2):
+        sent = work(s[a.S_LAST], s[a.S_NOW], p, s, lv, w, queue, due, due_2, news, news_2)
+        if sent == 0:
             break
     tighten(p, s, w)
     if p[a.HEDGE]:
         s[a.S_HIGH_2] = stop_band(p, s)
 
 
+def _stopped_again(sent: int, p: Ints, s: Ints, w: Ints) -> bool:
+    # Whether the machine is asked though nothing was traded: a candle wanted a short back that is beyond its stop, and
+    # something else makes the engine look at the bot.
+    if not p[a.HEDGE] or not is_short(p, s):
+        return False
+    h, low = profit_at(s[a.S_TOUCH_ASK_2], p, s)
+    return stop_hit(h, low, p, s) and (sent == 2 or is_late(s, w))
+
+
 def _step(fresh: bool, news: bool, p: Ints, s: Ints, lv: Ints, lines: Ints, g: Ints, room: Ints) -> None:
     # The machine's answer once its events are taken in: the hard stop, the closed candle, the hedge's size.
     stopped = False
     if p[a.HEDGE] and is_short(p, s):
-        h, low = profit_at(s[a.S_LAST_2], p, s)
+        h, low = profit_at(s[a.S_TOUCH_ASK_2], p, s)
         if stop_hit(h, low, p, s):
             stopped = True
             close_short(p, s)
@@ -186,7 +218,13 @@ def _book(p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, queue: Ints, news: In
             s[a.S_INVENTORY] += qty * sign
             lv[a.L_OPEN, place_of(leg)] += qty * sign
             _book_lots(k, p, s, w, lots, news)
+        if is_entry(leg):
+            s[a.S_LIVE_ENTRY] -= w[a.W_OQTY, leg]
+            s[a.S_LIVE_VALUE] -= w[a.W_OQTY, leg] * w[a.W_OPRICE, leg]
         over(leg, qty, s, w, queue)
+    if traded and p[a.CAPPED]:
+        _find_room(p, s)
+    s[a.S_SHUT] = 0
     for k in range(s[a.S_NEWS_2]):
         leg = news_2[k, a.NEWS_LEG]
         if news_2[k, a.NEWS_FILLED]:
@@ -195,6 +233,15 @@ def _book(p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, queue: Ints, news: In
             book_2(k, p, s, w, news_2)
         over(leg, news_2[k, a.NEWS_QTY], s, w, queue)
     return traded
+
+
+def _find_room(p: Ints, s: Ints) -> None:
+    # What purchases under way may be worth beside the lots; floored, which their whole numbers do not feel.
+    h, low = minus(p[a.MOST_QUOTE], p[a.MOST_QUOTE_LOW], s[a.S_NET_COST], s[a.S_NET_COST_LOW])
+    for _ in range(p[a.FINE_NINES]):
+        h, low, _ = over_by(h, low, HALF)
+    h, low, _ = over_by(h, low, p[a.FINE_REST])
+    s[a.S_ROOM] = h * WIDE + low
 
 
 def _book_lots(k: int, p: Ints, s: Ints, w: Ints, lots: Ints, news: Ints) -> None:

@@ -13,6 +13,8 @@ from core.atr_perp_kernel import recall_2, sells, submit_2
 Ints = NDArray[np.int64]
 # Rows of `queue`: legs to look at, the same in order, the commands of this round.
 WAITING, SORTED, COMMANDS, ROOM = range(4)
+# `core.working.CANCEL_PATIENCE_S`.
+PATIENCE_US = 10_000_000
 
 
 def mark(leg: int, s: Ints, w: Ints, queue: Ints) -> None:
@@ -72,13 +74,16 @@ def over(leg: int, executed: int, s: Ints, w: Ints, queue: Ints) -> None:
 
 def work(
     price: int, now: int, p: Ints, s: Ints, lv: Ints, w: Ints, queue: Ints, due: Ints, due_2: Ints, news: Ints, news_2: Ints
-) -> bool:  # fmt: skip
-    """Look at every leg that waits for it, exits first; sends what is to be sent. Whether anything was."""
+) -> int:  # fmt: skip
+    """Look at every leg that waits for it, exits first; sends what is to be sent.
+
+    Returns 0 where nothing was, 1 where only cancels were that are still on their way, else 2: then the engine is answered.
+    """
     count = _take_sorted(p, s, lv, w, queue)
-    commands = 0
+    commands, answered = 0, p[a.LATENCY_US] == 0
     for k in range(count):
         leg = queue[SORTED, k]
-        restless = _look_at_hedge(leg, p, s, w) if is_hedge(leg, p) else _look_at(leg, price, p, s, lv, w)
+        restless = _look_at_hedge(leg, p, s, w) if is_hedge(leg, p) else _look_at(leg, p, s, lv, w)
         if restless == 2:
             queue[COMMANDS, commands] = leg
             commands += 1
@@ -87,6 +92,7 @@ def work(
     for k in range(commands):
         leg = queue[COMMANDS, k]
         sent = w[a.W_STATUS, leg] == a.PENDING
+        answered = answered or sent
         if sent:
             w[a.W_STATUS, leg] = a.OPEN
         if is_hedge(leg, p):
@@ -99,7 +105,15 @@ def work(
         else:
             recall(leg, now, p, s, w, due, news)
     s[a.S_STALE] = 1
-    return commands > 0
+    return 0 if commands == 0 else 2 if answered else 1
+
+
+def is_late(s: Ints, w: Ints) -> bool:
+    """Whether a cancel brought no news for so long that the engine looks at the bot whatever happens."""
+    for leg in range(w.shape[1]):
+        if w[a.W_STATUS, leg] == a.CANCELING and s[a.S_NOW] >= w[a.W_RECALLED, leg] + PATIENCE_US:
+            return True
+    return False
 
 
 def is_hedge(leg: int, p: Ints) -> bool:
@@ -150,17 +164,17 @@ def text_before(one: int, two: int) -> bool:
     return scale_b == 0 and scale_c > 0
 
 
-def _look_at(leg: int, price: int, p: Ints, s: Ints, lv: Ints, w: Ints) -> int:
+def _look_at(leg: int, p: Ints, s: Ints, lv: Ints, w: Ints) -> int:
     # 0: nothing to do; 1: to be looked at again; 2: a command was given.
     if w[a.W_STATUS, leg] == a.CANCELING:
         return 1
     if w[a.W_STATUS, leg] == a.OPEN:
-        return _tend(leg, price, w)
+        return _tend(leg, s, w)
     if not w[a.W_WANTED, leg] or w[a.W_QTY, leg] <= w[a.W_DONE, leg]:
         return 0
     left = w[a.W_QTY, leg] - w[a.W_DONE, leg]
     own = w[a.W_PRICE, leg]
-    sent = _behind_touch(leg, price, p, w)
+    sent = _behind_touch(leg, p, s, w)
     small = left < p[a.MIN_QTY] or own * left < p[a.MIN_NOTIONAL]
     if (
         sent <= 0
@@ -168,13 +182,16 @@ def _look_at(leg: int, price: int, p: Ints, s: Ints, lv: Ints, w: Ints) -> int:
         or (small and left >= p[a.MIN_QTY] and sent * left >= p[a.MIN_NOTIONAL])
     ):
         s[a.S_STATUS] = a.BELOW_MINIMUM  # it depends on the price of the moment
-    if small or not (is_entry(leg) or _may_sell(leg, left, s, lv, w)):
+    if small or not (_may_buy(own, left, p, s) if is_entry(leg) else _may_sell(leg, left, s, lv, w)):
         return 1
     w[a.W_STATUS, leg], w[a.W_OQTY, leg], w[a.W_OPRICE, leg] = a.PENDING, left, sent
     w[a.W_OPOST, leg], w[a.W_ASKED, leg] = w[a.W_POST, leg], own
     w[a.W_ATTEMPT, leg] = w[a.W_NEXT, leg]
     w[a.W_NEXT, leg] += 1
-    if not is_entry(leg):
+    if is_entry(leg):
+        s[a.S_LIVE_ENTRY] += left
+        s[a.S_LIVE_VALUE] += left * sent
+    else:
         s[a.S_LIVE_EXIT] += left
     return 2
 
@@ -186,7 +203,7 @@ def _look_at_hedge(leg: int, p: Ints, s: Ints, w: Ints) -> int:
     if w[a.W_STATUS, leg] == a.OPEN:
         if w[a.W_WANTED, leg]:
             return 1
-        w[a.W_STATUS, leg] = a.CANCELING
+        w[a.W_STATUS, leg], w[a.W_RECALLED, leg] = a.CANCELING, s[a.S_NOW]
         return 2
     left = w[a.W_QTY, leg] - w[a.W_DONE, leg]
     if not w[a.W_WANTED, leg] or left <= 0:
@@ -195,7 +212,7 @@ def _look_at_hedge(leg: int, p: Ints, s: Ints, w: Ints) -> int:
     if sells(leg, p):
         # The exchange reckons the notional at the cap: a wide one must not make a sale too small.
         least = -(-p[a.MIN_NOTIONAL_2] // (left * tick)) * tick
-        price = max(price, min(least, s[a.S_LAST_2] // tick * tick))
+        price = max(price, min(least, s[a.S_TOUCH_BID_2] // tick * tick))
     if left < p[a.MIN_QTY_2] or price * left < p[a.MIN_NOTIONAL_2]:
         if sells(leg, p):
             s[a.S_STATUS] = a.BELOW_MINIMUM  # it depends on the price of the moment
@@ -206,31 +223,37 @@ def _look_at_hedge(leg: int, p: Ints, s: Ints, w: Ints) -> int:
     return 2
 
 
-def _tend(leg: int, price: int, w: Ints) -> int:
+def _tend(leg: int, s: Ints, w: Ints) -> int:
     own = w[a.W_PRICE, leg]
     stays = w[a.W_WANTED, leg] and w[a.W_QTY, leg] - w[a.W_DONE, leg] == w[a.W_OQTY, leg] and own == w[a.W_ASKED, leg]
     if stays and not (w[a.W_POST, leg] and own != w[a.W_OPRICE, leg]):
         return 0
-    if stays and not (own < price if is_entry(leg) else own > price):
+    if stays and not (own < s[a.S_TOUCH_ASK] if is_entry(leg) else own > s[a.S_TOUCH_BID]):
         return 1
-    w[a.W_STATUS, leg] = a.CANCELING
+    w[a.W_STATUS, leg], w[a.W_RECALLED, leg] = a.CANCELING, s[a.S_NOW]
     return 2
 
 
-def _behind_touch(leg: int, price: int, p: Ints, w: Ints) -> int:
+def _behind_touch(leg: int, p: Ints, s: Ints, w: Ints) -> int:
     # The limit to send: the leg's own price, one tick behind the touch where a post-only order would cross.
-    own, tick = w[a.W_PRICE, leg], p[a.TICK]
+    own, tick, bid, ask = w[a.W_PRICE, leg], p[a.TICK], s[a.S_TOUCH_BID], s[a.S_TOUCH_ASK]
     if not w[a.W_POST, leg]:
         return own
     if is_entry(leg):
-        if own < price:
+        if own < ask:
             return own
-        down = price // tick * tick
-        return min(own, down) if min(own, down) < price else down - tick
-    if own > price:
+        behind = min(own, bid // tick * tick)
+        return behind if behind < ask else ask // tick * tick - tick
+    if own > bid:
         return own
-    up = -(-price // tick) * tick
-    return max(own, up) if max(own, up) > price else up + tick
+    behind = max(own, -(-ask // tick) * tick)
+    return behind if behind > bid else -(-bid // tick) * tick + tick
+
+
+def _may_buy(price: int, qty: int, p: Ints, s: Ints) -> bool:
+    # Lots and purchases under way may come to no more than the limits; what is held back waits until there is room.
+    base, value = s[a.S_LIVE_ENTRY] + qty, s[a.S_LIVE_VALUE] + price * qty
+    return s[a.S_INVENTORY] + base <= p[a.MOST_QTY] and value <= s[a.S_ROOM]
 
 
 def _may_sell(leg: int, qty: int, s: Ints, lv: Ints, w: Ints) -> bool:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import atr_table as a
-from core.atr_book_kernel import between, line_up, next_due, place_of, tell, tell_fill
-from core.wide_kernel import less, minus, over, plus, product, times
+from core.atr_book_kernel import ask_at, between, bid_at, line_up, next_due, place_of, tell, tell_fill
+from core.wide_kernel import HALF, WIDE, less, minus, over, plus, product, times
 
 Ints = NDArray[np.int64]
 
@@ -82,10 +82,40 @@ def reach(price: int, p: Ints, s: Ints) -> None:
             s[a.S_STATUS] = a.LIQUIDATED
 
 
+def pay(row: int, bar: int, p: Ints, s: Ints, rates: Ints) -> int:
+    """Pay the funding that is due when a bar opens, from a row of `rates` on; returns the first row that is not.
+
+    As `core.simpurse.Purse.fund`: on the short that is held, at the last price, floored to 1e-8 quote.
+    """
+    s[a.S_FUNDED] = 0
+    while row < p[a.RATES] and rates[a.R_BAR, row] <= bar:
+        if s[a.S_HELD_2] > 0:
+            _receive(row, p, s, rates)
+        row += 1
+    return row
+
+
+def _receive(row: int, p: Ints, s: Ints, rates: Ints) -> None:
+    # What a short receives (< 0: pays) counts as proceeds until it is closed.
+    if s[a.S_HELD_2] != s[a.S_SHORT] or s[a.S_OPENED_AT] == a.NEVER:
+        s[a.S_STATUS] = a.STRANGE
+    h, low = product(s[a.S_PRICE_2] * s[a.S_HELD_2], rates[a.R_RATE, row])
+    for _ in range(p[a.RATE_NINES]):
+        h, low, _ = over(h, low, HALF)
+    h, low, _ = over(h, low, p[a.RATE_REST])
+    rates[a.R_PAID, row], s[a.S_FUNDED] = h * WIDE + low, 1
+    h, low = product(rates[a.R_PAID, row], 10**10)
+    s[a.S_QUOTE_2], s[a.S_QUOTE_2_LOW] = plus(s[a.S_QUOTE_2], s[a.S_QUOTE_2_LOW], h, low)
+    s[a.S_PROCEEDS], s[a.S_PROCEEDS_LOW] = plus(s[a.S_PROCEEDS], s[a.S_PROCEEDS_LOW], h, low)
+
+
 def _take(leg: int, last: int, now: int, p: Ints, s: Ints, w: Ints, news: Ints) -> None:
-    # At the touch, on the tick that is worse, in full, or not at all where that is beyond the cap.
-    tick, cap, qty = p[a.TICK_2], w[a.W_OPRICE, leg], w[a.W_OQTY, leg]
-    paid = last // tick * tick if sells(leg, p) else -(-last // tick) * tick
+    # At the touch and what slips, on the tick that is worse, in full, or not at all where that is beyond the cap.
+    tick, cap, qty, num, den = p[a.TICK_2], w[a.W_OPRICE, leg], w[a.W_OQTY, leg], p[a.SLIP_NUM], p[a.SLIP_DEN]
+    if sells(leg, p):
+        paid = bid_at(last, tick, p) * (den - num) // (den * tick) * tick
+    else:
+        paid = -(-ask_at(last, tick, p) * (den + num) // (den * tick)) * tick
     if (paid < cap) if sells(leg, p) else (paid > cap):
         _end(leg, s, w, news)
         return
@@ -121,6 +151,8 @@ def book_2(k: int, p: Ints, s: Ints, w: Ints, news: Ints) -> None:
     if sells(leg, p):
         if s[a.S_SHORT] > 0 and s[a.S_LOT_CYCLE] != w[a.W_CYCLE, leg]:
             s[a.S_STATUS] = a.STRANGE
+        if s[a.S_SHUT] and s[a.S_LOT_CYCLE] == w[a.W_CYCLE, leg]:
+            s[a.S_STATUS] = a.STRANGE  # the core keeps one row of a lot and moment, and counts what it closes by those
         s[a.S_LOT_CYCLE] = w[a.W_CYCLE, leg]
         s[a.S_SHORT] += qty
         s[a.S_SHORT_COST], s[a.S_SHORT_COST_LOW] = plus(cost_h, cost, value_h, value)
@@ -130,6 +162,7 @@ def book_2(k: int, p: Ints, s: Ints, w: Ints, news: Ints) -> None:
         return
     part_h, part = share(cost_h, cost, qty, s[a.S_SHORT], s)
     s[a.S_SHORT] -= qty
+    s[a.S_SHUT] = s[a.S_SHORT] == 0
     s[a.S_SHORT_COST], s[a.S_SHORT_COST_LOW] = minus(cost_h, cost, part_h, part)
     gain_h, gain = minus(part_h, part, value_h, value)
     s[a.S_QUOTE_2], s[a.S_QUOTE_2_LOW] = plus(s[a.S_QUOTE_2], s[a.S_QUOTE_2_LOW], gain_h, gain)

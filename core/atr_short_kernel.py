@@ -121,10 +121,10 @@ def _ask(again: bool, p: Ints, s: Ints) -> None:
 
 def _cap(doublings: int, p: Ints, s: Ints) -> None:
     # The caps lie `max_slippage_bps` beyond the price, twice that with each renewal, at most half.
-    last, tick, den = s[a.S_LAST_2], p[a.TICK_2], 2 * p[a.CAP_DEN]
+    tick, den = p[a.TICK_2], 2 * p[a.CAP_DEN]
     part = min(((p[a.CAP_DEN] - p[a.CAP_NUM]) << (doublings + 1)), p[a.CAP_DEN])
-    s[a.S_CAP_SELL] = last * (den - part) // (den * tick) * tick
-    s[a.S_CAP_BUY] = -(-last * (den + part) // (den * tick)) * tick
+    s[a.S_CAP_SELL] = s[a.S_TOUCH_BID_2] * (den - part) // (den * tick) * tick
+    s[a.S_CAP_BUY] = -(-s[a.S_TOUCH_ASK_2] * (den + part) // (den * tick)) * tick
     s[a.S_ASKED_AT] = s[a.S_NOW]
     s[a.S_SHORT_CHANGED] = 1
 
@@ -138,7 +138,7 @@ def _move(p: Ints, s: Ints) -> int:
         step = (want - have) // p[a.LOT_2] * p[a.LOT_2]
         # A first short must still be closable after a fall by a fifth.
         worth, least = (5, 5) if have > 0 else (4, 5)
-        small = step < p[a.MIN_QTY_2] or step * s[a.S_LAST_2] * worth < p[a.MIN_NOTIONAL_2] * least
+        small = step < p[a.MIN_QTY_2] or step * s[a.S_TOUCH_BID_2] * worth < p[a.MIN_NOTIONAL_2] * least
         return 0 if small else step
     return want - have
 
@@ -158,13 +158,13 @@ def _wanted(p: Ints, s: Ints) -> int:
     fewest, most = 0, num * bag // (den * p[a.LOT_2])
     while fewest < most:
         middle = (fewest + most + 1) // 2
-        need_h, need = value_of(s[a.S_LAST_2], middle * p[a.LOT_2], p)
+        need_h, need = value_of(s[a.S_TOUCH_BID_2], middle * p[a.LOT_2], p)
         if less(h, low, need_h, need):
             most = middle - 1
         else:
             fewest = middle
     want = fewest * p[a.LOT_2]
-    return 0 if want < p[a.MIN_QTY_2] or want * s[a.S_LAST_2] < p[a.MIN_NOTIONAL_2] else want
+    return 0 if want < p[a.MIN_QTY_2] or want * s[a.S_TOUCH_BID_2] < p[a.MIN_NOTIONAL_2] else want
 
 
 def stop_band(p: Ints, s: Ints) -> int:
@@ -180,6 +180,8 @@ def stop_band(p: Ints, s: Ints) -> int:
     slack = min(by_capital, cost * p[a.STOP_NUM] / p[a.STOP_DEN])
     each = s[a.S_SHORT] * unit * ((p[a.FEE_DEN_2] + p[a.TAKER_2]) * p[a.FINE_FEE_2])
     gone = cost * (p[a.LEVERAGE] + 1) / p[a.LEVERAGE] / (s[a.S_SHORT] * unit * p[a.FINE_VALUE] * 1005 / 1000)
-    edge = gone if ratio_of(s[a.S_ZONE], p) == 0 else min(gone, (whole + slack) / each)
+    # What is bought back is bought at the ask, which lies up to a tick and half the spread above the price.
+    stop = ((whole + slack) / each - p[a.TICK_2]) * p[a.HALF_DEN] / (p[a.HALF_DEN] + p[a.HALF_NUM])
+    edge = gone if ratio_of(s[a.S_ZONE], p) == 0 else min(gone, stop)
     # Floats err by far less than this.
     return max(int(edge - edge / HALF) - 1, 0)

@@ -1,6 +1,6 @@
 """Backtests one ATR grid with its compiled kernel: the core's fills and figures, without its journal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,16 +15,18 @@ from core.facts import Fill
 from core.kernel import ArraySeries
 from core.lots import Lot, enlarge, reduce, unrealized
 from core.machines.atr_grid.config import AtrGridConfig
-from core.market import TIMEFRAME_S
+from core.market import TIMEFRAME_S, Market
 from core.orders import Role, client_id, leg_id
 from core.values import ZERO, Side
 from tasks import kernel_native
 from tasks.candles_resample import resample
 from tasks.equity import Line
-from tasks.kernel_atr import Gauge, check_supported, gauge_of, parameters_of, tables_of, units_of
+from tasks.kernel_atr import Gauge, check_supported, check_touch, gauge_of, parameters_of, rates_of, tables_of, units_of
+from tasks.kernel_atr_limits import check_falls
+from tasks.kernel_funding import Due, Payments, merged
 from tasks.kernel_lots import booked
 from tasks.kernel_run import KernelRun, Room, Sums, line_in
-from tasks.kernel_tables import FEE_SCALE, Columns, refuse
+from tasks.kernel_tables import FEE_SCALE, Columns, Ints, refuse
 
 # What FILL_EXIT of the log says.
 ENTRY, EXIT, HEDGE = range(3)
@@ -37,7 +39,7 @@ _SAID = {
     a.NO_FUNDS: "the account cannot pay for an order (venues[].balances: more)",
     a.MIXED: "a lot was bought at several prices, and their average is too fine",
     a.LIQUIDATED: "the short may be liquidated",
-    a.STRANGE: "late fills of an earlier short or lot, or an account that grows more than eightfold",
+    a.STRANGE: "late fills of an earlier short or lot, one closed and opened again at once, or an account that grows eightfold",
 }
 _NAMES = {seconds: name for name, seconds in TIMEFRAME_S.items()}
 # Indicators of the candles last run over, by what they were made of: the configurations of a sweep share them.
@@ -65,7 +67,9 @@ class AtrRun(KernelRun):
     def lines(self) -> list[Line]:
         """Return what was traded along the bars, in the spot market and, with a hedge, in that of the futures."""
         hedge = self.log[:, gt.FILL_EXIT] == HEDGE
-        spot, futures = self.log[~hedge], self.log[hedge]
+        futures = self.log[hedge]
+        # Funding moves the cash of the first line, as the core counts it.
+        spot = self.log[~hedge] if self.payments is None else self.payments.log
         lines = [line_in(self, spot, spot[:, gt.FILL_EXIT] == 0, self.columns, self.spec.capital_quote)]
         if self.beside is not None:
             bought = futures[:, gt.FILL_LEVEL] != self.spec.plan.hedge_place
@@ -75,26 +79,29 @@ class AtrRun(KernelRun):
 
 def run_atr(
     bot: AtrGridConfig, spec: BotSpec, columns: Columns, options: Any, limits: Limits, opening_quote: Decimal,
-    room: Room | None = None, beside: Sequence[tuple[Columns, Decimal]] = (), gauge: Gauge | None = None,
+    room: Room | None = None, beside: Sequence[tuple[Columns, Decimal]] = (),
+    rates: Mapping[Market, Due] | None = None, gauge: Gauge | None = None,
 ) -> AtrRun:  # fmt: skip
     """Run a made-ready ATR grid over columns at the right scale; raises `Refused` for what only the core can do.
 
-    `beside` holds the columns of the hedge's market and what its account opens with; `gauge` indicators that began before
-    the first bar, which without it they begin with.
+    `beside` holds the columns of the hedge's market and what its account opens with, `rates` the funding that falls due
+    there; `gauge` indicators that began before the first bar, which without it they begin with.
     """
-    check_supported(spec, limits, options)
+    check_supported(spec, options)
     if len(beside) != len(spec.others):
         raise refuse("the hedge's market has no candles")
     futures, opening_2 = beside[0] if beside else (columns, ZERO)
     if not np.array_equal(futures.ts, columns.ts):
         raise refuse("candles are missing in one of the markets")
+    check_touch(spec, options, [columns, futures][: len(spec.instruments)])
     units = units_of(spec, columns.scale)
+    due = None if rates is None or not spec.others else rates.get(spec.others[0].market)
     gauge = shared_gauge(columns, spec) if gauge is None else gauge
     try:
-        p = parameters_of(spec, options, units, columns, opening_quote, opening_2)
+        p = parameters_of(spec, options, units, columns, opening_quote, opening_2, due, limits)
     except (ValueError, OverflowError) as fault:
         raise refuse(str(fault)) from None
-    made = tables_of(bot.levels)
+    made = tables_of(bot.levels, rates_of(due))
     room = Room() if room is None else room
 
     def play() -> int:
@@ -111,9 +118,21 @@ def run_atr(
     scalars = np.zeros(gt.SCALARS, dtype=np.int64)
     scalars[gt.S_VISITED] = made.scalars[a.S_VISITED]
     log = room.log[: made.scalars[a.S_FILLS]]
-    return AtrRun(
+    finished = AtrRun(
         bot, spec, options, columns, units, log, scalars, made.levels, beside=beside[0][0] if beside else None
     )
+    if due is not None:
+        finished.payments = _paid(finished, due, made.rates[a.R_PAID])
+    check_falls(finished, limits, int(p[a.PATH]))
+    return finished
+
+
+def _paid(made: AtrRun, due: Due, amounts: Ints) -> Payments | None:
+    some = np.flatnonzero(amounts)
+    if not len(some):
+        return None
+    spot = made.log[made.log[:, gt.FILL_EXIT] != HEDGE]
+    return Payments(due.ms[some], amounts[some], merged(spot, made.columns, due.ms[some], amounts[some]))
 
 
 def _fill(made: AtrRun, row: list[int]) -> Fill:
@@ -150,7 +169,9 @@ def _sums(made: AtrRun) -> Sums:
                 lot = None
     if lot is not None and made.beside is not None:
         realized, floating = realized + lot.realized, floating + unrealized(lot, _mark(made.beside))
-    return Sums(realized, found.grid_profit, floating, sum((fill.fee for fill in fills), ZERO), trips, won)
+    return Sums(
+        realized, found.grid_profit, floating, sum((fill.fee for fill in fills), ZERO), trips, won, made.funding
+    )
 
 
 def _mark(columns: Columns) -> Decimal:

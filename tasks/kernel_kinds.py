@@ -16,32 +16,30 @@ from tasks.assemble import opening_of
 from tasks.backtest_funding import Rates
 from tasks.kernel_funding import Due, dues_of
 from tasks.kernel_run import KernelRun, figures_of
-from tasks.kernel_tables import Columns, Units, columns_of, refuse
+from tasks.kernel_tables import Columns, Units, columns_of
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """How a kind is run: its object file, `units_of(spec, scale)` and `run(bot, spec, columns, options, limits, quote, room)`.
 
-    `pays` says whether its `run` takes the funding that falls due as `rates`.
+    `run` takes the candles of other markets as `beside`, and the funding that falls due as `rates`.
     """
 
     name: str
     units_of: Callable[[BotSpec, int], Units]
     run: Callable[..., KernelRun]
-    pays: bool = True
 
-    def beside(self, beside: Sequence[tuple[Columns, Decimal]], rates: Mapping[Market, Due]) -> dict[str, Any]:
-        """Return what `run` is given beside the rest; raises `Refused` for funding that the kind's kernel does not pay."""
-        if rates and not self.pays:
-            raise refuse("--funding is given")
+    @staticmethod
+    def beside(beside: Sequence[tuple[Columns, Decimal]], rates: Mapping[Market, Due]) -> dict[str, Any]:
+        """Return what `run` is given beside the rest."""
         return ({"beside": beside} if beside else {}) | ({"rates": rates} if rates else {})
 
 
 KERNELS: Mapping[str, Kernel] = {
     "grid": Kernel("grid", kernel_tables.units_of, kernel_run.run_grid),
     "ladder": Kernel("ladder", kernel_ladder.units_of, kernel_ladder.run_ladder),
-    "atr_grid": Kernel("atr_grid", kernel_atr.units_of, kernel_atr_run.run_atr, pays=False),
+    "atr_grid": Kernel("atr_grid", kernel_atr.units_of, kernel_atr_run.run_atr),
     "rolling_grid": Kernel("rolling", kernel_rolling.units_of, kernel_rolling.run_rolling),
 }
 
@@ -72,7 +70,7 @@ def backtest_kernel(
     columns = columns_of(series, timeframe, scale)
     others = [(columns_of(one, timeframe, scale), quote) for one, quote in beside]
     kernel_native.prepare(kernel.name)
-    if spec.max_drawdown is not None or limits.max_drawdown is not None:
+    if kernel.name != "atr_grid" and (spec.max_drawdown is not None or limits.max_drawdown is not None):
         kernel_native.prepare("limits")
     began = time.perf_counter()
     more = kernel.beside(others, dues_of(rates or {}, columns))

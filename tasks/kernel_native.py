@@ -29,6 +29,7 @@ from tasks.errors import GridkeeperError
 from tasks.outcome import say
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 _ROOT = Path(__file__).parents[1]
 # LLVM code that `python -m tasks.kernel_build --keep` made of the sources.
@@ -37,7 +38,7 @@ _GRID = ("core/grid_table.py", "core/grid_book_kernel.py", "core/search_kernel.p
 _ATR = (
     "core/atr_table.py", "core/wide_kernel.py", "core/atr_gauge_kernel.py", "core/atr_book_kernel.py",
     "core/atr_orders_kernel.py", "core/atr_levels_kernel.py", "core/atr_candle_kernel.py", "core/atr_kernel.py",
-    "core/atr_perp_kernel.py", "core/atr_short_kernel.py",
+    "core/atr_perp_kernel.py", "core/atr_short_kernel.py", "core/atr_watch_kernel.py",
     "tasks/kernel_build_atr.py",
 )  # fmt: skip
 # The sources of each object file of `tasks.kernel_build`.
@@ -80,14 +81,15 @@ _DRAWDOWN = (
 )
 _LIMIT = (*[_POINTER] * 7, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _INT)
 _ATR_GAUGE = (*[_POINTER] * 3, _INT, _INT, _INT, _POINTER)
-_ATR_RUN = (*[_POINTER] * 13, _INT, _POINTER, _POINTER, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 9, _INT)
+_ATR_RUN = (*[_POINTER] * 13, _INT, _POINTER, _POINTER, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 10, _INT)
+_ATR_WATCH = (*[_POINTER] * 8, _INT, _INT, *[_POINTER] * 4, _INT, _FLOAT, _FLOAT)
 # The entries of each object file, with what they take.
 _ENTRIES = {
     "grid": {"grid_run": _RUN, "equity_drawdown": _DRAWDOWN},
     "ladder": {"ladder_run": _RUN},
     "rolling": {"rolling_run": _RUN},
     "limits": {"limit_reached": _LIMIT},
-    "atr_grid": {"atr_gauge": _ATR_GAUGE, "atr_run": _ATR_RUN},
+    "atr_grid": {"atr_gauge": _ATR_GAUGE, "atr_run": _ATR_RUN, "atr_watch": _ATR_WATCH},
 }
 
 
@@ -107,11 +109,22 @@ def atr_gauge(high: Ints, low: Ints, close: Ints, nanos: int, wilder: bool, g: I
 
 
 def run_atr(candles: Sequence[Ints], told_ms: Ints, g: Ints, tables: Sequence[Ints], log: Ints) -> int:
-    """Call `core.atr_kernel.run`, compiled; `tables` are its arguments from `p` to `news`."""
+    """Call `core.atr_kernel.run`, compiled; `tables` are its arguments from `p` to `rates`."""
     p, s, lv, *others = tables
     return _call(
         "atr_grid", "atr_run", *map(_at, candles), len(candles[0]), _at(told_ms), _at(g), len(told_ms),
         _at(p), _at(s), _at(lv), lv.shape[1], *map(_at, others), _at(log), len(log),
+    )  # fmt: skip
+
+
+def watch_atr(
+    columns: Sequence[Any], path: int, at: Ints, base: Floats, base_2: Floats, cash: Floats, keep: float, slack: float
+) -> int:
+    """Call `core.atr_watch_kernel.watch`, compiled; `columns` are the candles of spot and futures."""
+    candles = [_at(column) for one in columns for column in one.all[1:5]]
+    return _call(
+        "atr_grid", "atr_watch", *candles, len(columns[0].close), path, *map(_at, (at, base, base_2, cash)), len(at),
+        keep, slack,
     )  # fmt: skip
 
 

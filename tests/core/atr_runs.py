@@ -6,17 +6,20 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from core.backtest import RateRow
 from core.engine import Limits
 from core.kernel import series_of
 from core.machines.atr_grid.config import AtrGridConfig
 from core.market import Intrabar
+from core.series import ts_to_ms
 from core.simbook import FillRules
 from tasks.backtesting import Options
 from tasks.kernel_atr import gauge_of, units_of
 from tasks.kernel_atr_run import AtrRun, run_atr
+from tasks.kernel_funding import dues_of
 from tasks.kernel_tables import columns_of
-from tests.core.machines.atr_grid.bots import BAR_S, Play, beside, config, rules, spec_of, walk
-from tests.core.worlds import D
+from tests.core.machines.atr_grid.bots import BAR_S, PERP, Play, beside, config, rules, spec_of, walk
+from tests.core.worlds import T0, D
 
 Hedges = Callable[[st.DrawFn], dict[str, Any]]
 LATENCIES = (0.0, 0.5, 6.0, 7.3, 50.0, 70.0)
@@ -36,8 +39,11 @@ def by_kernel(play: Play) -> AtrRun:
     )  # fmt: skip
     columns = [columns_of(one, "1m", scale) for one in series]
     quotes = [Decimal(play.opening.get(name, 100_000)) for name, _ in play.told.markets()]
+    rates = dues_of({PERP: play.rates} if play.rates else {}, columns[0])
     others = list(zip(columns[1:], quotes[1:], strict=True))
-    return run_atr(play.told, spec, columns[0], options, Limits(), quotes[0], beside=others, gauge=gauge)
+    return run_atr(
+        play.told, spec, columns[0], options, play.limits, quotes[0], beside=others, rates=rates, gauge=gauge
+    )
 
 
 def hedges(draw: st.DrawFn) -> dict[str, Any]:
@@ -65,18 +71,52 @@ def grids(draw: st.DrawFn, hedge: Hedges) -> AtrGridConfig:
     )  # fmt: skip
 
 
+def rows(draw: st.DrawFn, rate: st.SearchStrategy[Decimal]) -> list[RateRow]:
+    """Funding every few minutes or seconds, on a bar's opening and beside it, from before the first bar to after the last."""
+    step_ms = draw(st.sampled_from([20_000, 60_000, 61_003, 600_000, 3_600_000]))
+    first_ms = ts_to_ms(T0) - draw(st.sampled_from([0, 120_000, 1]))
+    rates = draw(st.lists(rate, min_size=1, max_size=6))
+    count = 15_000_000 // step_ms + 3
+    return [(first_ms + i * step_ms, rates[i % len(rates)], step_ms / 1000) for i in range(count)]
+
+
+def limited(draw: st.DrawFn, told: AtrGridConfig) -> tuple[AtrGridConfig, Limits]:
+    """Set one limit, most often so near that it binds; levels of 4,000 buy some 40 coins."""
+    match draw(st.sampled_from(["position", "exposure", "fall", "account"])):
+        case "position":
+            most = draw(st.sampled_from(["20", "35.5", "38.001", "0.5"]))
+            return AtrGridConfig(**(told.model_dump() | {"max_position_size": D(most)})), Limits()
+        case "exposure":
+            return told, Limits(max_exposure_quote=draw(st.sampled_from([D(2000), D("3601.5"), D(3590), D(30)])))
+        case "fall":
+            most = draw(st.sampled_from(["0.01", "0.03", "0.1", "0.3"]))
+            return AtrGridConfig(**(told.model_dump() | {"max_drawdown": D(most)})), Limits()
+        case _:
+            return told, Limits(max_drawdown=draw(st.sampled_from([D("0.02"), D("0.1")])))
+
+
 @st.composite
 def plays(
-    draw: st.DrawFn, latencies: tuple[float, ...] = LATENCIES, hedge: Hedges = lambda _: {"enabled": False}
+    draw: st.DrawFn, latencies: tuple[float, ...] = LATENCIES, hedge: Hedges = lambda _: {"enabled": False},
+    rate: st.SearchStrategy[Decimal] | None = None, caps: bool = False,
 ) -> Play:  # fmt: skip
-    """Runs of some hundred candles, with and without fees, latency, and money enough."""
+    """Runs of some hundred candles, with and without fees, spread, latency, and money enough.
+
+    With `rate` funding is paid, with `caps` position, exposure or fall are limited.
+    """
+    told, limits = limited(draw, draw(grids(hedge))) if caps else (draw(grids(hedge)), Limits())
     fees = [("0.0002", "0.0005"), ("0", "0"), ("0.001", "0.001"), ("-0.0001", "0.0003")]
     maker, taker = draw(st.sampled_from(fees))
     return Play(
-        draw(grids(hedge)),
+        told,
         walk(draw(st.integers(0, 10**6)), draw(st.sampled_from([120, 240])), draw(st.sampled_from([20, 40, 90, 200]))),
         about=rules(maker=D(maker), taker=D(taker)),
-        fills=FillRules(cross=draw(st.booleans()), latency_s=draw(st.sampled_from(latencies))),
+        fills=FillRules(
+            cross=draw(st.booleans()), latency_s=draw(st.sampled_from(latencies)),
+            spread=draw(st.sampled_from([D(0), D(0), D("0.0002"), D("0.00137")])),
+            slippage=draw(st.sampled_from([D(0), D(0), D("0.0005"), D("0.00013")])),
+        ),
         intrabar=draw(st.sampled_from(list(Intrabar))), opening=draw(st.sampled_from([{}, {}, {"spot": 4100}])),
         shifts=draw(st.sampled_from([(D(0),), (D("0.1"), D("-0.2"), D("0.05")), (D(-1),)])),
+        rates=() if rate is None else rows(draw, rate), limits=limits,
     )  # fmt: skip

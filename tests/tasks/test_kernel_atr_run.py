@@ -33,6 +33,8 @@ bots:
      hedge: {{cooldown_bars: 1, break_atr: 0}}}}
 """
     )
+    minutes = (f"2025-01-01 {i // 60:02}:{i % 60:02}:00,0.000{1 + i % 7}" for i in range(0, 800, 10))
+    (tmp_path / "rates.csv").write_text("\n".join(["time,rate", *minutes]))
     return file, write_candles(tmp_path / "candles.csv", 800)
 
 
@@ -40,37 +42,31 @@ def test_a_sweep_gives_the_cores_rows(files: tuple[Path, Path]) -> None:
     """Every configuration and stretch runs on the kernel, with every figure that the core gives."""
     asked = Request(
         portfolio=str(files[0]), bot=None, candles=(str(files[1]),), vary=("levels=4,6",), options=Options(engine="kernel"),
-        processes=1,
+        processes=1, funding=(f"perp={files[0].with_name('rates.csv')}",),
     )  # fmt: skip
     fast = sweep(asked)
     Path(asked.portfolio).with_name("data").joinpath("market.duckdb").unlink()
     slow = sweep(replace(asked, options=Options(engine="core")))
     assert {row["engine"] for row in fast.rows} == {"kernel"}
     assert sum(row["fills"] for row in fast.rows) > 50
+    assert any(row["funding"] != "0" for row in fast.rows)
     for one, other in zip(fast.rows, slow.rows, strict=True):
         for name in sweep_run.FIGURES:
             wanted = other[name]
             assert one[name] == (pytest.approx(wanted, rel=1e-9) if isinstance(wanted, float) else wanted), name
 
 
-def test_the_command_says_the_same(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("funded", [False, True])
+def test_the_command_says_the_same(funded: bool, files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     """Every field of the document but the engine's name and times is the core's, what other rules give included."""
     found = []
     for engine in ("core", "kernel"):
         words = ["backtest", "--portfolio", str(files[0]), "--candles", str(files[1]), "--engine", engine, "--json"]
+        words += ["--funding", f"perp={files[0].with_name('rates.csv')}"] if funded else []
         assert main(words) == 0
         found.append(json.loads(capsys.readouterr().out)["data"])
     own = {"engine", "elapsed_s", "visited_bars", "run_id"}
     core, kernel = ({name: value for name, value in one.items() if name not in own} for one in found)
     assert core["fills"] > 30
+    assert (core["funding"] != "0") == funded
     assert kernel == core
-
-
-def test_funding_is_the_cores_to_pay(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    """With funding rates the kernel is refused, and the engine named that pays them."""
-    rates = files[0].with_name("rates.csv")
-    rates.write_text("time,rate\n2026-01-01 08:00:00,0.0001\n")
-    words = ["backtest", "--portfolio", str(files[0]), "--candles", str(files[1]), "--funding", f"perp={rates}"]
-    assert main([*words, "--engine", "kernel", "--json"]) == 2
-    error = json.loads(capsys.readouterr().out)["error"]
-    assert (error["key"], error["accepted"]) == ("--funding", "--engine core")

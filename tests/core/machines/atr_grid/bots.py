@@ -49,6 +49,7 @@ def spec_of(told: AtrGridConfig, about: Mapping[Market, Instrument] | None = Non
         bot_id=told.id, kind="atr_grid", token="test", machine=KINDS["atr_grid"].machine, plan=ready.plan, instrument=first,
         others=tuple(others), capital_quote=ready.capital_quote, places=ready.places, bars=ready.bars,
         hears_refusals=ready.hears_refusals, max_drawdown=told.max_drawdown,
+        max_position_size=told.max_position_size,
     )  # fmt: skip
 
 

@@ -1,0 +1,46 @@
+"""Whether the equity of a finished ATR grid ever came near a limit on its fall, compiled: the compiled run has no limit.
+
+The engine looks at a bot's equity at the points of the path, after each round of fills, and lets the peak follow in steps.
+Here every point is looked at, before and after each fill, and the peak is the highest of all: no smaller than the
+engine's, so that a fall which is not found here is none there.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import grid_table as t
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def watch(
+    open_: Ints, high: Ints, low: Ints, close: Ints, open_2: Ints, high_2: Ints, low_2: Ints, close_2: Ints,
+    path: int, at: Ints, base: Floats, base_2: Floats, cash: Floats, keep: float, slack: float,
+) -> int:  # fmt: skip
+    """Return the first bar with an equity that is `slack` quote above `keep` of its peak, or below that; -1 where none has.
+
+    `at` is the point of the path, four a bar, at which each fill or payment was booked; `base`, `base_2` (spot and futures,
+    in units of which a price makes quote) and `cash` are what was held after each number of them, none included.
+    """
+    j, count, peak = 0, len(at), cash[0]
+    for i in range(len(close)):
+        if base[j] == 0.0 and base_2[j] == 0.0 and (j == count or at[j] > 4 * i + 3):
+            continue  # money alone
+        high_first = path == t.HIGH_FIRST or (path == t.NEARER_FIRST and high[i] - open_[i] < open_[i] - low[i])
+        for k in range(4):
+            price, price_2 = open_[i], open_2[i]
+            if k == 3:
+                price, price_2 = close[i], close_2[i]
+            elif k > 0:
+                up = high_first == (k == 1)
+                price, price_2 = (high[i], high_2[i]) if up else (low[i], low_2[i])
+            while True:
+                worth = cash[j] + base[j] * price + base_2[j] * price_2
+                peak = max(peak, worth)
+                if worth <= peak * keep + slack:
+                    return i
+                if j == count or at[j] > 4 * i + k:
+                    break
+                j += 1
+    return -1
