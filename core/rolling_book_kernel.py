@@ -62,9 +62,16 @@ def _sweep(to: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
 
 def _best(bid: bool, p: Ints, s: Ints, g: Ints) -> int:
     # The column whose resting order fills first on a side, or -1; at one price the older order does.
-    best, sign = -1, 1 if bid else -1
-    for c in range(s[r.R_COLUMNS]):
-        if g[t.STATE, c] == t.LIVE and buys(c, p) == bid:
+    n, sign = p[r.PLACES], 1 if bid else -1
+    if bid != (p[t.SHORT] == 1):
+        return _better(-1, n, 3 * n, sign, g)
+    best = _better(-1, 0, n, sign, g)
+    return _better(best, 3 * n, s[r.R_COLUMNS], sign, g) if s[r.R_COLUMNS] > 3 * n else best
+
+
+def _better(best: int, first: int, last: int, sign: int, g: Ints) -> int:
+    for c in range(first, last):
+        if g[t.STATE, c] == t.LIVE:
             ahead = 1 if best < 0 else (g[t.PRICE, c] - g[t.PRICE, best]) * sign
             if ahead > 0 or (ahead == 0 and g[t.ORDER, c] < g[t.ORDER, best]):
                 best = c

@@ -128,10 +128,11 @@ def _take_in(now: int, p: Ints, s: Ints, g: Ints) -> None:
     for k in range(s[t.S_QUEUE]):
         fold(g[t.QUEUE, k], now, p, s, g)
     s[t.S_QUEUE] = s[r.R_AGAIN] = 0
-    for c in range(s[r.R_COLUMNS]):
+    columns = s[r.R_COLUMNS]
+    for c in range(columns):
         if g[t.STATE, c] == t.ABSENT:
             g[t.ORDER, c] = -1
-    last = s[r.R_COLUMNS] - 1
+    last = columns - 1
     while last >= 3 * p[r.PLACES] and g[r.LEFT, last] == 0 and g[t.ORDER, last] < 0:
         last -= 1
     s[r.R_COLUMNS] = last + 1
@@ -139,17 +140,17 @@ def _take_in(now: int, p: Ints, s: Ints, g: Ints) -> None:
 
 def _set_edges(now: int, p: Ints, s: Ints, g: Ints) -> None:
     # Prices and the time at or beyond which something happens.
-    low, high = s[r.R_NEAR], s[r.R_OVER]
-    for c in range(s[r.R_COLUMNS]):
+    low, high, n, columns, through = s[r.R_NEAR], s[r.R_OVER], p[r.PLACES], s[r.R_COLUMNS], p[t.EDGE]
+    for c in range(columns):
         if g[t.STATE, c] == t.LIVE:
-            moved = g[t.PRICE, c] != g[r.WANTED, c] and not 2 * p[r.PLACES] <= c < 3 * p[r.PLACES]
+            moved = g[t.PRICE, c] != g[r.WANTED, c] and (c < 2 * n or c >= 3 * n)
             if buys(c, p):
-                low = max(low, g[t.PRICE, c] - p[t.EDGE])
+                low = max(low, g[t.PRICE, c] - through)
                 high = min(high, g[r.WANTED, c] + 1) if moved else high
             else:
-                high = min(high, g[t.PRICE, c] + p[t.EDGE])
+                high = min(high, g[t.PRICE, c] + through)
                 low = max(low, g[r.WANTED, c] - 1) if moved else low
-    for i in range(p[r.PLACES]):
+    for i in range(n):
         if g[r.HELD, i] == 0:
             continue
         edge = _edge_of(i, now, p, s, g)

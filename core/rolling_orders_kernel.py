@@ -74,7 +74,9 @@ def place_entry(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log:
             if g[t.STATE, other] != t.ABSENT:
                 worth += g[t.PRICE, other] * g[t.QTY, other]
         if worth > p[r.BOUND_QUOTE]:
-            s[t.S_STATUS] = r.BOUND
+            # Waits until less is held or called back. A sale that would cross is asked at every price: it may go for less.
+            s[r.R_NEXT_AT] = s[r.R_NEXT_AT] if sent == g[r.WANTED, c] else 0
+            continue
         _send(c, sent, price, now, p, s, g, due, log)
 
 
@@ -102,8 +104,8 @@ def _send(c: int, price: int, last: int, now: int, p: Ints, s: Ints, g: Ints, du
 
 def withdraw(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> int:
     """Call back what is no longer wanted; returns 1 where there was any, 2 where it is off the book at once."""
-    found = 0
-    for c in range(s[r.R_COLUMNS]):
+    found, columns = 0, s[r.R_COLUMNS]
+    for c in range(columns):
         if g[t.STATE, c] == t.ABSENT or g[t.CANCELING, c] or not _is_wrong(c, price, p, s, g):
             continue
         if p[t.LATENCY_US] == 0:

@@ -9,7 +9,7 @@ and n + i are theirs.
 from core.grid_table import LEVEL_ROWS, PARAMETERS, SCALARS, WOULD_CROSS
 
 # Ends beside the grid's. NO_ROOM asks for a table with more columns.
-NO_ROOM, LATE_ENTRY, LATE_EXIT, BOUND = range(WOULD_CROSS + 1, WOULD_CROSS + 5)
+NO_ROOM, LATE_ENTRY, LATE_EXIT = range(WOULD_CROSS + 1, WOULD_CROSS + 4)
 
 # Parameters. AWAY is how far behind the other side of the book an entry rests. TARGET_* make a lot's exit of its entry, LOSS_*
 # its stop (LOSS_DEN 0: none), STUCK_* of its exit where it is stuck (STUCK_DEN 0: nothing would come of it), STEP_* of the

@@ -41,7 +41,6 @@ _ENDS = {
         "an entry that was given up is filled when its place holds two lots or rungs already, or ends after the next one"
     ),
     rt.LATE_EXIT: "a rung that was called back is filled when less is held than all rungs shall close",
-    rt.BOUND: "an entry would pass max_margin x leverage and has to wait",
 }
 _MODES = {"none": rt.WAITS, "aggressive": rt.AT_MARKET, "ladder": rt.BY_RUNGS}
 _MINUTE_US = 60_000_000
