@@ -124,9 +124,34 @@ def set_aside(i: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
     if g[t.STATE, own] == t.ABSENT:
         return
     if g[t.STATE, c] != t.ABSENT:
-        s[t.S_STATUS] = r.LATE_ENTRY
+        s[t.S_STATUS] = r.CROWDED
         return
-    for row in (t.STATE, t.PRICE, t.ORDER, t.CANCELING, t.CYCLE, t.ATTEMPT, r.SIZE):
+    _shift(own, c, s, g, due)
+
+
+def set_exit_aside(i: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
+    """Put the order of a place's exit that is called back into a column of its own, so that the place can work another."""
+    if g[t.STATE, i] == t.ABSENT:
+        return
+    c = free_column(p, s, g)
+    if c >= 0:
+        g[r.OWNER, c], g[r.LEFT, c] = i, 0
+        _shift(i, c, s, g, due)
+
+
+def free_column(p: Ints, s: Ints, g: Ints) -> int:
+    """Return a column beyond those of places that works nothing, counted as one in use; -1 and an end where there is none."""
+    for c in range(3 * p[r.PLACES], g.shape[1]):
+        if c >= s[r.R_COLUMNS] or (g[r.LEFT, c] == 0 and g[t.ORDER, c] < 0):
+            s[r.R_COLUMNS] = max(s[r.R_COLUMNS], c + 1)
+            return c
+    s[t.S_STATUS] = r.NO_ROOM
+    return -1
+
+
+def _shift(own: int, c: int, s: Ints, g: Ints, due: Ints) -> None:
+    # A live order goes from one column to another, with what is on its way to it.
+    for row in (t.STATE, t.PRICE, t.ORDER, t.CANCELING, t.CYCLE, t.ATTEMPT, r.SIZE, r.TAKES_BOOK):
         g[row, c] = g[row, own]
     g[t.STATE, own], g[t.ORDER, own] = t.ABSENT, -1
     for k in range(s[t.S_DUE_FROM], s[t.S_DUE_TO]):

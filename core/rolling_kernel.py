@@ -29,7 +29,7 @@ def run_rolling(
 ) -> int:  # fmt: skip
     """Run a rolling grid over all bars from its start: arguments as of `core.grid_kernel.run`.
 
-    Its table has three columns a place, and more for rungs.
+    Its table has three columns a place, and more for lots that leave in parts.
     """
     bars = len(ts)
     _begin(p, s, g)

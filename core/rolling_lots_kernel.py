@@ -38,7 +38,7 @@ def close_at_place(c: int, p: Ints, s: Ints, g: Ints) -> None:
     while left > 0:
         lot = _oldest_at(i, p, g)
         if g[t.HOLDING, lot] == 0:
-            s[t.S_STATUS] = r.LATE_EXIT
+            s[t.S_STATUS] = r.OVERSOLD
             return
         part = min(left, g[r.LOT_LEFT, lot])
         share, fine = (fee_left, fine_left) if part == left else _share(fee, part, qty)
@@ -61,7 +61,7 @@ def close_everything(p: Ints, s: Ints, g: Ints) -> None:
             left -= part
             lot = _next_oldest(lot, p, g)
     if left > 0:
-        s[t.S_STATUS] = r.LATE_EXIT
+        s[t.S_STATUS] = r.OVERSOLD
     left, fee_left, fine_left, before = qty - left, fee, 0, s[t.S_PROFIT]
     lot = _next_oldest(-1, p, g)
     while left > 0 and lot >= 0:

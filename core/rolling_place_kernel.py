@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core import grid_table as t
 from core import rolling_table as r
-from core.rolling_book_kernel import set_aside
+from core.rolling_book_kernel import set_aside, set_exit_aside
 from core.rolling_lots_kernel import close_at_place, close_everything, open_lot
 
 Ints = NDArray[np.int64]
@@ -85,9 +85,8 @@ def _left(c: int, now: int, p: Ints, s: Ints, g: Ints) -> None:
     if c < p[r.PLACES]:
         g[r.GOAL, i] -= qty if g[r.TAKES_BOOK, c] else 0
     elif g[r.LEFT, c]:
-        g[r.LEFT, c] -= qty
-        if g[r.LEFT, c] < 0:
-            s[t.S_STATUS], g[r.LEFT, c] = r.LATE_EXIT, 0
+        # An order filled before it could be made smaller closes more than its rung should.
+        g[r.LEFT, c] = max(g[r.LEFT, c] - qty, 0)
     _fit(i, now, False, p, s, g)
 
 
@@ -124,25 +123,17 @@ def _fit(i: int, now: int, cut: bool, p: Ints, s: Ints, g: Ints) -> None:
 
 def _fit_rungs(i: int, p: Ints, s: Ints, g: Ints) -> None:
     # Less is held than the rungs would close: the farthest, which has the highest number, gives way.
-    over, last = -g[r.HELD, i], t.FAR
+    over = -g[r.HELD, i]
     for c in range(3 * p[r.PLACES], s[r.R_COLUMNS]):
         over += g[r.LEFT, c] if g[r.OWNER, c] == i else 0
     while over > 0:
         far = -1
         for c in range(3 * p[r.PLACES], s[r.R_COLUMNS]):
-            if (
-                g[r.OWNER, c] == i
-                and g[r.LEFT, c]
-                and g[r.NUMBER, c] < last
-                and (far < 0 or g[r.NUMBER, c] > g[r.NUMBER, far])
-            ):
+            if g[r.OWNER, c] == i and g[r.LEFT, c] and (far < 0 or g[r.NUMBER, c] > g[r.NUMBER, far]):
                 far = c
-        if far < 0:
-            return
         part = min(over, g[r.LEFT, far])
         g[r.LEFT, far] -= part
         over -= part
-        last = g[r.NUMBER, far]
 
 
 def call_rungs_back(i: int, p: Ints, s: Ints, g: Ints) -> None:
@@ -183,6 +174,8 @@ def close_lot(i: int, qty: int, stops: bool, price: int, now: int, p: Ints, s: I
         return
     if g[r.DOES, i] == r.ENTERING:
         set_aside(i, p, s, g, due)
+    if qty < g[r.HELD, i]:
+        set_exit_aside(i, p, s, g, due)  # a part may be sold beside what is called back, where that is not all
     call_rungs_back(i, p, s, g)
     g[r.USED, i] += 1
     g[r.DOES, i], g[r.NUMBER, i], g[r.FRESH, i], g[r.BEGAN, i] = r.CLOSING, g[r.USED, i], 1, now

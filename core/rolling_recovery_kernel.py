@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core import grid_table as t
 from core import rolling_table as r
+from core.rolling_book_kernel import free_column
 from core.rolling_place_kernel import call_rungs_back, can_trade, cap_at, close_lot
 
 Ints = NDArray[np.int64]
@@ -72,22 +73,13 @@ def _lay(i: int, price: int, p: Ints, s: Ints, g: Ints) -> None:
         return
     call_rungs_back(i, p, s, g)
     for k in range(count):
-        c = _free_column(p, s, g)
+        c = free_column(p, s, g)
         if c < 0:
-            s[t.S_STATUS] = r.NO_ROOM
             return
         g[r.OWNER, c], g[r.LEFT, c], g[r.WANTED, c] = i, s[r.R_RUNG_QTY + k], s[r.R_RUNG_PRICE + k]
         g[r.NUMBER, c], g[r.FRESH, c], g[r.TAKES_BOOK, c] = g[r.USED, i] + 1 + k, 1, 0
-        s[r.R_COLUMNS] = max(s[r.R_COLUMNS], c + 1)
     g[r.USED, i] += count
     g[r.DOES, i] = r.LADDERED
-
-
-def _free_column(p: Ints, s: Ints, g: Ints) -> int:
-    for c in range(3 * p[r.PLACES], g.shape[1]):
-        if c >= s[r.R_COLUMNS] or (g[r.LEFT, c] == 0 and g[t.ORDER, c] < 0):
-            return c
-    return -1
 
 
 def _wish(i: int, price: int, p: Ints, s: Ints, g: Ints) -> int:

@@ -1,15 +1,15 @@
 """The words of the compiled rolling grid, behind those of `core.grid_table`: places of its parameters, rows and scalars.
 
 The table has three columns for each of n places, because so many orders of one may live at once: column i works its exit,
-n + i its entry, and in 2 n + i an entry ends that was given up. Columns from 3 n on work the rungs of ladders, each for the
-place that OWNER names. A place may hold two lots, as a given-up entry may be filled after all: the rows of lots in columns i
+n + i its entry, and in 2 n + i an entry ends that was given up. Columns from 3 n on work the rungs of ladders, or
+hold an exit that is called back, each for the place that OWNER names. A place may hold two lots, as a given-up entry may be filled after all: the rows of lots in columns i
 and n + i are theirs.
 """
 
 from core.grid_table import LEVEL_ROWS, PARAMETERS, SCALARS, WOULD_CROSS
 
 # Ends beside the grid's. NO_ROOM asks for a table with more columns.
-NO_ROOM, LATE_ENTRY, LATE_EXIT = range(WOULD_CROSS + 1, WOULD_CROSS + 4)
+NO_ROOM, CROWDED, LATE_ENTRY, OVERSOLD = range(WOULD_CROSS + 1, WOULD_CROSS + 5)
 
 # Parameters. AWAY is how far behind the other side of the book an entry rests. TARGET_* make a lot's exit of its entry, LOSS_*
 # its stop (LOSS_DEN 0: none), STUCK_* of its exit where it is stuck (STUCK_DEN 0: nothing would come of it), STEP_* of the

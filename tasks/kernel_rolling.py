@@ -36,11 +36,10 @@ from tasks.kernel_tables import (
 
 _ENDS = {
     **STATUS,
-    rt.NO_ROOM: "too many rungs are called back at once",
-    rt.LATE_ENTRY: (
-        "an entry that was given up is filled when its place holds two lots or rungs already, or ends after the next one"
-    ),
-    rt.LATE_EXIT: "a rung that was called back is filled when less is held than all rungs shall close",
+    rt.NO_ROOM: "too many exits of a place are called back at once",
+    rt.CROWDED: "an entry that was given up ends after the next one of its place",
+    rt.LATE_ENTRY: "an entry that was given up is filled when its place holds two lots already, or rungs",
+    rt.OVERSOLD: "an exit closes more than is held",
 }
 _MODES = {"none": rt.WAITS, "aggressive": rt.AT_MARKET, "ladder": rt.BY_RUNGS}
 _MINUTE_US = 60_000_000
@@ -100,7 +99,7 @@ def run_rolling(
         nonlocal g
         status = run(log)
         if status == rt.NO_ROOM and g.shape[1] == 3 * bot.max_orders:
-            # A ladder where hardly any was to be expected.
+            # A lot leaves in parts where that was hardly to be expected.
             g = levels_of(plan, units, ladders=True)
             status = run(log)
         return status
@@ -115,13 +114,14 @@ def run_rolling(
 def levels_of(plan: RollingGridPlan, units: Units, *, ladders: bool | None = None) -> Ints:
     """Return the kernel's table of places, with the given rows filled in.
 
-    `ladders`: with columns for rungs; None: where lots are likely to get stuck.
+    `ladders`: with columns for lots that leave in parts; None: where they are likely to.
     """
     config = plan.config
     most = config.max_orders
     if ladders is None:
         far = None if plan.stop_loss is None else reachable_distance(plan.take_profit, plan.stop_loss, plan.side)
-        ladders = config.recovery_mode == "ladder" and (far is None or config.stuck_distance < far)
+        parts = config.recovery_mode == "ladder" or config.recovery_loss_budget is not None
+        ladders = parts and (far is None or config.stuck_distance < far)
     # Of each place a ladder that rests, its rest at the target included, and one that is called back.
     rungs = 2 * most * (len(config.recovery_rungs) + 1) if ladders else 0
     table = np.zeros((rt.ROLLING_ROWS, 3 * most + rungs), dtype=np.int64)
