@@ -40,14 +40,9 @@ def move(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) 
     s[t.S_TIME] = now
 
 
-def leaves(c: int, p: Ints) -> bool:
-    """Whether a column's orders are exits."""
-    return c < p[r.PLACES] or c >= 3 * p[r.PLACES]
-
-
-def buys(c: int, p: Ints) -> bool:
+def buys(c: int, p: Ints, g: Ints) -> bool:
     """Whether a column's order buys: the entries of a long grid, the exits of a short one."""
-    return leaves(c, p) == (p[t.SHORT] == 1)
+    return g[r.ENTERS, c] != p[t.SHORT]
 
 
 def _sweep(to: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
@@ -63,15 +58,14 @@ def _sweep(to: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
 def _best(bid: bool, p: Ints, s: Ints, g: Ints) -> int:
     # The column whose resting order fills first on a side, or -1; at one price the older order does.
     n, sign = p[r.PLACES], 1 if bid else -1
-    if bid != (p[t.SHORT] == 1):
-        return _better(-1, n, 3 * n, sign, g)
-    best = _better(-1, 0, n, sign, g)
-    return _better(best, 3 * n, s[r.R_COLUMNS], sign, g) if s[r.R_COLUMNS] > 3 * n else best
+    enters = bid != (p[t.SHORT] == 1)
+    best = _better(-1, n, 3 * n, enters, sign, g) if enters else _better(-1, 0, n, enters, sign, g)
+    return _better(best, 3 * n, s[r.R_COLUMNS], enters, sign, g) if s[r.R_COLUMNS] > 3 * n else best
 
 
-def _better(best: int, first: int, last: int, sign: int, g: Ints) -> int:
+def _better(best: int, first: int, last: int, enters: bool, sign: int, g: Ints) -> int:
     for c in range(first, last):
-        if g[t.STATE, c] == t.LIVE:
+        if g[t.STATE, c] == t.LIVE and (g[r.ENTERS, c] == 1) == enters:
             ahead = 1 if best < 0 else (g[t.PRICE, c] - g[t.PRICE, best]) * sign
             if ahead > 0 or (ahead == 0 and g[t.ORDER, c] < g[t.ORDER, best]):
                 best = c
@@ -80,7 +74,7 @@ def _better(best: int, first: int, last: int, sign: int, g: Ints) -> int:
 
 def activate(c: int, here: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
     """Let an order reach the venue: it rests, trades at the market, or expires."""
-    bid, price = buys(c, p), g[t.PRICE, c]
+    bid, price = buys(c, p, g), g[t.PRICE, c]
     if g[r.TAKES_BOOK, c]:
         paid = _touch(here, bid, p)
         if paid <= price if bid else paid >= price:
@@ -102,7 +96,7 @@ def activate_closing(here: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -
         return
     qty = s[t.S_OUT_QTY]
     fee = _fee(paid, qty, False, p)
-    _write(-1, paid, qty, False, at, fee, p, s, g, log)
+    _write(-1, paid, qty, False, at, fee, s, g, log)
     s[r.R_OUT_PAID], s[r.R_OUT_FEE] = paid, fee
     _note(-1, s, g)
 
@@ -124,26 +118,27 @@ def set_aside(i: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
     if g[t.STATE, own] == t.ABSENT:
         return
     if g[t.STATE, c] != t.ABSENT:
-        s[t.S_STATUS] = r.CROWDED
-        return
-    _shift(own, c, s, g, due)
+        # An older one has not ended yet.
+        c = free_column(i, 1, p, s, g)
+    if c >= 0:
+        _shift(own, c, s, g, due)
 
 
 def set_exit_aside(i: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
     """Put the order of a place's exit that is called back into a column of its own, so that the place can work another."""
     if g[t.STATE, i] == t.ABSENT:
         return
-    c = free_column(p, s, g)
+    c = free_column(i, 0, p, s, g)
     if c >= 0:
-        g[r.OWNER, c], g[r.LEFT, c] = i, 0
         _shift(i, c, s, g, due)
 
 
-def free_column(p: Ints, s: Ints, g: Ints) -> int:
-    """Return a column beyond those of places that works nothing, counted as one in use; -1 and an end where there is none."""
+def free_column(i: int, enters: int, p: Ints, s: Ints, g: Ints) -> int:
+    """Give a place one more column for entries or exits, one that works nothing; -1, and the run ends, where there is none."""
     for c in range(3 * p[r.PLACES], g.shape[1]):
         if c >= s[r.R_COLUMNS] or (g[r.LEFT, c] == 0 and g[t.ORDER, c] < 0):
             s[r.R_COLUMNS] = max(s[r.R_COLUMNS], c + 1)
+            g[r.OWNER, c], g[r.ENTERS, c], g[r.LEFT, c] = i, enters, 0
             return c
     s[t.S_STATUS] = r.NO_ROOM
     return -1
@@ -170,7 +165,7 @@ def _fee(price: int, qty: int, maker: bool, p: Ints) -> int:
 
 def _fill(c: int, price: int, maker: bool, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
     fee = _fee(price, g[r.SIZE, c], maker, p)
-    _write(c, price, g[r.SIZE, c], maker, at, fee, p, s, g, log)
+    _write(c, price, g[r.SIZE, c], maker, at, fee, s, g, log)
     g[r.PAID, c], g[r.PAID_FEE, c] = price, fee
     g[t.STATE, c], g[t.ENDED, c] = t.ABSENT, at
     _note(c, s, g)
@@ -181,7 +176,7 @@ def _note(c: int, s: Ints, g: Ints) -> None:
     s[t.S_QUEUE] += 1
 
 
-def _write(c: int, price: int, qty: int, maker: bool, at: int, fee: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:
+def _write(c: int, price: int, qty: int, maker: bool, at: int, fee: int, s: Ints, g: Ints, log: Ints) -> None:
     k, trade = s[t.S_FILLS], s[t.S_NEXT_ID]
     s[t.S_FILLS], s[t.S_NEXT_ID] = k + 1, trade + 1
     if k >= len(log):
@@ -192,6 +187,6 @@ def _write(c: int, price: int, qty: int, maker: bool, at: int, fee: int, p: Ints
     log[k, t.FILL_LEVEL] = g[r.OWNER, c] if c >= 0 else -1
     log[k, t.FILL_CYCLE] = g[t.CYCLE, c] if c >= 0 else s[t.S_EPISODE] - 1
     log[k, t.FILL_ATTEMPT] = g[t.ATTEMPT, c] if c >= 0 else s[t.S_OUT_ATTEMPT]
-    log[k, t.FILL_EXIT] = c < 0 or leaves(c, p)
+    log[k, t.FILL_EXIT] = 1 - g[r.ENTERS, c] if c >= 0 else 1
     log[k, t.FILL_PRICE], log[k, t.FILL_QTY] = price, qty
     log[k, t.FILL_MAKER], log[k, t.FILL_TRADE], log[k, t.FILL_FEE] = maker, trade, fee

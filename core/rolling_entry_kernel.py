@@ -50,6 +50,8 @@ def give_up(i: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
     if g[r.HELD, i] and not can_trade(g[r.HELD, i], g[r.TARGET, i], p):
         s[t.S_STATUS] = t.BELOW_MINIMUM
     g[r.DOES, i] = r.OFFERED if g[r.HELD, i] else r.FREE
+    if g[r.HELD, i]:
+        s[r.R_AGAIN] = max(s[r.R_AGAIN], r.BY_PRICE)  # it may be stuck by now, which the machine finds when next asked
     set_aside(i, p, s, g, due)
 
 

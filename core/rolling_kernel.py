@@ -57,6 +57,7 @@ def _begin(p: Ints, s: Ints, g: Ints) -> None:
         for row in range(t.HOLDING, r.ROLLING_ROWS):
             g[row, c] = 0
         g[t.ORDER, c], g[r.OWNER, c] = -1, c % p[r.PLACES]
+        g[r.ENTERS, c] = p[r.PLACES] <= c < 3 * p[r.PLACES]
     s[r.R_OPENED_AT], s[r.R_COLUMNS] = -1, 3 * p[r.PLACES]
     s[t.S_NEXT_ID] = 1
 
@@ -117,10 +118,26 @@ def _settle(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Int
             sent = place_exits(price, now, p, s, g, due, log)
         place_entry(price, now, p, s, g, due, log)
         back = withdraw(price, now, p, s, g, due)
-        again = sent or back == 2 or (s[r.R_AGAIN] == 1 and (back == 1 or s[t.S_NEXT_ID] > first))
+        again = sent or back == 2
+        if s[r.R_AGAIN] and not again:
+            again = s[t.S_NEXT_ID] > first or (back == 1 and (s[r.R_AGAIN] == r.BY_TIME or _is_awake(now, p, s, g)))
     _set_edges(now, p, s, g)
     if s[r.R_TRIPPED]:
         s[t.S_OVER] = is_over(s, g)
+
+
+def _is_awake(now: int, p: Ints, s: Ints, g: Ints) -> bool:
+    # Whether the engine would look at the bot once more at this moment though it has heard nothing: as at every moment.
+    if p[r.UNBOUNDED] or s[r.R_NEXT_AT] == 0:
+        return True
+    for c in range(s[r.R_COLUMNS]):
+        closes = c < p[r.PLACES] and g[r.DOES, c] == r.CLOSING
+        late = (
+            g[t.STATE, c] != t.ABSENT and g[t.CANCELING, c] > 0 and now >= g[t.CANCELING, c] + r.PATIENCE_OF_CANCELS_US
+        )
+        if closes or late:
+            return True
+    return False
 
 
 def _take_in(now: int, p: Ints, s: Ints, g: Ints) -> None:
@@ -143,8 +160,8 @@ def _set_edges(now: int, p: Ints, s: Ints, g: Ints) -> None:
     low, high, n, columns, through = s[r.R_NEAR], s[r.R_OVER], p[r.PLACES], s[r.R_COLUMNS], p[t.EDGE]
     for c in range(columns):
         if g[t.STATE, c] == t.LIVE:
-            moved = g[t.PRICE, c] != g[r.WANTED, c] and (c < 2 * n or c >= 3 * n)
-            if buys(c, p):
+            moved = g[t.PRICE, c] != g[r.WANTED, c] and (c < 2 * n or g[r.LEFT, c] > 0)
+            if buys(c, p, g):
                 low = max(low, g[t.PRICE, c] - through)
                 high = min(high, g[r.WANTED, c] + 1) if moved else high
             else:

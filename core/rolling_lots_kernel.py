@@ -92,7 +92,7 @@ def promised_at(i: int, but: int, p: Ints, s: Ints, g: Ints) -> int:
     """Return what the exits of a place may still close, column `but` left out."""
     promised = g[r.SIZE, i] if g[t.ORDER, i] >= 0 and i != but else 0
     for c in range(3 * p[r.PLACES], s[r.R_COLUMNS]):
-        if g[t.ORDER, c] >= 0 and g[r.OWNER, c] == i and c != but:
+        if g[t.ORDER, c] >= 0 and g[r.OWNER, c] == i and c != but and g[r.ENTERS, c] == 0:
             promised += g[r.SIZE, c]
     return promised
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from core import grid_table as t
 from core import rolling_table as r
 from core.grid_book_kernel import send
-from core.rolling_book_kernel import buys, leaves, send_order
+from core.rolling_book_kernel import buys, send_order
 from core.rolling_lots_kernel import is_before, promised_at
 from core.rolling_place_kernel import cap_at, lifted
 
@@ -70,9 +70,9 @@ def place_entry(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log:
         g[r.SIZE, c] = g[t.QTY, c]
         sent = _behind(c, price, p, g)
         worth = s[t.S_COST] + max(sent, g[r.WANTED, c]) * g[t.QTY, c]
-        for other in range(n, 3 * n):
-            if g[t.STATE, other] != t.ABSENT:
-                worth += g[t.PRICE, other] * g[t.QTY, other]
+        for other in range(n, s[r.R_COLUMNS]):
+            if g[t.STATE, other] != t.ABSENT and g[r.ENTERS, other]:
+                worth += g[t.PRICE, other] * g[r.SIZE, other]
         if worth > p[r.BOUND_QUOTE]:
             # Waits until less is held or called back. A sale that would cross is asked at every price: it may go for less.
             s[r.R_NEXT_AT] = s[r.R_NEXT_AT] if sent == g[r.WANTED, c] else 0
@@ -83,7 +83,7 @@ def place_entry(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log:
 def _behind(c: int, last: int, p: Ints, g: Ints) -> int:
     # The leg's price, moved behind the touch where it would cross.
     price, tick = g[r.WANTED, c], p[t.TICK]
-    if buys(c, p):
+    if buys(c, p, g):
         if price >= last:
             price = min(price, last // tick * tick)
             price = price if price < last else price - tick
@@ -120,7 +120,7 @@ def withdraw(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> int:
 
 def _is_wrong(c: int, price: int, p: Ints, s: Ints, g: Ints) -> bool:
     n = p[r.PLACES]
-    if 2 * n <= c < 3 * n or (s[t.S_UNWINDS] == 1 and leaves(c, p)):
+    if 2 * n <= c < 3 * n or (s[t.S_UNWINDS] == 1 and g[r.ENTERS, c] == 0):
         return True
     if g[r.TAKES_BOOK, c]:
         return False
@@ -128,5 +128,5 @@ def _is_wrong(c: int, price: int, p: Ints, s: Ints, g: Ints) -> bool:
         return True
     if c >= 3 * n and g[r.SIZE, c] != g[r.LEFT, c]:
         return True
-    rests = g[r.WANTED, c] < price if buys(c, p) else g[r.WANTED, c] > price
+    rests = g[r.WANTED, c] < price if buys(c, p, g) else g[r.WANTED, c] > price
     return g[r.WANTED, c] != g[r.ASKED, c] or (g[t.PRICE, c] != g[r.WANTED, c] and rests)

@@ -33,7 +33,7 @@ def fold(c: int, now: int, p: Ints, s: Ints, g: Ints) -> None:
     else:
         g[t.ORDER, c] = -1
         s[t.S_PAID] += g[r.PAID_FEE, c]
-        if n <= c < 3 * n:
+        if g[r.ENTERS, c]:
             open_lot(c, p, s, g)
             _entered(c, p, s, g)
         else:

@@ -38,7 +38,7 @@ def _go_on(i: int, price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -
         if p[r.ESCALATES] and g[r.DOES, i] != r.CLOSING:
             _realise(i, price, now, p, s, g, due)
         if not patient:
-            s[r.R_AGAIN] = 1  # the engine asks again at this moment where it has orders to send, else at the next
+            s[r.R_AGAIN] = r.BY_TIME
         return
     if patient:
         return
@@ -73,10 +73,10 @@ def _lay(i: int, price: int, p: Ints, s: Ints, g: Ints) -> None:
         return
     call_rungs_back(i, p, s, g)
     for k in range(count):
-        c = free_column(p, s, g)
+        c = free_column(i, 0, p, s, g)
         if c < 0:
             return
-        g[r.OWNER, c], g[r.LEFT, c], g[r.WANTED, c] = i, s[r.R_RUNG_QTY + k], s[r.R_RUNG_PRICE + k]
+        g[r.LEFT, c], g[r.WANTED, c] = s[r.R_RUNG_QTY + k], s[r.R_RUNG_PRICE + k]
         g[r.NUMBER, c], g[r.FRESH, c], g[r.TAKES_BOOK, c] = g[r.USED, i] + 1 + k, 1, 0
     g[r.USED, i] += count
     g[r.DOES, i] = r.LADDERED

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core import grid_table as t
 from core import rolling_table as r
 from core.grid_book_kernel import send
-from core.rolling_book_kernel import activate_closing, leaves
+from core.rolling_book_kernel import activate_closing
 from core.rolling_entry_kernel import give_up
 from core.rolling_place_kernel import can_trade, lifted
 
@@ -51,7 +51,7 @@ def tend_unwind(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log:
         if g[t.STATE, c] == t.ABSENT:
             continue
         live = True
-        if leaves(c, p):
+        if g[r.ENTERS, c] == 0:
             # Called back at this moment, or so lately that it will be over in another.
             soon = g[t.CANCELING, c] == 0 or now < g[t.CANCELING, c] + t.CANCEL_WAIT_US
             free = -t.FAR if soon else free - g[r.SIZE, c]

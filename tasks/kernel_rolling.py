@@ -36,8 +36,7 @@ from tasks.kernel_tables import (
 
 _ENDS = {
     **STATUS,
-    rt.NO_ROOM: "too many exits of a place are called back at once",
-    rt.CROWDED: "an entry that was given up ends after the next one of its place",
+    rt.NO_ROOM: "too many orders of a place are called back at once",
     rt.LATE_ENTRY: "an entry that was given up is filled when its place holds two lots already, or rungs",
     rt.OVERSOLD: "an exit closes more than is held",
 }
@@ -99,7 +98,7 @@ def run_rolling(
         nonlocal g
         status = run(log)
         if status == rt.NO_ROOM and g.shape[1] == 3 * bot.max_orders:
-            # A lot leaves in parts where that was hardly to be expected.
+            # More orders of a place live at once than was to be expected.
             g = levels_of(plan, units, ladders=True)
             status = run(log)
         return status
@@ -114,7 +113,7 @@ def run_rolling(
 def levels_of(plan: RollingGridPlan, units: Units, *, ladders: bool | None = None) -> Ints:
     """Return the kernel's table of places, with the given rows filled in.
 
-    `ladders`: with columns for lots that leave in parts; None: where they are likely to.
+    `ladders`: with columns for lots that leave in parts, and more orders that are called back; None: where those are likely.
     """
     config = plan.config
     most = config.max_orders
@@ -122,7 +121,7 @@ def levels_of(plan: RollingGridPlan, units: Units, *, ladders: bool | None = Non
         far = None if plan.stop_loss is None else reachable_distance(plan.take_profit, plan.stop_loss, plan.side)
         parts = config.recovery_mode == "ladder" or config.recovery_loss_budget is not None
         ladders = parts and (far is None or config.stuck_distance < far)
-    # Of each place a ladder that rests, its rest at the target included, and one that is called back.
+    # Of each place a ladder that rests, its rest at the target included, and as many orders that are called back.
     rungs = 2 * most * (len(config.recovery_rungs) + 1) if ladders else 0
     table = np.zeros((rt.ROLLING_ROWS, 3 * most + rungs), dtype=np.int64)
     table[gt.QTY, : 3 * most] = exact_units(config.quantity, units.qty_scale)
@@ -156,7 +155,7 @@ def parameters_of(spec: BotSpec, options: Any, units: Units, candles: Columns, l
         rt.BOUND_QUOTE: math.floor(Fraction(plan.bound_quote) * 10**value_scale),
         rt.STEP_MS: TIMEFRAME_S[candles.timeframe] * 1000, rt.PAUSE: 0, rt.BACK: 0,
         rt.PLACES: most, rt.LOT_STEP: exact_units(spec.instrument.lot_step, units.qty_scale),
-        rt.FINE: 10 ** max(_DECIMALS - units.scale, 0),
+        rt.FINE: 10 ** max(_DECIMALS - units.scale, 0), rt.UNBOUNDED: int(config.price_source == "last"),
     }  # fmt: skip
     values |= _stop_of(plan, units) | _recovery_of(plan, candles.highest * values[gt.TICK])
     if units.scale > _DECIMALS or 2 * most * int(levels[gt.QTY, 0]) >= _WHOLE_MOST:
