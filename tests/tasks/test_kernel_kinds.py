@@ -119,7 +119,7 @@ LITTLE = "quantity: 0.1, take_profit: 0.01, grid_step: 0.001, max_orders: 3, wai
             "max_po",
         ),
         (f"kind: rolling_grid, {LITTLE}, max_position_size: 0.3", "max_position_size"),
-        (f"kind: rolling_grid, {LITTLE}, max_drawdown: 0.3", "max_drawdown"),
+        (f"kind: rolling_grid, {LITTLE}, max_drawdown: 0.00001", "max_drawdown would bind at"),
     ],
 )
 def test_what_a_kernel_does_not_model_is_refused(
