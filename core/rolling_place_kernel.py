@@ -186,8 +186,10 @@ def guard_lots(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> No
     """Close every lot whose stop loss was passed."""
     sign = -1 if p[t.SHORT] else 1
     for i in range(p[r.PLACES]):
-        held, closing = g[r.HELD, i], g[r.DOES, i] == r.CLOSING
-        if held == 0 or price * sign > g[r.STOP, i] * sign or (closing and g[r.STOPPING, i] == 1):
+        held = g[r.HELD, i]
+        if price * sign > g[r.STOP, i] * sign or held == 0:
+            continue
+        if g[r.DOES, i] == r.CLOSING and g[r.STOPPING, i] == 1:
             continue
         if can_trade(held, price, p):
             close_lot(i, held, True, price, now, p, s, g, due)

@@ -19,11 +19,13 @@ def recover(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
     """Begin an episode for every lot that is stuck, and go on with those under way."""
     sign = -1 if p[t.SHORT] else 1
     for i in range(p[r.PLACES]):
+        if g[r.EPISODE, i] == 0 and price * sign > g[r.STUCK_AT, i] * sign:
+            continue  # most often; the price of a place that holds nothing is its last lot's
         if g[r.HELD, i] == 0 or g[r.DOES, i] == r.ENTERING or (g[r.DOES, i] == r.CLOSING and g[r.STOPPING, i] == 1):
             continue
         if g[r.EPISODE, i]:
             _go_on(i, price, now, p, s, g, due)
-        elif now >= g[r.SINCE, i] + p[r.TIMEOUT_US] and price * sign <= g[r.STUCK_AT, i] * sign:
+        elif now >= g[r.SINCE, i] + p[r.TIMEOUT_US]:
             g[r.EPISODE, i], g[r.STUCK_SINCE, i], g[r.ANCHORED, i], g[r.ESCALATED, i] = 1, now, now, 0
             if p[r.MODE] == r.AT_MARKET:
                 _realise(i, price, now, p, s, g, due)
