@@ -25,11 +25,16 @@ ROLLING: dict[str, Any] = {
     "kind": "rolling_grid", "quantity": "0.1", "take_profit": "0.006", "grid_step": "0.002", "max_orders": 20, "wait_time": 300,
     "max_margin": 100_000, "requotes": 60,
 }  # fmt: skip
+RECOVERED: dict[str, Any] = ROLLING | {
+    "stop_loss": "0.05", "stuck_distance": "0.012", "position_timeout_minutes": 60, "recovery_rungs": ["0.002", "0.004", "0.006"],
+    "recovery_escalation": "market", "recovery_escalation_minutes": 720, "recovery_loss_budget": "0.5",
+}  # fmt: skip
 # Name, bot, how many of the year's bars, how orders fill.
 WORK = [
     ("ladder of 100, touch, no latency", LADDER, BARS_A_YEAR, Options(intrabar="ohlc", fill="touch", latency_s=0)),
     ("ladder of 100, default rules", LADDER, BARS_A_YEAR, Options()),
     ("rolling grid of 20, default rules", ROLLING, 20_000, Options()),
+    ("the same, stuck lots recovered", RECOVERED, 20_000, Options()),
 ]
 
 

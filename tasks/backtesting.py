@@ -72,6 +72,11 @@ class Run:
     opening: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     beside: Mapping[Market, CandleSeries] = field(default_factory=dict[Market, CandleSeries])
 
+    @property
+    def kinds(self) -> set[str]:
+        """The kind of its bot."""
+        return {self.bot.kind}
+
 
 def choose_bot(portfolio: Portfolio, bot_id: str | None) -> tuple[int, AnyBot]:
     """Pick one bot; raises `Refused` where the file has several and none was named."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from tasks.dashboard_copy import Copy, Row, now_utc
 from tasks.dashboard_history import History, bucket_s
+from tasks.part_names import own_part, part_names
 
 # What a page may ask for, in seconds; None is everything there is.
 SPANS: Mapping[str, float | None] = {
@@ -44,7 +45,7 @@ def as_of(copy: Copy) -> Row:
 
 def portfolio(copy: Copy, history: History, span: str) -> Row:
     """All bots together: totals per quote asset, what needs a person, and equity over the span."""
-    bots = copy.rows("SELECT * FROM report_bots")
+    bots = [_named(row) for row in copy.rows("SELECT * FROM report_bots")]
     return {
         "as_of": as_of(copy), "bots": bots, "totals": _totals(bots), "peak": _peak(copy),
         "incidents": copy.rows("SELECT * FROM report_incidents WHERE standing LIMIT 50"),
@@ -65,7 +66,7 @@ def bot(copy: Copy, history: History, bot_id: str, span: str) -> Row | None:
         [bot_id, since],
     )
     return {
-        "as_of": as_of(copy), "bot": found[0],
+        "as_of": as_of(copy), "bot": _named(found[0]),
         "levels": copy.rows("SELECT * FROM report_levels WHERE bot_id = ? ORDER BY level", [bot_id]),
         "lots": _lots(copy, bot_id),
         "orders": _orders(copy, bot_id), "fills": fills, "series": series(copy, history, span, bot_id),
@@ -116,8 +117,9 @@ def bridge(copy: Copy, history: History, row: Mapping[str, Any]) -> list[Row]:
     floating = row["unrealized"] or 0
     hedged = _hedge(copy, history, row["bot_id"])
     other = row["realized"] - row["grid_profit"] - hedged
+    own, beside = part_names(row["kind"])
     steps = [
-        ("grid", "Grid profit", row["grid_profit"]), ("other", "Other closings", other), ("hedge", "Hedge", hedged),
+        ("grid", own, row["grid_profit"]), ("other", "Other closings", other), ("hedge", beside, hedged),
         ("floating", "Floating", floating), ("funding", "Funding", row["funding"]), ("fees", "Fees", -row["fees"]),
         ("net", "Net PnL", row["net_pnl"]),
     ]  # fmt: skip
@@ -201,10 +203,15 @@ def _hedge(copy: Copy, history: History, bot_id: str) -> Any:
     return today if not past else type(today)(repr(past)) + today
 
 
+def _named(bot: Row) -> Row:
+    return bot | {"own_part": own_part([bot["kind"]])}
+
+
 def _totals(bots: list[Row]) -> list[Row]:
     sums: dict[str, Row] = {}
+    own = own_part({row["kind"] for row in bots})
     for row in bots:
-        total = sums.setdefault(row["quote_asset"], {"asset": row["quote_asset"], "bots": 0})
+        total = sums.setdefault(row["quote_asset"], {"asset": row["quote_asset"], "bots": 0, "own_part": own})
         total["bots"] += 1
         for name in (
             "capital_quote",

@@ -29,6 +29,11 @@ from core import (
     rolling_book_kernel,
     rolling_entry_kernel,
     rolling_kernel,
+    rolling_lots_kernel,
+    rolling_orders_kernel,
+    rolling_place_kernel,
+    rolling_recovery_kernel,
+    rolling_stop_kernel,
     search_kernel,
 )
 from core.equity_kernel import drawdown
@@ -120,7 +125,18 @@ OBJECTS: dict[str, tuple[tuple[ModuleType, ...], dict[str, tuple[FunctionType, A
     ),
     "ladder": ((search_kernel, grid_book_kernel, ladder_kernel), {"ladder_run": (_ladder_run, _RUN)}),
     "rolling": (
-        (search_kernel, grid_book_kernel, rolling_book_kernel, rolling_entry_kernel, rolling_kernel),
+        (
+            search_kernel,
+            grid_book_kernel,
+            rolling_book_kernel,
+            rolling_lots_kernel,
+            rolling_place_kernel,
+            rolling_entry_kernel,
+            rolling_recovery_kernel,
+            rolling_stop_kernel,
+            rolling_orders_kernel,
+            rolling_kernel,
+        ),
         {"rolling_run": (_rolling_run, _RUN)},
     ),
     "limits": (

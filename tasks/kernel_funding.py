@@ -1,6 +1,6 @@
 """Pays the funding of a finished kernel run, exactly as the simulated venue does between the points of a backtest.
 
-A run is only accepted where its account can never bind, and nothing that these kernels do depends on what was paid: so
+A run is only accepted where its account can never bind, and where nothing that the bot does depends on what was paid: so
 payments change money alone, and the log of fills says all that they depend on (RULES 18b).
 """
 
@@ -78,7 +78,10 @@ def dues_of(rates: Mapping[Market, Sequence[RateRow]], columns: Columns) -> dict
 
 
 def pay(made: "KernelRun", dues: Mapping[Market, Due] | None) -> None:
-    """Pay a run of one market what fell due while it held a position; raises `Refused` for amounts beyond 64 bits."""
+    """Pay a run of one market what fell due while it held a position; raises `Refused` for amounts beyond 64 bits.
+
+    Also for a bot that acts by what it was paid: of all that these kernels do, a recovery with a budget of losses.
+    """
     due = None if dues is None else dues.get(made.spec.instrument.market)
     if due is None or not len(due.ms) or not len(made.log):
         return
@@ -90,6 +93,9 @@ def pay(made: "KernelRun", dues: Mapping[Market, Due] | None) -> None:
     held = np.append(0, np.cumsum(sizes))[before]
     some = np.flatnonzero(held)
     if len(some):
+        bot = made.bot
+        if bot.kind == "rolling_grid" and bot.recovery_loss_budget is not None:
+            raise refuse("recovery_loss_budget counts what funding brings")
         amounts = _amounts(made, held[some], columns.close[due.bar[some] - 1], due, some)
         made.payments = Payments(due.ms[some], amounts, merged(log, columns, due.ms[some], amounts))
 

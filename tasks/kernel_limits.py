@@ -67,7 +67,8 @@ def _rows(made: "KernelRun") -> Ints:
     rows[:, lm.AT_BAR] = log[:, gt.FILL_BAR] + (log[:, gt.FILL_US] > made.closes_us(log[:, gt.FILL_BAR]))
     rows[:, lm.MOVED_QTY] = sizes
     rows[:, lm.MOVED_CASH] = -log[:, gt.FILL_PRICE] * sizes * units.cost_mul - log[:, gt.FILL_FEE] * units.fee_mul
-    rows[:, lm.SEEN_BEFORE] = log[:, gt.FILL_MAKER] == 0
+    # Without latency the engine answers what it caused at a moment within that moment; else it sees all of it at once.
+    rows[:, lm.SEEN_BEFORE] = 0 if made.options.latency_s > 0 else log[:, gt.FILL_MAKER] == 0
     paid = made.payments
     if paid is None:
         return rows

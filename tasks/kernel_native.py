@@ -49,7 +49,12 @@ SOURCES: dict[str, tuple[str, ...]] = {
         *_GRID,
         "core/rolling_table.py",
         "core/rolling_book_kernel.py",
+        "core/rolling_lots_kernel.py",
+        "core/rolling_place_kernel.py",
         "core/rolling_entry_kernel.py",
+        "core/rolling_recovery_kernel.py",
+        "core/rolling_stop_kernel.py",
+        "core/rolling_orders_kernel.py",
         "core/rolling_kernel.py",
     ),
     "limits": (

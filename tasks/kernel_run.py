@@ -100,6 +100,11 @@ class KernelRun:
     payments: Payments | None = None
 
     @property
+    def kinds(self) -> set[str]:
+        """The kind of its bot."""
+        return {self.bot.kind}
+
+    @property
     def short(self) -> bool:
         """Whether its entries sell."""
         return not self.spec.long

@@ -50,6 +50,11 @@ class PortfolioRun:
     figures: dict[str, Any] = field(default_factory=dict[str, Any])
     remarks: list[str] = field(default_factory=list[str])
 
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of its bots."""
+        return {run.bot.kind for run in self.runs.values()}
+
 
 def backtest_portfolio(
     portfolio: Portfolio, candles: Sequence[str], options: Options, from_: datetime | None = None,

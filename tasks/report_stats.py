@@ -9,17 +9,13 @@ from typing import Any
 import pandas as pd
 
 from core import metrics
+from tasks.part_names import part_names
 from tasks.report_data import BotReport, BotSummary
 from tasks.report_format import is_missing, years_between
 from tasks.report_sampling import epoch_ms, floats
 
 OPENING_ROLES = frozenset({"entry", "open", "initial"})
 DAILY_PERIODS = 365.0
-
-
-GRIDS = {"grid", "rolling_grid", "atr_grid", "ladder"}
-# Kinds whose two legs are one trade: what either earns alone says nothing.
-PAIRS = {"arbitrage", "xemm", "funding_arb"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +53,6 @@ class Trips:
     worst: Decimal | None
     profit_factor: float | None
     total: Decimal
-
-
-def part_names(kind: str) -> tuple[str, str]:
-    """Return what a kind's own closings and those of its other markets are called: only grids earn a grid profit."""
-    if kind in GRIDS:
-        return "Grid profit", "Hedge"
-    return ("First leg", "Other leg") if kind in PAIRS else ("Closed trades", "Other markets")
 
 
 def bridge_steps(summary: BotSummary, kind: str = "grid") -> list[BridgeStep]:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from html import escape
 from typing import Any
 
+from tasks.part_names import PAIRS, part_names
 from tasks.report_data import BotReport, BotSummary, Proof, ReportData, market_name
 from tasks.report_format import (
     DASH,
@@ -20,7 +21,7 @@ from tasks.report_format import (
     price,
     ratio,
 )
-from tasks.report_stats import PAIRS, Month, Trips, hold_fraction, part_names
+from tasks.report_stats import Month, Trips, hold_fraction
 from tasks.report_theme import STATE_WORDS, level_class
 
 LAST_FILLS_SHOWN = 25

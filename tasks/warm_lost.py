@@ -22,6 +22,8 @@ async def crash_unfinished(client: PrefectClient, work_pool_name: str) -> int:
     ):
         for run in runs:
             state = Crashed(message="The worker that ran it is gone.")
-            await client.set_flow_run_state(run.id, state, force=True)
+            # A run that was told to cancel takes no other end unless forced; one that has ended meanwhile keeps its own.
+            is_cancelling = run.state is not None and run.state.is_cancelling()
+            await client.set_flow_run_state(run.id, state, force=is_cancelling)
         count += len(runs)
     return count

@@ -293,12 +293,14 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             self._mark_seen(entry.run_id)
         if self._group is None:
             return
+        # Whose slot was taken ahead gives it back first: with it held, the server would cancel the run that is chosen.
+        holders = () if choice.run is None else tuple(skip for skip in choice.skips if skip.run_id in self._pending)
         if choice.run is not None:
             self._busy_since = now
             self._idle.clear()
-            self._group.start_soon(self._execute, runs[choice.run.run_id])
-        if choice.skips:
-            self._group.start_soon(self._skip, choice.skips)
+            self._group.start_soon(self._execute, runs[choice.run.run_id], holders)
+        if later := tuple(skip for skip in choice.skips if skip not in holders):
+            self._group.start_soon(self._skip, later)
         if self._busy_since is None and not self._pending and self._timetable:
             first = min(self._timetable.values(), key=lambda entry: entry.at)
             if first.at <= now + AHEAD:
@@ -311,8 +313,10 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
                 await anyio.sleep(0.15)
             await self._idle.wait()
 
-    async def _execute(self, run: FlowRun) -> None:
+    async def _execute(self, run: FlowRun, holders: tuple[Skip, ...]) -> None:
         try:
+            for skip in holders:
+                await self._give_way(skip)
             pending = self._pending.pop(run.id, None)
             if await (pending if pending is not None else self._pend(run)):
                 await self.run(run)
@@ -351,8 +355,8 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
     async def _not_accepted(self, run: FlowRun, state: State | None) -> None:
         # The server's concurrency slot is taken though nothing runs here, and nobody else may run: a ghost holds it.
         self._refused_in_a_row += 1
-        named = state.name if state is not None else "nothing"
-        self._logger.info("Run %s was not started: the server says %s", run.id, named)
+        says = "nothing" if state is None else state.name
+        self._logger.info("Run %s was not started: the server says %s", run.id, says)
         if self._refused_in_a_row >= 2 and state is not None and state.is_cancelled():
             self._logger.warning("Freeing the concurrency slot that a lost run still holds")
             await crash_unfinished(self.client, self._work_pool_name)
@@ -360,11 +364,14 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
 
     async def _skip(self, skips: tuple[Skip, ...]) -> None:
         for skip in skips:
-            # Not beside the tick that made it late, nor two at once: the server writes one thing at a time, and reports of
-            # what was skipped would make the next tick late as well.
+            # Not beside a tick, nor two at once: the server writes one thing at a time, and the next tick would be late, too.
             await self._quiet_moment()
-            self._pending.pop(skip.run_id, None)
-            await self._report(skip.run_id, Cancelled(name="Skipped", message=f"Skipped: {skip.reason}."))
+            await self._give_way(skip)
+
+    async def _give_way(self, skip: Skip) -> None:
+        if (pending := self._pending.pop(skip.run_id, None)) is not None:
+            await asyncio.wait([pending])  # until its slot is taken it can't be given back
+        await self._report(skip.run_id, Cancelled(name="Skipped", message=f"Skipped: {skip.reason}."))
 
     async def _report(self, run_id: UUID, state: State) -> None:
         try:

@@ -9,6 +9,7 @@ from tasks.commands.places import refuse_unwritable
 from tasks.environment import candle_files, portfolio_file
 from tasks.errors import Refused
 from tasks.outcome import Outcome, money
+from tasks.part_names import own_part
 from tasks.settings import data_dir, load_portfolio
 
 EXAMPLE = "example: gridkeeper backtest --portfolio examples/paper.yaml --candles btc.parquet --out out"
@@ -98,7 +99,8 @@ def run(args: argparse.Namespace) -> Outcome:
         from tasks.portfolio_files import write_any
 
         data["files"] = [str(path) for path in write_any(made, args.out)]
-    return Outcome(data, lambda: _show(data), top_level=True)
+    own = own_part(made.kinds).lower()
+    return Outcome(data, lambda: _show(data, own), top_level=True)
 
 
 def _keep(made: Any, file: str) -> str | None:
@@ -115,14 +117,14 @@ def _keep(made: Any, file: str) -> str | None:
     return run_id
 
 
-def _show(data: dict) -> None:
+def _show(data: dict, own: str) -> None:
     quote = data.get("quote") or str(data["symbol"]).partition("/")[2].partition(":")[0]
     rows = [
         ("bars", f"{data['bars']:,} of {data['timeframe']} ({data['visited_bars']:,} looked at)"),
         ("fills", f"{data['fills']:,} ({data['fills_initial']} of them the opening purchase)"),
         ("round trips", f"{data['round_trips']:,}"),
         ("net PnL", money(data["net_pnl"], quote)),
-        ("  grid profit", money(data["grid_profit"], quote)),
+        (f"  {own}", money(data["grid_profit"], quote)),
         ("  floating", money(data["unrealized_pnl"], quote)),
         ("  fees", f"{money(data['fees'], quote, sign=False)} paid"),
         ("final equity", f"{_plain(data['final_equity'], quote)} of {_plain(data['capital_quote'], quote)} capital"),

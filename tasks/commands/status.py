@@ -13,6 +13,7 @@ from tasks.commands.places import add_place, find_place
 from tasks.commands.published import age_words, ask_published
 from tasks.errors import Refused
 from tasks.outcome import Outcome, money, visible
+from tasks.part_names import own_part
 
 LEVELS_SHOWN = 12
 # Room for the longest name of a limit in one piece, so that it can be searched for.
@@ -164,7 +165,7 @@ def _bot(one: dict[str, Any]) -> Any:
     counts = f"{one['levels_working']} working of {one['levels_wanted']} wanted, {one['levels']} in all"
     price_age = f", {age_words(one['price_age_s'])} old" if one["price_age_s"] is not None else ""
     rows = [
-        ("net PnL", money(one["net_pnl"], quote), "grid profit", money(one["grid_profit"], quote)),
+        ("net PnL", money(one["net_pnl"], quote), own_part([one["kind"]]).lower(), money(one["grid_profit"], quote)),
         ("floating", money(one["unrealized"], quote), "fees paid", money(one["fees"], quote, sign=False)),
         ("held", f"{_number(one['inventory'], 6)} {base}", "at cost", money(one["exposure_at_cost"], quote, sign=False)),
         ("capital", money(one["capital_quote"], quote, sign=False), "round trips", f"{one['round_trips']:,}"),

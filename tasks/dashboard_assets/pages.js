@@ -84,7 +84,7 @@ const botCard = (bot) =>
     quiet(`${bot.kind} · ${bot.symbol} · ${bot.venue}` + (bot.mode_reason ? ` · ${bot.mode_reason}` : "")),
     h("dl", { class: "facts" },
       h("dt", {}, "Net PnL"), h("dd", {}, money(bot.net_pnl, bot.quote_asset, true)),
-      h("dt", {}, "Grid profit"), h("dd", {}, money(bot.grid_profit, bot.quote_asset, true)),
+      h("dt", {}, bot.own_part), h("dd", {}, money(bot.grid_profit, bot.quote_asset, true)),
       h("dt", {}, "Floating"), h("dd", {}, money(bot.unrealized, bot.quote_asset, true)),
       h("dt", {}, "Fees paid"), h("dd", {}, money(bot.fees, bot.quote_asset)),
       h("dt", {}, "Held"), h("dd", {}, amount(bot.inventory, bot.symbol.split("/")[0])),
@@ -105,7 +105,7 @@ export function portfolioPage(data, { spanName, take }) {
       tile("Equity", money(t.equity, t.asset), "capital ", money(t.capital_quote, t.asset)),
       tile("Exposure at cost", money(t.exposure_at_cost, t.asset), number(t.equity) ? percent(number(t.exposure_at_cost) / number(t.equity), 1) + " of equity" : ""),
       single && data.peak !== null ? tile("Drawdown", percent(Math.max(0, 1 - number(t.equity) / number(data.peak)), 2), "from the peak of ", money(data.peak, t.asset)) : null,
-      tile("Grid profit", money(t.grid_profit, t.asset, true), "floating ", money(t.unrealized, t.asset, true)),
+      tile(t.own_part, money(t.grid_profit, t.asset, true), "floating ", money(t.unrealized, t.asset, true)),
       tile("Fees paid", money(t.fees, t.asset), "funding ", money(t.funding, t.asset, true)),
       tile("Data", age(data.as_of.published_at), "last tick ", data.as_of.last_tick ? age(data.as_of.last_tick.ended_at) : "–"))),
     single ? h("div", { class: "two" },
@@ -117,6 +117,8 @@ export function portfolioPage(data, { spanName, take }) {
   ];
 }
 
+const ownPart = (bots) => (new Set(bots.map((b) => b.own_part)).size === 1 ? bots[0].own_part : "Closed trades");
+
 export const botsPage = (data) => [
   h("div", { class: "title" }, h("h1", {}, "Bots"), h("p", {}, `${count(data.bots.length)} bots`)),
   data.bots.length ? null : quiet("No bot has ticked yet."),
@@ -127,7 +129,7 @@ export const botsPage = (data) => [
     { name: "State", value: modeChip },
     { name: "Market", value: (b) => `${b.symbol} · ${b.venue}` },
     { name: "Net PnL", right: true, value: (b) => money(b.net_pnl, b.quote_asset, true) },
-    { name: "Grid profit", right: true, value: (b) => money(b.grid_profit, b.quote_asset, true) },
+    { name: ownPart(data.bots), right: true, value: (b) => money(b.grid_profit, b.quote_asset, true) },
     { name: "Floating", right: true, value: (b) => money(b.unrealized, b.quote_asset, true) },
     { name: "Fees", right: true, value: (b) => money(b.fees, b.quote_asset) },
     { name: "Round trips", right: true, value: (b) => count(b.round_trips) },
@@ -184,7 +186,7 @@ export function botPage(data, { spanName, take }) {
     data.incidents.map(incident),
     tiles(
       tile("Net PnL", money(bot.net_pnl, quote, true), number(bot.capital_quote) ? percent(number(bot.net_pnl) / number(bot.capital_quote), 2, true) + " of the capital" : ""),
-      tile("Grid profit", money(bot.grid_profit, quote, true), `${count(bot.round_trips)} round trips`),
+      tile(bot.own_part, money(bot.grid_profit, quote, true), `${count(bot.round_trips)} round trips`),
       tile("Floating", money(bot.unrealized, quote, true), "at the last price"),
       tile("Held", amount(bot.inventory, base), "cost ", money(bot.exposure_at_cost, quote)),
       tile("Equity", money(bot.equity, quote), "capital ", money(bot.capital_quote, quote)),

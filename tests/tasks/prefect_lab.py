@@ -106,8 +106,9 @@ class Lab:
 
         async def create(client: PrefectClient) -> None:
             deployment = await client.read_deployment_by_name(f"beat/{name}")
+            now = datetime.now(UTC)
             for age_s in ages_s:
-                due = datetime.now(UTC) - timedelta(seconds=age_s)
+                due = now - timedelta(seconds=age_s)
                 state = Scheduled(scheduled_time=due)
                 await client.create_flow_run_from_deployment(deployment.id, state=state, parameters=parameters)
 
@@ -185,6 +186,10 @@ class Lab:
             yield process
         finally:
             server.end(process, 10)
+
+    def ready(self, name: str) -> None:
+        """Wait until the worker of `name` has begun to serve. Before that, runs grow stale on a slow machine."""
+        wait_until(lambda: "started" in self.log(name).read_text(), f"the worker of {name}")
 
     def log(self, name: str) -> Path:
         """What the worker of `name` wrote."""

@@ -116,3 +116,18 @@ def test_an_account_that_funding_may_empty_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="may not pay for all") as caught:
         backtest(file, None, [str(candles)], Options(engine="kernel"), funding=[str(dear)])
     assert caught.value.accepted == "--engine core"
+
+
+def test_a_budget_that_counts_funding_is_refused(tmp_path: Path) -> None:
+    """What a recovery may lose depends on what funding brought; without rates it does not."""
+    file, candles = portfolio(tmp_path), write_candles(tmp_path / "candles.csv", 1500)
+    rolling = """
+  - {id: g1, kind: rolling_grid, venue: perp, symbol: "COIN/USDT:USDT", quantity: 1, take_profit: 0.004, grid_step: 0.001,
+     max_orders: 6, wait_time: 60, max_margin: 1000, recovery_mode: none, recovery_loss_budget: 0.5}
+"""
+    file.write_text(file.read_text().partition("bots:")[0] + "bots:" + rolling)
+    rates = write_rates(tmp_path / "rates.csv", payments())
+    backtest(file, None, [str(candles)], Options(engine="kernel"))
+    with pytest.raises(Refused, match="recovery_loss_budget") as caught:
+        backtest(file, None, [str(candles)], Options(engine="kernel"), funding=[str(rates)])
+    assert caught.value.accepted == "--engine core"

@@ -30,6 +30,10 @@ ROLLING = (
     "kind: rolling_grid, direction: {0}, quantity: {1}, take_profit: 0.003, grid_step: 0.001, max_orders: 12, "
     "wait_time: 60, max_margin: 20000"
 )
+STUCK = (
+    "position_timeout_minutes: 10, stuck_distance: 0.006, recovery_rungs: [0.001, 0.002, 0.004], "
+    "recovery_patience_minutes: 15, recovery_escalation_minutes: 60"
+)
 
 
 def portfolio_of(bot: str, symbol: str) -> str:
@@ -89,11 +93,15 @@ def test_a_ladder_on_a_recorded_month(name: str, symbol: str, bot: str) -> None:
             "binanceusdm-ETHUSDT-1m-20250504-20250615.parquet", "ETH/USDT:USDT",
             ROLLING.format("sell", "0.5") + ", stop_loss: 0.01, recovery_mode: none, pause_price: 2500",
         ),
+        (
+            "binanceusdm-ETHUSDT-1m-20250504-20250615.parquet", "ETH/USDT:USDT",
+            f"{ROLLING.format('sell', '0.5')}, stop_loss: 0.015, {STUCK}, recovery_escalation: market, stop_price: 2600",
+        ),
     ],
 )  # fmt: skip
 def test_a_rolling_grid_on_recorded_days(name: str, symbol: str, bot: str) -> None:
-    """Long with a stop loss that leaves recovery nothing to do, and short with many stops: the core's to the last digit."""
-    hold(bot, name, symbol, [Options()], bars=12_000)
+    """Long with a stop loss that leaves recovery nothing to do, short with many stops, or with ladders up to a stop price."""
+    hold(bot, name, symbol, [Options()], bars=12_000 if "stop_price" not in bot else 4_000)
 
 
 LITTLE = "quantity: 0.1, take_profit: 0.01, grid_step: 0.001, max_orders: 3, wait_time: 60, max_margin: 1000"
@@ -110,9 +118,8 @@ LITTLE = "quantity: 0.1, take_profit: 0.01, grid_step: 0.001, max_orders: 3, wai
             "kind: ladder, min_price: 96, max_price: 104, count: 8, qty: 0.1, profit: 0.01, max_position_size: 0.3",
             "max_po",
         ),
-        (f"kind: rolling_grid, {LITTLE}, stop_price: 90", "stop_price"),
         (f"kind: rolling_grid, {LITTLE}, max_position_size: 0.3", "max_position_size"),
-        (f"kind: rolling_grid, {LITTLE}, stop_loss_enabled: false, position_timeout_minutes: 5", "stuck"),
+        (f"kind: rolling_grid, {LITTLE}, max_drawdown: 0.00001", "max_drawdown would bind at"),
     ],
 )
 def test_what_a_kernel_does_not_model_is_refused(

@@ -52,12 +52,28 @@ def test_a_slow_tick_is_never_overlapped(here: Lab) -> None:
 def test_stale_and_bunched_runs_are_skipped(here: Lab) -> None:
     """After a pause, what is old is skipped and what is recent is answered by one run."""
     file = here.deploy("late")
-    here.plan_runs("late", [3_600, 600, 60, 5, 4, 3])
-    with here.worker("late"):
+    with here.worker("late") as worker:
+        here.ready("late")
+        os.kill(worker.pid, signal.SIGSTOP)
+        here.plan_runs("late", [3_600, 600, 60, 2, 1, 0])
+        os.kill(worker.pid, signal.SIGCONT)
         wait_until(lambda: len(here.runs("late")) == 6, "six runs decided on")
         wait_until(lambda: "Completed" in here.states("late"), "one run done")
     assert here.states("late") == ["Skipped"] * 5 + ["Completed"]
     assert len(beats(file)) == 1
+
+
+def test_who_gives_way_gives_his_slot_first(here: Lab) -> None:
+    """Of two runs due together the first has taken the slot ahead; the newer one gets it and runs, every time."""
+    file = here.deploy("pairs")
+    with here.worker("pairs"):
+        # Half a millisecond apart: as a rule both are due when the worker wakes up, or else the first one still runs.
+        here.plan_runs("pairs", [-12 - pair - apart for pair in range(8) for apart in (0.0, 0.0005)])
+        wait_until(lambda: len(here.runs("pairs")) == 16, "sixteen runs decided on")
+        wait_until(lambda: not here.unfinished("pairs"), "all of them over")
+    states = here.states("pairs")
+    assert (states.count("Completed"), states.count("Skipped")) == (8, 8), states
+    assert len(beats(file)) == 8
 
 
 def test_a_failed_tick_is_visible_with_its_message(here: Lab) -> None:
@@ -74,8 +90,9 @@ def test_a_failed_tick_is_visible_with_its_message(here: Lab) -> None:
 def test_after_a_kill_the_next_worker_goes_on(here: Lab) -> None:
     """`kill -9` in the middle of a tick: the run is reported as crashed, and its slot does not block the next tick."""
     file = here.deploy("killed")
-    here.plan_runs("killed", [0], work_s=60)
     with here.worker("killed") as worker:
+        here.ready("killed")
+        here.plan_runs("killed", [0], work_s=60)
         wait_until(lambda: here.states("killed") == ["Running"], "a run in progress")
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
@@ -88,8 +105,9 @@ def test_after_a_kill_the_next_worker_goes_on(here: Lab) -> None:
 def test_a_clean_stop_finishes_the_tick(here: Lab) -> None:
     """SIGTERM in the middle of a tick: the tick ends as COMPLETED, the process with 0, well within ten seconds."""
     file = here.deploy("stopped")
-    here.plan_runs("stopped", [0], work_s=3)
     with here.worker("stopped") as worker:
+        here.ready("stopped")
+        here.plan_runs("stopped", [0], work_s=4)
         wait_until(lambda: here.states("stopped") == ["Running"], "a run in progress")
         asked = time.monotonic()
         worker.send_signal(signal.SIGTERM)
@@ -117,8 +135,9 @@ async def cancel(run_id: UUID, client: PrefectClient) -> None:
 def test_a_run_cancelled_while_it_runs_frees_its_slot(here: Lab) -> None:
     """Cancelling a running tick in the UI lets the tick end, and the next one starts."""
     here.deploy("cancelled")
-    here.plan_runs("cancelled", [0], work_s=2)
     with here.worker("cancelled"):
+        here.ready("cancelled")
+        here.plan_runs("cancelled", [0], work_s=4)
         wait_until(lambda: here.states("cancelled") == ["Running"], "a run in progress")
         run = here.runs("cancelled")[0]
         here.ask(partial(cancel, run.id))
@@ -146,7 +165,7 @@ def test_a_second_worker_of_a_portfolio_is_turned_away(here: Lab) -> None:
     here.deploy("double")
     with here.worker("double"):
         wait_until((here.home / "warm-double.lock").exists, "the lock")
-        wait_until(lambda: "started" in here.log("double").read_text(), "the first worker")
+        here.ready("double")
         with here.worker("double") as second:
             assert second.wait(PATIENCE_S) == 4
     assert "another worker of warm-double runs" in here.log("double").read_text()

@@ -248,15 +248,17 @@ def _fitted(slot: Holding, whole: Decimal) -> Leaving:
 
 
 def _fitted_rungs(rungs: tuple[Rung, ...], whole: Decimal) -> tuple[Rung, ...]:
-    # Less is held than the rungs would close: the farthest give way. More: the farthest takes it.
-    left = sum((rung.qty - rung.sold for rung in rungs), ZERO)
+    # Less is held than the rungs would close: the farthest give way. More: the farthest takes it. One whose order was filled
+    # before it could be made smaller has sold more than it should: it closes nothing more, and the others give way for it.
+    left = sum((rung.left for rung in rungs), ZERO)
     if left == whole:
         return rungs
     if left < whole:
-        return (*rungs[:-1], replace(rungs[-1], qty=rungs[-1].qty + whole - left))
+        last = rungs[-1]
+        return (*rungs[:-1], replace(last, qty=max(last.qty, last.sold) + whole - left))
     over, kept = left - whole, list(rungs)
     for position in range(len(kept) - 1, -1, -1):
-        cut = min(over, kept[position].qty - kept[position].sold)
+        cut = min(over, kept[position].left)
         kept[position] = replace(kept[position], qty=kept[position].qty - cut)
         over -= cut
     return tuple(kept)

@@ -308,7 +308,7 @@ def _may_lose(slot: Holding, lot: Lot, side: Side) -> Decimal:
         case Offered():
             return ZERO
         case Laddered(rungs=rungs):
-            return sum((exact_product(loss_at(lot.entry, r.price, side), r.qty - r.sold) for r in rungs), ZERO)
+            return sum((exact_product(loss_at(lot.entry, r.price, side), r.left) for r in rungs), ZERO)
         case Closing(word=word, goal=goal, sold=sold, cap=cap):
             return ZERO if word == STOP_LOSS else exact_product(loss_at(lot.entry, cap, side), goal - sold)
 

@@ -55,6 +55,11 @@ class Rung:
     qty: Decimal
     sold: Decimal = ZERO
 
+    @property
+    def left(self) -> Decimal:
+        """What it shall still close: nothing where an order was filled before it could be made smaller."""
+        return max(self.qty - self.sold, ZERO)
+
 
 @dataclass(frozen=True, slots=True)
 class Laddered:

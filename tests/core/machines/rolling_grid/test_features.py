@@ -6,15 +6,18 @@ from typing import Any
 import pytest
 
 from core.engine import Bot
+from core.machine import LegFilled, View
+from core.machines.rolling_grid import machine
 from core.machines.rolling_grid.config import RollingGridConfig, make_plan, prepare
 from core.machines.rolling_grid.entries import cooldown_s
-from core.machines.rolling_grid.state import Closing, Entering, Holding, Laddered
+from core.machines.rolling_grid.lots import lot_at
+from core.machines.rolling_grid.state import Closing, Entering, Free, Holding, Laddered, RollingGridState, Rung
 from core.market import Candle
 from core.orders import Role
 from core.series import ListSeries
 from core.values import ZERO, Side
 from tests.core.machines.rolling_grid.bots import ready, rolling
-from tests.core.worlds import T0, D, Run, account, instrument, run, swap, world
+from tests.core.worlds import T0, D, Run, account, instrument, quote, run, swap, world
 
 # Its configuration file, with the names, percents and words that it uses.
 DOCUMENT = {
@@ -266,3 +269,17 @@ def test_a_short_on_spot_is_refused() -> None:
     """A sell bot opens shorts and needs a swap venue."""
     with pytest.raises(ValueError, match="swap venue"):
         make_plan(rolling(direction="sell"), {instrument().market: instrument()})
+
+
+def test_rungs_never_offer_more_than_is_held() -> None:
+    """A rung whose order was to be made smaller is filled whole before that: the others give way by what it took too much."""
+    plan = ready(rolling(stop_loss_enabled=False)).plan
+    ladder = Laddered(
+        (Rung(9, D("99.5"), D("0.04")), Rung(10, D(100), D("0.01")))
+    )  # the order of the second is of 0.03
+    held = Holding(10, lot_at(plan, 1, D("0.05"), D("99.9"), T0), ladder)
+    fill = LegFilled("x0-10", Role.EXIT, "0-10", D("0.03"), D("0.03"), D(100), T0, Side.SELL)
+    at = View(T0, T0, quote("99.4"), D("99.4"), D("99.4"), plan.instrument, D("0.52"), D(52), ZERO)
+    after = machine.step(plan, RollingGridState((held, *[Free(0)] * 3)), (fill,), at).state
+    left = [leg.qty for leg in machine.wants(plan, after).values() if leg.leg_id.startswith("x0-9")]
+    assert left == [D("0.02")]
