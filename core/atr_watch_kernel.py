@@ -25,7 +25,7 @@ def watch(
     """
     j, count, peak = 0, len(at), cash[0]
     for i in range(len(close)):
-        if base[j] == 0.0 and base_2[j] == 0.0 and (j == count or at[j] > 4 * i + 3):
+        if base[j] == 0 and base_2[j] == 0 and (j == count or at[j] > 4 * i + 3):
             continue  # money alone
         high_first = path == t.HIGH_FIRST or (path == t.NEARER_FIRST and high[i] - open_[i] < open_[i] - low[i])
         for k in range(4):
