@@ -32,6 +32,7 @@ from tasks.candles_funding import read_funding, with_intervals
 from tasks.candles_read import read_candles
 from tasks.kernel_atr import units_of
 from tasks.kernel_atr_run import AtrRun, run_atr
+from tasks.kernel_funding import dues_of
 from tasks.kernel_kinds import openings_beside
 from tasks.kernel_run import sums_of
 from tasks.kernel_tables import columns_of
@@ -218,20 +219,23 @@ def kernel() -> None:
     """Nine years of hours and three of minutes by the compiled kernel: CPU milliseconds, best of five further runs."""
     kernel_native.prepare("atr_grid")
     print(f"\n## Compiled\n\n{KERNEL_HEADER}", flush=True)
+    paid = funding("binanceusdm-BTCUSDT-funding-20200101-20231231")
     for name in ("binance-BTCUSDT-1h-20170817-20260716", "binance-BTCUSDT-1m-20200101-20221231"):
         series, timeframe = candles(name)
-        for hedged in (True, False):
-            made, first_s, again_s = compiled(series, timeframe, hedge={"enabled": hedged})
+        cases = {"with hedge": (True, ()), "with hedge and its funding": (True, paid), "without hedge": (False, ())}
+        for said, (hedged, rates) in cases.items():
+            if rates and series.ts_ms(0) < rates[0][0]:
+                continue  # paid for a part of the candles only
+            made, first_s, again_s = compiled(series, timeframe, rates, hedge={"enabled": hedged})
             net = 100 * float(sums_of(made).net) / CAPITAL
-            said = f"{timeframe}, {'with' if hedged else 'without'} hedge"
             print(
-                f"| {said} | {len(series):,} | {net:+.1f} % | {len(made.log):,} "
+                f"| {timeframe}, {said} | {len(series):,} | {net:+.1f} % | {len(made.log):,} "
                 f"| {1000 * first_s:.0f} | {1000 * again_s:.1f} |",
                 flush=True,
             )
 
 
-def compiled(series: ArraySeries, timeframe: str, **changes: Any) -> tuple[AtrRun, float, float]:
+def compiled(series: ArraySeries, timeframe: str, rates: Rows = (), **changes: Any) -> tuple[AtrRun, float, float]:
     """Run one configuration by the kernel; returns it and the CPU seconds of a first and of a further run."""
     made = portfolio(**changes)
     bot = made.bots[0]
@@ -239,10 +243,11 @@ def compiled(series: ArraySeries, timeframe: str, **changes: Any) -> tuple[AtrRu
     columns = columns_of(series, timeframe, units_of(spec, series.scale).price_scale)
     quote = opening_of(made.venue(bot.venue), {spec.bot_id: spec})[spec.instrument.quote]
     beside = openings_beside(made, spec, [columns] * len(spec.others))
+    due = dues_of({PERP: rates} if rates else {}, columns)
     times: list[float] = []
     for _ in range(6):
         began = time.process_time()
-        run = run_atr(bot, spec, columns, Options(), limits_of(made), quote, beside=beside)
+        run = run_atr(bot, spec, columns, Options(), limits_of(made), quote, beside=beside, rates=due)
         times.append(time.process_time() - began)
     return run, times[0], min(times[1:])
 
