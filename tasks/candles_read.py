@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -62,11 +62,12 @@ VWAP_ROWS = 50
 LEAN_DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Layout:
-    # Which columns of a file are what; `fixed` where names say so and the order of prices is not to be guessed.
+    # Which columns of a file are what; `fixed` where names say so and the order of prices is not to be guessed. Who reads a
+    # column takes it out: ten years of minutes are 250 MB, and so are their whole numbers.
     time: pa.ChunkedArray
-    prices: tuple[pa.ChunkedArray, ...]
+    prices: list[pa.ChunkedArray]
     volume: pa.ChunkedArray | None
     symbol: pa.ChunkedArray | None
     fixed: bool
@@ -89,9 +90,8 @@ def read_candles(
     Raises `CandleRefused` with one line for a file that can't be read as candles.
     """
     path = Path(path)
-    table = load_table(path, _wanted)
     try:
-        return _read(path, table, timeframe, (from_, to), price_scale, now)
+        return _read(path, load_table(path, _wanted), timeframe, (from_, to), price_scale, now)
     except (NumberRefusedError, RowsRefusedError) as error:
         raise CandleRefused(path, str(error)) from error
     except pa.ArrowException as error:
@@ -115,6 +115,7 @@ def _read(
         raise CandleRefused(path, f"is a {table.format} file with 0 rows; one row per candle would be read")
     layout = _named_layout(path, table) if table.names else _guessed_layout(path, table)
     _one_symbol(path, layout.symbol)
+    rows_read, table = table.rows, replace(table, columns=())
     rows, scale, volume_scale, known = _rows(table, layout, price_scale)
     drop_bad_rows(rows, known)
     put_in_order(rows)
@@ -133,7 +134,7 @@ def _read(
         path=str(path),
         format=table.format,
         timeframe=found,
-        rows_read=table.rows,
+        rows_read=rows_read,
         rows=len(rows),
         first=ms_to_ts(int(rows.ts[0])),
         last=ms_to_ts(int(rows.ts[-1])),
@@ -162,7 +163,7 @@ def _named_layout(path: Path, table: RawTable) -> _Layout:
     if volume is None:
         others = [name for name in table.names if name.startswith("volume")]
         volume = table.named(*others[:1])
-    return _Layout(time, tuple(p for p in prices if p is not None), volume, table.named(*SYMBOL_NAMES), fixed=True)
+    return _Layout(time, [p for p in prices if p is not None], volume, table.named(*SYMBOL_NAMES), fixed=True)
 
 
 def _guessed_layout(path: Path, table: RawTable) -> _Layout:
@@ -179,7 +180,7 @@ def _guessed_layout(path: Path, table: RawTable) -> _Layout:
     at = 5 if len(numeric) == len(cells) - 1 == KRAKEN_REST_WIDTH - 1 and _is_vwap(columns, numeric) else 4
     return _Layout(
         columns[times[0]],
-        tuple(columns[i] for i in numeric[:4]),
+        [columns[i] for i in numeric[:4]],
         columns[numeric[at]] if len(numeric) > at else None,
         columns[text[0]] if text else None,
         fixed=False,
@@ -213,7 +214,7 @@ def _rows(table: RawTable, layout: _Layout, price_scale: int | None) -> tuple[Ro
     # Columns in whole units of common scales, and which rows have all their numbers.
     day_ms = None if table.day is None else ts_to_ms(table.day)
     times = times_of(layout.time, day_ms=day_ms)
-    prices = [numbers_of(column) for column in layout.prices]
+    prices = [numbers_of(layout.prices.pop(0)) for _ in PRICE_NAMES]
     scale = max(p.scale for p in prices) if price_scale is None else price_scale
     prices = [scale_down(p, scale) if p.scale > scale else p for p in prices]
     units = [p.at(scale) for p in prices]
