@@ -5,17 +5,17 @@ that comes back soon after is held until it has stood for a while. A mail is wha
 are kept for a day and tried less and less often.
 """
 
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tasks.shared_sqlite import transaction
+
 FILE_NAME = "alerts.sqlite"
 SEVERITIES = ("info", "warning", "critical")
-_BUSY_S = 10.0
 # A message on a telephone; the rest is in `gridkeeper status`.
 LINES_MAX = 10
 MAILS_KEPT = timedelta(days=1)
@@ -201,20 +201,8 @@ class Outbox:
             rows = con.execute("SELECT key FROM alarms WHERE source = ? AND resolved_at IS NULL", (source,)).fetchall()
         return [key for (key,) in rows]
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Made before SQLite opens it, so that nobody else can read it even for a moment.
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        con = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
-        try:
-            con.execute("PRAGMA journal_mode = WAL")
-            con.executescript(_TABLES)
-            con.execute("BEGIN IMMEDIATE")
-            yield con
-            con.execute("COMMIT")
-        finally:
-            con.close()
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self.path, _TABLES)
 
 
 def compose(name: str, alarms: Sequence[Alarm]) -> tuple[str, str, str]:

@@ -5,17 +5,16 @@ that `submit` has numbered survives any crash. Numbers begin at the second in wh
 and made again, no new word gets the number of an old one, which the store remembers as applied.
 """
 
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from core.facts import Action, Command
+from tasks.shared_sqlite import transaction
 
 FILE_NAME = "inbox.sqlite"
-_BUSY_S = 10.0
 _TABLE = """
 CREATE TABLE IF NOT EXISTS commands (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -85,21 +84,8 @@ def applied(data_dir: Path | str, ids: Iterable[int]) -> None:
         )
 
 
-@contextmanager
-def _open(data_dir: Path | str) -> Iterator[sqlite3.Connection]:
-    path = Path(data_dir) / FILE_NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Made by us before SQLite opens it, so that nobody else can read it even for a moment; its log takes the same mode.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    con = sqlite3.connect(path, timeout=_BUSY_S)
-    try:
-        con.execute("PRAGMA journal_mode = WAL")
-        con.execute("PRAGMA synchronous = FULL")
-        con.execute(_TABLE)
-        with con:
-            yield con
-    finally:
-        con.close()
+def _open(data_dir: Path | str) -> AbstractContextManager[sqlite3.Connection]:
+    return transaction(Path(data_dir) / FILE_NAME, _TABLE)
 
 
 def _now() -> datetime:
