@@ -20,6 +20,7 @@ from core.atr_levels_kernel import bought, parted, target_of
 from core.atr_orders_kernel import ROOM, is_hedge, is_late, mark, only_want, over, want, work
 from core.atr_perp_kernel import book_2, move_2, pay, reach, sells, share, value_of
 from core.atr_short_kernel import close_short, is_short, profit_at, short_fill, stop_band, stop_hit, tend
+from core.path_kernel import price_at, rises_first, time_at
 from core.search_kernel import next_outside
 from core.wide_kernel import HALF, WIDE, minus, plus
 from core.wide_kernel import over as over_by
@@ -108,16 +109,11 @@ def _bar(
     g: Ints, p: Ints, s: Ints, lv: Ints, w: Ints, lots: Ints, lines: Ints, queue: Ints, due: Ints, due_2: Ints, news: Ints,
     news_2: Ints, log: Ints,
 ) -> None:  # fmt: skip
-    o, h, lo = open_[i], high[i], low[i]
-    high_first = p[a.PATH] == t.HIGH_FIRST or (p[a.PATH] == t.NEARER_FIRST and h - o < o - lo)
+    rises = rises_first(open_[i], high[i], low[i], p[a.PATH])
     for k in range(4):
-        price, price_2, at = o, open_2[i], s[a.S_OPENED]
-        if k == 3:
-            price, price_2, at = close[i], close_2[i], s[a.S_OPENED] + p[a.CLOSE_US]
-        elif k > 0:
-            up = high_first == (k == 1)
-            price, price_2 = (h, high_2[i]) if up else (lo, low_2[i])
-            at = s[a.S_OPENED] + k * p[a.THIRD_US]
+        price = price_at(k, open_[i], high[i], low[i], close[i], rises)
+        price_2 = price_at(k, open_2[i], high_2[i], low_2[i], close_2[i], rises)
+        at = time_at(k, s[a.S_OPENED], p[a.THIRD_US], p[a.CLOSE_US])
         fresh = told and k == 0
         asked = fresh or (k == 0 and s[a.S_FUNDED] > 0)
         quiet = s[a.S_DUE] == 0 and s[a.S_DUE_2] == 0 and s[a.S_LOW] < price < s[a.S_HIGH] and price_2 < s[a.S_HIGH_2]

@@ -2,13 +2,14 @@
 
 The engine looks at a bot's equity at the points of the path, after each round of fills, and lets the peak follow in steps.
 Here every point is looked at, before and after each fill, and the peak is the highest of all: no smaller than the
-engine's, so that a fall which is not found here is none there.
+engine's, so that a fall which is not found here is none there. In floats, for this grid's money has up to thirty digits,
+more than 64 bits hold: `slack` covers what floats lose, and a run that comes so near is the core's.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core import grid_table as t
+from core.path_kernel import price_at, rises_first
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -27,14 +28,10 @@ def watch(
     for i in range(len(close)):
         if base[j] == 0 and base_2[j] == 0 and (j == count or at[j] > 4 * i + 3):
             continue  # money alone
-        high_first = path == t.HIGH_FIRST or (path == t.NEARER_FIRST and high[i] - open_[i] < open_[i] - low[i])
+        rises = rises_first(open_[i], high[i], low[i], path)
         for k in range(4):
-            price, price_2 = open_[i], open_2[i]
-            if k == 3:
-                price, price_2 = close[i], close_2[i]
-            elif k > 0:
-                up = high_first == (k == 1)
-                price, price_2 = (high[i], high_2[i]) if up else (low[i], low_2[i])
+            price = price_at(k, open_[i], high[i], low[i], close[i], rises)
+            price_2 = price_at(k, open_2[i], high_2[i], low_2[i], close_2[i], rises)
             while True:
                 worth = cash[j] + base[j] * price + base_2[j] * price_2
                 peak = max(peak, worth)

@@ -11,6 +11,9 @@ from core import grid_table as t
 
 Ints = NDArray[np.int64]
 
+# The cap of what closes everything doubles with each attempt, so many times.
+DOUBLED_MOST = 6
+
 
 def move(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
     """Lead the price along a straight line to `price` at `now`, filling and activating what it meets."""
@@ -209,6 +212,32 @@ def write(
     log[k, t.FILL_MAKER] = maker
     log[k, t.FILL_TRADE] = trade
     log[k, t.FILL_FEE] = fee
+
+
+def closing_cap(price: int, p: Ints, s: Ints) -> int:
+    """Return the worst price that the next order which closes everything may trade at."""
+    # An empty book must not fill at any price: the distance doubles with every attempt, up to half the price.
+    part = p[t.SLIP_NUM]
+    for _ in range(min(s[t.S_OUT_ATTEMPT] + 1, DOUBLED_MOST)):
+        part *= 2
+    part, whole = min(2 * part, p[t.SLIP_DEN]), 2 * p[t.SLIP_DEN]
+    if p[t.SHORT]:
+        return -(-price * (whole + part) // (whole * p[t.TICK])) * p[t.TICK]
+    return price * (whole - part) // (whole * p[t.TICK]) * p[t.TICK]
+
+
+def send_closing(qty: int, cap: int, now: int, p: Ints, s: Ints, due: Ints) -> bool:
+    """Send the order that closes everything; whether it is at the venue at once, as without latency."""
+    if cap * qty < p[t.MIN_NOTIONAL]:
+        s[t.S_STATUS] = t.BELOW_MINIMUM
+        return False
+    s[t.S_OUT_ATTEMPT] += 1
+    s[t.S_OUT_CAP], s[t.S_OUT_QTY], s[t.S_OUT_ORDER] = cap, qty, s[t.S_NEXT_ID]
+    s[t.S_NEXT_ID] += 1
+    if p[t.LATENCY_US] == 0:
+        return True
+    send(-1, s[t.S_OUT_ORDER], 1, now, p, s, due)
+    return False
 
 
 def unwind_now(price: int, at: int, p: Ints, s: Ints, g: Ints, log: Ints) -> None:

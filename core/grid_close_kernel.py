@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import grid_table as t
-from core.grid_book_kernel import is_bid, send, unwind_now
+from core.grid_book_kernel import closing_cap, is_bid, send, send_closing, unwind_now
 
 Ints = NDArray[np.int64]
 
@@ -110,22 +110,5 @@ def _free_part(price: int, now: int, p: Ints, s: Ints, g: Ints) -> int:
 
 
 def _place_unwind(qty: int, price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
-    # An empty book must not fill at any price: the cap doubles with every attempt, up to half the price.
-    part = p[t.SLIP_NUM]
-    for _ in range(min(s[t.S_OUT_ATTEMPT] + 1, 6)):
-        part *= 2
-    part, whole = min(2 * part, p[t.SLIP_DEN]), 2 * p[t.SLIP_DEN]
-    if p[t.SHORT]:
-        cap = -(-price * (whole + part) // (whole * p[t.TICK])) * p[t.TICK]
-    else:
-        cap = price * (whole - part) // (whole * p[t.TICK]) * p[t.TICK]
-    if cap * qty < p[t.MIN_NOTIONAL]:
-        s[t.S_STATUS] = t.BELOW_MINIMUM
-        return
-    s[t.S_OUT_ATTEMPT] += 1
-    s[t.S_OUT_CAP], s[t.S_OUT_QTY], s[t.S_OUT_ORDER] = cap, qty, s[t.S_NEXT_ID]
-    s[t.S_NEXT_ID] += 1
-    if p[t.LATENCY_US]:
-        send(-1, s[t.S_OUT_ORDER], 1, now, p, s, due)
-    else:
+    if send_closing(qty, closing_cap(price, p, s), now, p, s, due):
         unwind_now(price, now, p, s, g, log)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core import grid_table as t
 from core.grid_book_kernel import count, end_order, is_bid, move, place, withdraw_moved
 from core.grid_close_kernel import barrier_hit, close, settle_closed, stop_price
+from core.path_kernel import price_at, rises_first, time_at
 from core.search_kernel import next_outside
 
 Ints = NDArray[np.int64]
@@ -91,10 +92,9 @@ def _run_plain(
     while i < bars:
         visited += 1
         o, h, lo = open_[i], high[i], low[i]
-        high_first = path == t.HIGH_FIRST or (path == t.NEARER_FIRST and h - o < o - lo)
         if o <= below or o >= above:
             below, above = _plain_point(o, ts[i] * 1000, i, p, s, g, log)
-        one, two = (h, lo) if high_first else (lo, h)
+        one, two = (h, lo) if rises_first(o, h, lo, path) else (lo, h)
         if one <= below or one >= above:
             below, above = _plain_point(one, ts[i] * 1000 + third_us, i, p, s, g, log)
         if two <= below or two >= above:
@@ -161,15 +161,10 @@ def _bar(
     opened_us: int, open_: int, high: int, low: int, close: int, first: bool,
     p: Ints, s: Ints, g: Ints, due: Ints, log: Ints,
 ) -> None:  # fmt: skip
-    high_first = p[t.PATH] == t.HIGH_FIRST or (p[t.PATH] == t.NEARER_FIRST and high - open_ < open_ - low)
+    rises = rises_first(open_, high, low, p[t.PATH])
     for k in range(4):
-        if k == 0:
-            price, at = open_, opened_us
-        elif k == 3:
-            price, at = close, opened_us + p[t.CLOSE_US]
-        else:
-            price = high if high_first == (k == 1) else low
-            at = opened_us + k * p[t.THIRD_US]
+        price = price_at(k, open_, high, low, close, rises)
+        at = time_at(k, opened_us, p[t.THIRD_US], p[t.CLOSE_US])
         if first and k == 0:
             # The first price falls from the sky: nothing rests yet.
             s[t.S_PRICE], s[t.S_TIME] = price, at

@@ -9,7 +9,8 @@ Between two executions equity is a line over the price, so bars that stay within
 import numpy as np
 from numpy.typing import NDArray
 
-from core.grid_table import CLOSE_US, FAR, HIGH_FIRST, NEARER_FIRST, PATH, THIRD_US
+from core.grid_table import CLOSE_US, FAR, PATH, THIRD_US
+from core.path_kernel import price_at, rises_first, time_at
 from core.search_kernel import next_outside
 
 Ints = NDArray[np.int64]
@@ -44,13 +45,10 @@ def reached(
             if i == end:
                 continue
         o, h, lo = open_[i], high[i], low[i]
-        high_first = p[PATH] == HIGH_FIRST or (p[PATH] == NEARER_FIRST and h - o < o - lo)
+        rises = rises_first(o, h, lo, p[PATH])
         for j in range(4):
-            price, at = o, ts[i] * 1000 + j * p[THIRD_US]
-            if j == 3:
-                price, at = close[i], ts[i] * 1000 + p[CLOSE_US]
-            elif j:
-                price = h if high_first == (j == 1) else lo
+            price = price_at(j, o, h, lo, close[i], rises)
+            at = time_at(j, ts[i] * 1000, p[THIRD_US], p[CLOSE_US])
             while k < len(rows) and rows[k, AT_BAR] <= i and rows[k, AT_US] <= at:
                 if rows[k, SEEN_BEFORE] and _binds(price, q, s):
                     return i

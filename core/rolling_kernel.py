@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core import grid_table as t
 from core import rolling_table as r
+from core.path_kernel import price_at, rises_first, time_at
 from core.rolling_book_kernel import buys, move
 from core.rolling_entry_kernel import tend_entry
 from core.rolling_orders_kernel import place_entry, place_exits, withdraw
@@ -76,15 +77,10 @@ def _bar(
     opened_us: int, open_: int, high: int, low: int, close: int, first: bool,
     p: Ints, s: Ints, g: Ints, due: Ints, log: Ints,
 ) -> None:  # fmt: skip
-    high_first = p[t.PATH] == t.HIGH_FIRST or (p[t.PATH] == t.NEARER_FIRST and high - open_ < open_ - low)
+    rises = rises_first(open_, high, low, p[t.PATH])
     for k in range(4):
-        if k == 0:
-            price, at = open_, opened_us
-        elif k == 3:
-            price, at = close, opened_us + p[t.CLOSE_US]
-        else:
-            price = high if high_first == (k == 1) else low
-            at = opened_us + k * p[t.THIRD_US]
+        price = price_at(k, open_, high, low, close, rises)
+        at = time_at(k, opened_us, p[t.THIRD_US], p[t.CLOSE_US])
         if first and k == 0:
             # The first price falls from the sky: nothing rests yet.
             s[t.S_PRICE], s[t.S_TIME] = price, at

@@ -10,15 +10,12 @@ from numpy.typing import NDArray
 
 from core import grid_table as t
 from core import rolling_table as r
-from core.grid_book_kernel import send
+from core.grid_book_kernel import closing_cap, send_closing
 from core.rolling_book_kernel import activate_closing
 from core.rolling_entry_kernel import give_up
 from core.rolling_place_kernel import can_trade, lifted
 
 Ints = NDArray[np.int64]
-
-# An unwind's cap doubles with each attempt, so many times.
-DOUBLED_MOST = 6
 
 
 def guard_price(price: int, p: Ints, s: Ints, g: Ints, due: Ints) -> None:
@@ -76,22 +73,6 @@ def is_over(s: Ints, g: Ints) -> bool:
 
 
 def _place(qty: int, price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
-    # An empty book must not fill at any price: the cap doubles with every attempt, up to half the price.
-    part = p[t.SLIP_NUM]
-    for _ in range(min(s[t.S_OUT_ATTEMPT] + 1, DOUBLED_MOST)):
-        part *= 2
-    part, whole = min(2 * part, p[t.SLIP_DEN]), 2 * p[t.SLIP_DEN]
-    if p[t.SHORT]:
-        cap = -(-price * (whole + part) // (whole * p[t.TICK])) * p[t.TICK]
-    else:
-        cap = lifted(price * (whole - part) // (whole * p[t.TICK]) * p[t.TICK], qty, price, p)
-    if cap * qty < p[t.MIN_NOTIONAL]:
-        s[t.S_STATUS] = t.BELOW_MINIMUM
-        return
-    s[t.S_OUT_ATTEMPT] += 1
-    s[t.S_OUT_CAP], s[t.S_OUT_QTY], s[t.S_OUT_ORDER] = cap, qty, s[t.S_NEXT_ID]
-    s[t.S_NEXT_ID] += 1
-    if p[t.LATENCY_US]:
-        send(-1, s[t.S_OUT_ORDER], 1, now, p, s, due)
-    else:
+    cap = closing_cap(price, p, s)
+    if send_closing(qty, cap if p[t.SHORT] else lifted(cap, qty, price, p), now, p, s, due):
         activate_closing(price, now, p, s, g, log)

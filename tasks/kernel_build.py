@@ -26,6 +26,7 @@ from core import (
     grid_kernel,
     ladder_kernel,
     limit_kernel,
+    path_kernel,
     rolling_book_kernel,
     rolling_entry_kernel,
     rolling_kernel,
@@ -120,12 +121,13 @@ _DRAWDOWN = _INT(
 # What is compiled into one object file: the modules that it takes, and its entries, by their symbol, with their signatures.
 OBJECTS: dict[str, tuple[tuple[ModuleType, ...], dict[str, tuple[FunctionType, Any]]]] = {
     "grid": (
-        (search_kernel, grid_book_kernel, grid_close_kernel, grid_kernel, equity_kernel),
+        (path_kernel, search_kernel, grid_book_kernel, grid_close_kernel, grid_kernel, equity_kernel),
         {"grid_run": (_grid_run, _RUN), "equity_drawdown": (_equity_drawdown, _DRAWDOWN)},
     ),
-    "ladder": ((search_kernel, grid_book_kernel, ladder_kernel), {"ladder_run": (_ladder_run, _RUN)}),
+    "ladder": ((path_kernel, search_kernel, grid_book_kernel, ladder_kernel), {"ladder_run": (_ladder_run, _RUN)}),
     "rolling": (
         (
+            path_kernel,
             search_kernel,
             grid_book_kernel,
             rolling_book_kernel,
@@ -140,7 +142,7 @@ OBJECTS: dict[str, tuple[tuple[ModuleType, ...], dict[str, tuple[FunctionType, A
         {"rolling_run": (_rolling_run, _RUN)},
     ),
     "limits": (
-        (search_kernel, limit_kernel),
+        (path_kernel, search_kernel, limit_kernel),
         {"limit_reached": (_limit_reached, _INT(*[_INTS] * 7, _INT, *[_INTS] * 4, _INT))},
     ),
     "atr_grid": (kernel_build_atr.MODULES, kernel_build_atr.ENTRIES),

@@ -15,6 +15,7 @@ from core import (
     atr_perp_kernel,
     atr_short_kernel,
     atr_watch_kernel,
+    path_kernel,
     search_kernel,
     wide_kernel,
 )
@@ -40,7 +41,7 @@ from core.atr_watch_kernel import watch
 from core.grid_table import BLOCK, FILL_COLUMNS
 
 MODULES: tuple[ModuleType, ...] = (
-    wide_kernel, search_kernel, atr_gauge_kernel, atr_book_kernel, atr_perp_kernel, atr_orders_kernel,
+    path_kernel, wide_kernel, search_kernel, atr_gauge_kernel, atr_book_kernel, atr_perp_kernel, atr_orders_kernel,
     atr_levels_kernel, atr_short_kernel, atr_candle_kernel, atr_kernel, atr_watch_kernel,
 )  # fmt: skip
 _INT = types.int64

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import grid_table as gt
-from core.market import TIMEFRAME_S, Market
+from core.market import Market
 from core.series import exact_units, places
 from tasks.kernel_tables import FEE_SCALE, INT_MAX, Columns, Ints, refuse
 
@@ -86,11 +86,9 @@ def pay(made: "KernelRun", dues: Mapping[Market, Due] | None) -> None:
     if due is None or not len(due.ms) or not len(made.log):
         return
     log, columns = made.log, made.columns
-    close_us = TIMEFRAME_S[columns.timeframe] * 1_000_000 - 1000
-    sizes = np.where((log[:, gt.FILL_EXIT] == 1) == made.short, log[:, gt.FILL_QTY], -log[:, gt.FILL_QTY])
     # Before the path moves on to the opening: what happens between the last close and it comes after the payment.
-    before = np.searchsorted(log[:, gt.FILL_US], columns.ts[due.bar - 1] * 1000 + close_us, side="right")
-    held = np.append(0, np.cumsum(sizes))[before]
+    before = np.searchsorted(log[:, gt.FILL_US], made.closes_us(due.bar - 1), side="right")
+    held = np.append(0, np.cumsum(made.sizes))[before]
     some = np.flatnonzero(held)
     if len(some):
         bot = made.bot

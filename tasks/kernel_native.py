@@ -34,7 +34,13 @@ Floats = NDArray[np.float64]
 _ROOT = Path(__file__).parents[1]
 # LLVM code that `python -m tasks.kernel_build --keep` made of the sources.
 KEPT = Path(__file__).with_name("kernels")
-_GRID = ("core/grid_table.py", "core/grid_book_kernel.py", "core/search_kernel.py", "tasks/kernel_build.py")
+_GRID = (
+    "core/grid_table.py",
+    "core/grid_book_kernel.py",
+    "core/path_kernel.py",
+    "core/search_kernel.py",
+    "tasks/kernel_build.py",
+)
 _ATR = (
     "core/atr_table.py", "core/wide_kernel.py", "core/atr_gauge_kernel.py", "core/atr_book_kernel.py",
     "core/atr_orders_kernel.py", "core/atr_levels_kernel.py", "core/atr_candle_kernel.py", "core/atr_kernel.py",
@@ -59,6 +65,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ),
     "limits": (
         "core/grid_table.py",
+        "core/path_kernel.py",
         "core/search_kernel.py",
         "core/limit_kernel.py",
         "tasks/kernel_build.py",

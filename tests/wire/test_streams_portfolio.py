@@ -11,6 +11,7 @@ import pytest
 from tasks import exchange_line, exchange_streams
 from tasks.cli import main
 from tasks.opening import open_session
+from tasks.session import Session
 from tasks.stream_news import rest, told_more
 from tasks.ticking import tick
 from tests.wire.exchange_server import ExchangeServer
@@ -51,6 +52,14 @@ def streaming_portfolio(folder: Path, server: ExchangeServer) -> Path:
     return file
 
 
+async def open_sockets(session: Session) -> None:
+    """Tick until the sockets of the portfolio's venue are up: they open from the second tick on."""
+    await tick(session)
+    await tick(session)
+    streams = session.venues["spot"].streams
+    assert await gone(lambda: not streams.up, 20)
+
+
 @pytest.mark.usefixtures("_keys")
 def test_a_fill_brings_the_next_tick_forward(tmp_path: Path, server: ExchangeServer) -> None:
     """A portfolio at long intervals books a fill, and answers it, as soon as the socket tells of it."""
@@ -58,10 +67,7 @@ def test_a_fill_brings_the_next_tick_forward(tmp_path: Path, server: ExchangeSer
     async def run(file: Path) -> float:
         session, never = await open_session(file), asyncio.Event()
         try:
-            await tick(session)
-            await tick(session)
-            streams = session.venues["spot"].streams
-            assert await gone(lambda: not streams.up, 20)
+            await open_sockets(session)
             assert told_more(session), "it was opened just now, and knows nothing of what was before"
             for _ in range(3):
                 await tick(session)
@@ -93,10 +99,7 @@ def test_news_waits_while_the_request_weight_is_used_up(
     async def run(file: Path) -> None:
         session = await open_session(file)
         try:
-            await tick(session)
-            await tick(session)
-            streams = session.venues["spot"].streams
-            assert await gone(lambda: not streams.up, 20)
+            await open_sockets(session)
             assert told_more(session), "it was opened just now"
             await tick(session)
             await asyncio.sleep(0.3)
