@@ -1,5 +1,8 @@
 """A data folder for the dashboard's tests: a bot that traded over three days, published, with hostile words in it."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,9 +37,20 @@ def traded(folder: Path, days: int = 3, prices: int = 50) -> Path:
     return folder
 
 
+@contextmanager
+def republished(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Change the published copy as publishing does: beside it, then in its place, for somebody may be reading it."""
+    path = published_folder(folder) / FILE_NAME
+    fresh = path.with_name("changed.duckdb")
+    shutil.copyfile(path, fresh)
+    with duckdb.connect(fresh) as con:
+        yield con
+    fresh.replace(path)
+
+
 def poison(folder: Path) -> None:
     """Put hostile words into every text of the copy that a page shows."""
-    with duckdb.connect(published_folder(folder) / FILE_NAME) as con:
+    with republished(folder) as con:
         now = START + timedelta(days=2, hours=1)
         con.execute("INSERT INTO incidents VALUES (9001, ?, 'error', 'g1', ?, 's', ?, NULL)", [now, HOSTILE, HOSTILE])
         con.execute("UPDATE levels SET reason = ? WHERE level < 3", [HOSTILE])

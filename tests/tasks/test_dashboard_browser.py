@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from tasks import server
 from tasks.dashboard_child import command, url
-from tasks.publish import FILE_NAME, published_folder
 from tasks.report import report_of
 from tasks.report_html import write_html
-from tests.tasks.dashboard_world import HOSTILE, poison, traded
+from tests.tasks.dashboard_world import HOSTILE, poison, republished, traded
 from tests.tasks.prefect_lab import free_port, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -204,7 +202,7 @@ def test_the_page_refreshes_itself_and_hostile_words_stay_words(browser: Any, ho
     page = watched.open("/")
     assert page.locator(".incident").count() == 0
     poison(folder)
-    with duckdb.connect(published_folder(folder) / FILE_NAME) as con:
+    with republished(folder) as con:
         con.execute("UPDATE meta SET value = '2026-03-03T12:00:00' WHERE key = 'published_at'")
     page.wait_for_selector(".incident", timeout=15_000)
     assert HOSTILE in page.locator(".incident").first.inner_text()
