@@ -1,6 +1,6 @@
-"""Barriers of the compiled grid, and how it ends: orders called back, what is held sold (or bought back) at the market.
+"""How the compiled grid ends: orders called back, what is held sold (or bought back) at the market.
 
-As `core.machines.grid.barriers` and the unwinds of `core.engine.bot` do it for one grid. With latency a closing takes
+As `core.machines.grid.machine` and the unwinds of `core.engine.bot` do it for one grid. With latency a closing takes
 several moments: exits must be off the book before their coins can be sold (those whose cancel is long on its way are not
 waited for by the rest), a late entry is closed as well, and an order whose cap the price has passed is followed by one with
 twice the slippage. Arguments as in `core.grid_kernel`.
@@ -15,31 +15,12 @@ from core.grid_book_kernel import closing_cap, is_bid, send, send_closing, unwin
 Ints = NDArray[np.int64]
 
 
-def stop_price(p: Ints, s: Ints) -> int:
-    """Return the price at which the open inventory has lost `stop_loss` of its cost after the fees paid on it."""
-    cost, fees = s[t.S_COST] * p[t.COST_MUL], s[t.S_FEES] * p[t.FEE_MUL]
-    whole = p[t.STOP_DEN] * s[t.S_INVENTORY] * p[t.COST_MUL]
-    if p[t.SHORT]:
-        return -((fees * p[t.STOP_DEN] - cost * (p[t.STOP_DEN] + p[t.STOP_NUM])) // whole)
-    return (cost * (p[t.STOP_DEN] - p[t.STOP_NUM]) + fees * p[t.STOP_DEN]) // whole
-
-
-def barrier_hit(price: int, now: int, p: Ints, s: Ints) -> int:
-    """Return 0 where no barrier fires, 1 for the limit price, 2 for the stop loss, 3 for the time limit: the core's order."""
-    sign = -1 if p[t.SHORT] else 1
-    if p[t.LIMIT] and price * sign <= p[t.LIMIT] * sign:
-        return 1
-    if p[t.STOP_DEN] and s[t.S_INVENTORY] and price * sign <= stop_price(p, s) * sign:
-        return 2
-    return 3 if now >= p[t.DEADLINE_US] else 0
-
-
 def close(barrier: int, price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> None:
     """Latch a barrier: call every order back and start to unwind, unless the position is kept or too small to trade."""
     s[t.S_CLOSED] = barrier
     s[t.S_LOW], s[t.S_HIGH] = t.FAR, -t.FAR  # from now on every moment is looked at
     s[t.S_MODE] = t.GONE
-    if barrier == 1 and p[t.KEEP]:
+    if (barrier == t.HIT_LIMIT and p[t.KEEP]) or (barrier == t.HIT_RANGE and p[t.RANGE_KEEPS]):
         s[t.S_MODE] = t.KEPT
     elif _sellable(price, p, s):
         s[t.S_MODE] = t.CLOSING

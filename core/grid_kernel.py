@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import grid_table as t
+from core.grid_barrier_kernel import band, barrier_hit
 from core.grid_book_kernel import count, end_order, is_bid, move, place, withdraw_moved
-from core.grid_close_kernel import barrier_hit, close, settle_closed, stop_price
+from core.grid_close_kernel import close, settle_closed
 from core.path_kernel import price_at, rises_first, time_at
 from core.search_kernel import next_outside
 
@@ -64,7 +65,7 @@ def _begin(p: Ints, s: Ints, g: Ints) -> None:
         g[t.ATTEMPT, i] = -1
         g[t.BID_FEE, i] = -((-g[t.BID, i] * g[t.QTY, i] * p[t.MAKER]) // p[t.RATE_DEN])
         g[t.ASK_FEE, i] = -((-g[t.ASK, i] * g[t.QTY, i] * p[t.MAKER]) // p[t.RATE_DEN])
-    s[t.S_TOP], s[t.S_BOTTOM] = -1, levels
+    s[t.S_TOP], s[t.S_BOTTOM], s[t.S_PEAK] = -1, levels, -t.FAR
     s[t.S_NEXT_ID] = 1
     s[t.S_UNARMED] = levels - 1 if p[t.SHORT] else 0
     if p[t.INVENTORY] != t.NONE:
@@ -75,7 +76,7 @@ def _begin(p: Ints, s: Ints, g: Ints) -> None:
 
 def _is_plain(p: Ints, s: Ints, g: Ints) -> bool:
     # Whether from now on every order stands at its own price and nothing but the price matters.
-    if p[t.LATENCY_US] or p[t.LIMIT] or p[t.STOP_DEN] or p[t.DEADLINE_US] < t.FAR or s[t.S_MOVED]:
+    if p[t.LATENCY_US] or p[t.GUARDED] or p[t.DEADLINE_US] < t.FAR or s[t.S_MOVED]:
         return False
     return p[t.INVENTORY] != t.NONE or (s[t.S_UNARMED] < 0 if p[t.SHORT] else s[t.S_UNARMED] >= g.shape[1])
 
@@ -185,7 +186,7 @@ def _settle(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Int
         return
     while True:
         barrier = barrier_hit(price, now, p, s)
-        if barrier:
+        if barrier != t.NO_BARRIER:
             close(barrier, price, now, p, s, g, due, log)
             return
         if p[t.INVENTORY] == t.NONE:
@@ -230,28 +231,20 @@ def _arm(price: int, p: Ints, s: Ints, g: Ints) -> None:
 
 def _set_edges(p: Ints, s: Ints, g: Ints) -> None:
     # Prices at or beyond which something happens: fills, moved orders that may go home, barriers, levels to arm.
-    low, high = -t.FAR, t.FAR
+    low, high = band(p, s) if p[t.GUARDED] else (-t.FAR, t.FAR)
     if s[t.S_TOP] >= 0:
-        low = g[t.PRICE, s[t.S_TOP]] - p[t.EDGE]
+        low = max(low, g[t.PRICE, s[t.S_TOP]] - p[t.EDGE])
     if s[t.S_BOTTOM] < g.shape[1]:
-        high = g[t.PRICE, s[t.S_BOTTOM]] + p[t.EDGE]
+        high = min(high, g[t.PRICE, s[t.S_BOTTOM]] + p[t.EDGE])
     for k in range(s[t.S_MOVED]):
         i = g[t.MOVED, k]
         if is_bid(i, p, g):
             low, high = max(low, g[t.PRICE, i] - p[t.EDGE]), min(high, g[t.BID, i] + 1)
         else:
             low, high = max(low, g[t.ASK, i] - 1), min(high, g[t.PRICE, i] + p[t.EDGE])
-    if p[t.SHORT]:
-        if p[t.LIMIT]:
-            high = min(high, p[t.LIMIT])
-        if p[t.STOP_DEN] and s[t.S_INVENTORY]:
-            high = min(high, stop_price(p, s))
-        if p[t.INVENTORY] == t.NONE and s[t.S_UNARMED] >= 0:
+    if p[t.INVENTORY] == t.NONE:
+        if p[t.SHORT] and s[t.S_UNARMED] >= 0:
             low = max(low, g[t.ASK, s[t.S_UNARMED]] - 1)
-    else:
-        low = max(low, p[t.LIMIT])
-        if p[t.STOP_DEN] and s[t.S_INVENTORY]:
-            low = max(low, stop_price(p, s))
-        if p[t.INVENTORY] == t.NONE and s[t.S_UNARMED] < g.shape[1]:
+        elif not p[t.SHORT] and s[t.S_UNARMED] < g.shape[1]:
             high = min(high, g[t.BID, s[t.S_UNARMED]] + 1)
     s[t.S_LOW], s[t.S_HIGH] = low, high

@@ -4,15 +4,18 @@ The kernel knows whole numbers in arrays alone; these names are their places. `c
 """
 
 # How a run ended. All but DONE say that the kernel does not know what the core would do.
-DONE, LOG_FULL, BELOW_MINIMUM, ROUNDING, QUEUE_FULL, WOULD_CROSS = range(6)
+DONE, LOG_FULL, BELOW_MINIMUM, ROUNDING, QUEUE_FULL, WOULD_CROSS, UNDECIDED = range(7)
 
 # Parameters. EDGE is what a price must pass a limit by; SAFE_* and SLIP_* are numerators over *_DEN, SLIPPED_NUM over its DEN
-# is what a price at the market is multiplied by; MAKER and TAKER over
-# RATE_DEN give a fee in 1e-8 quote; COST_MUL and FEE_MUL bring cost and fees to one unit. 0 or FAR: not set.
+# is what a price at the market is multiplied by; MAKER and TAKER over RATE_DEN give a fee in 1e-8 quote; COST_MUL and FEE_MUL
+# bring cost and fees to one unit. GUARDED says whether there is any barrier over the price; TRAIL_FROM and TRAIL_DELTA over
+# TRAIL_DEN are fractions of cost, BOT_* profits in that unit, RANGE_* the first prices outside the range, where RANGE_KEEPS
+# says that what is held is kept. 0, FAR or -FAR: not set.
 (TICK, EDGE, SHORT, PATH, LATENCY_US, THIRD_US, CLOSE_US, SAFE_LESS, SAFE_MORE, SAFE_DEN, MIN_NOTIONAL, MIN_QTY, INVENTORY,
  LIMIT, KEEP, STOP_NUM, STOP_DEN, DEADLINE_US, DEADLINE_BAR, MAKER, TAKER, RATE_DEN, COST_MUL, FEE_MUL, SLIP_NUM,
- SLIP_DEN, SLIPPED_NUM, SLIPPED_DEN) = range(28)  # fmt: skip
-PARAMETERS = 28
+ SLIP_DEN, SLIPPED_NUM, SLIPPED_DEN, GUARDED, TRAIL_FROM, TRAIL_DELTA, TRAIL_DEN, BOT_STOP, BOT_TAKE, RANGE_LOW, RANGE_HIGH,
+ RANGE_KEEPS) = range(37)  # fmt: skip
+PARAMETERS = 37
 HIGH_FIRST, LOW_FIRST, NEARER_FIRST = range(3)
 MARKET, RESTING, NONE = range(3)
 FAR = 1 << 62
@@ -29,13 +32,17 @@ ABSENT, SENT, LIVE = range(3)
 CANCEL_WAIT_US = 2_000_000
 
 # The run's scalars. TOP and BOTTOM point to the best own-price bid and ask, LOW and HIGH are the prices that matter next.
-# INVENTORY, COST and FEES are those of open lots; PROFIT of TRIPS closed ones, WON of them after fees; PAID is all fees.
-# NET_LEAST is the least that profit after fees ever was. Costs and profits in price times quantity, fees in 1e-8.
+# INVENTORY, COST and FEES are those of open lots, PEAK their best profit over cost in 2**-50 (PEAK_GAIN over PEAK_COST), ARMED
+# whether it came to TRAIL_FROM; PROFIT of TRIPS closed ones, WON of them after fees; PAID is all fees. NET_LEAST is the least
+# that profit after fees ever was. Costs and profits in price times quantity, fees in 1e-8.
 (S_LOW, S_HIGH, S_TOP, S_BOTTOM, S_QUEUE, S_MOVED, S_DUE_FROM, S_DUE_TO, S_NEXT_ID, S_FILLS, S_STATUS, S_CLOSED, S_UNARMED,
  S_INVENTORY, S_COST, S_FEES, S_PRICE, S_TIME, S_VISITED, S_BAR, S_PROFIT, S_PAID, S_TRIPS, S_WON, S_INITIAL,
  S_NET_LEAST, S_OPENED, S_OVER, S_MODE, S_UNWINDS, S_EPISODE, S_SEEN, S_OUT_ORDER, S_OUT_QTY, S_OUT_CAP,
- S_OUT_ATTEMPT) = range(36)  # fmt: skip
-SCALARS = 36
+ S_OUT_ATTEMPT, S_PEAK, S_PEAK_GAIN, S_PEAK_COST, S_ARMED) = range(40)  # fmt: skip
+SCALARS = 40
+
+# The barriers.
+(NO_BARRIER, HIT_LIMIT, HIT_STOP, HIT_BOT_STOP, HIT_TIME, HIT_TRAIL, HIT_BOT_TAKE, HIT_RANGE) = range(8)
 
 # CLOSED is the barrier that fired, MODE what is done about it, UNWINDS whether an unwind is under way; OUT_* is its order
 # (0: none), SEEN the fills answered so far, OVER that nothing can happen any more.

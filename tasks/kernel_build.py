@@ -21,6 +21,7 @@ from numba.extending import register_jitable
 
 from core import (
     equity_kernel,
+    grid_barrier_kernel,
     grid_book_kernel,
     grid_close_kernel,
     grid_kernel,
@@ -121,7 +122,15 @@ _DRAWDOWN = _INT(
 # What is compiled into one object file: the modules that it takes, and its entries, by their symbol, with their signatures.
 OBJECTS: dict[str, tuple[tuple[ModuleType, ...], dict[str, tuple[FunctionType, Any]]]] = {
     "grid": (
-        (path_kernel, search_kernel, grid_book_kernel, grid_close_kernel, grid_kernel, equity_kernel),
+        (
+            path_kernel,
+            search_kernel,
+            grid_book_kernel,
+            grid_barrier_kernel,
+            grid_close_kernel,
+            grid_kernel,
+            equity_kernel,
+        ),
         {"grid_run": (_grid_run, _RUN), "equity_drawdown": (_equity_drawdown, _DRAWDOWN)},
     ),
     "ladder": ((path_kernel, search_kernel, grid_book_kernel, ladder_kernel), {"ladder_run": (_ladder_run, _RUN)}),

@@ -80,7 +80,7 @@ def dues_of(rates: Mapping[Market, Sequence[RateRow]], columns: Columns) -> dict
 def pay(made: "KernelRun", dues: Mapping[Market, Due] | None) -> None:
     """Pay a run of one market what fell due while it held a position; raises `Refused` for amounts beyond 64 bits.
 
-    Also for a bot that acts by what it was paid: of all that these kernels do, a recovery with a budget of losses.
+    Also for a bot that acts by what it was paid: a recovery with a budget of losses, a stop or target over the bot's profit.
     """
     due = None if dues is None else dues.get(made.spec.instrument.market)
     if due is None or not len(due.ms) or not len(made.log):
@@ -94,6 +94,8 @@ def pay(made: "KernelRun", dues: Mapping[Market, Due] | None) -> None:
         bot = made.bot
         if bot.kind == "rolling_grid" and bot.recovery_loss_budget is not None:
             raise refuse("recovery_loss_budget counts what funding brings")
+        if bot.kind == "grid" and (bot.bot_stop_loss is not None or bot.bot_take_profit is not None):
+            raise refuse("bot_stop_loss and bot_take_profit count what funding brings")
         amounts = _amounts(made, held[some], columns.close[due.bar[some] - 1], due, some)
         made.payments = Payments(due.ms[some], amounts, merged(log, columns, due.ms[some], amounts))
 

@@ -49,7 +49,13 @@ _ATR = (
 )  # fmt: skip
 # The sources of each object file of `tasks.kernel_build`.
 SOURCES: dict[str, tuple[str, ...]] = {
-    "grid": (*_GRID, "core/grid_close_kernel.py", "core/grid_kernel.py", "core/equity_kernel.py"),
+    "grid": (
+        *_GRID,
+        "core/grid_barrier_kernel.py",
+        "core/grid_close_kernel.py",
+        "core/grid_kernel.py",
+        "core/equity_kernel.py",
+    ),
     "ladder": (*_GRID, "core/ladder_kernel.py"),
     "rolling": (
         *_GRID,

@@ -24,6 +24,7 @@ from core.market import TIMEFRAME_S, Instrument
 from core.series import exact_units, places
 from core.values import ONE, ZERO, total
 from tasks.errors import Refused
+from tasks.kernel_barriers import barrier_values
 
 Ints = NDArray[np.int64]
 FEE_SCALE = 8  # `core.values.FEE_PLACES`
@@ -116,11 +117,9 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
         "trigger_price": config.trigger_price is not None,
         "trailing_up": config.trailing_up is not None,
         "trailing_down": config.trailing_down is not None,
-        "on_range_exit": config.on_range_exit is not None,
+        "on_range_exit: reset": config.on_range_exit == "reset",
         "reinvest": config.reinvest,
         "exit_from: fill": config.exit_from == "fill",
-        "bot_take_profit": config.bot_take_profit is not None,
-        "bot_stop_loss": config.bot_stop_loss is not None,
         "triple_barrier.open_order_type": config.triple_barrier.open_order_type == "LIMIT",
         "triple_barrier.take_profit_order_type": config.triple_barrier.take_profit_order_type == "LIMIT",
         "triple_barrier.stop_loss_order_type": config.triple_barrier.stop_loss_order_type == "LIMIT",
@@ -129,7 +128,6 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
         "order_frequency": config.order_frequency > 0,
         "max_orders_per_batch": config.max_orders_per_batch is not None and config.max_orders_per_batch < levels,
         "max_open_orders": config.max_open_orders is not None and config.max_open_orders < levels,
-        "triple_barrier.trailing_stop": config.triple_barrier.trailing_stop is not None,
     }
     for field, is_set in said.items():
         if is_set:
@@ -207,14 +205,10 @@ def _by_name(count: int) -> Ints:
 
 def grid_values(spec: BotSpec, options: Any, units: Units, timeframe: str) -> dict[int, int]:
     """Return a grid's parameters but those that depend on the candles."""
-    config: GridConfig = spec.plan.config
-    stop = config.triple_barrier.stop_loss
-    stop_num, stop_den = _parts(stop) if stop is not None else (0, 0)
-    return market_values(spec, options, units, timeframe) | {
-        gt.INVENTORY: _INVENTORY[config.initial_inventory],
-        gt.LIMIT: exact_units(config.limit_price, units.price_scale) if config.limit_price is not None else 0,
-        gt.KEEP: int(config.keep_position), gt.STOP_NUM: stop_num, gt.STOP_DEN: stop_den,
-    }  # fmt: skip
+    plan: GridPlan = spec.plan
+    barriers = barrier_values(plan, units.price_scale, units.scale)
+    given = {gt.INVENTORY: _INVENTORY[plan.config.initial_inventory]}
+    return market_values(spec, options, units, timeframe) | barriers | given
 
 
 def parameters_of(spec: BotSpec, values: Mapping[int, int], units: Units, candles: Columns, levels: Ints) -> Ints:
@@ -282,6 +276,10 @@ def check_range(values: dict[int, int], units: Units, candles: Columns, levels: 
     largest = {
         "fees": value * max(abs(values[gt.MAKER]), abs(values[gt.TAKER]), 1) + values[gt.RATE_DEN],
         "stop_loss": 4 * value * units.cost_mul * max(values[gt.STOP_DEN], 1),
+        "trailing_stop": 4
+        * value
+        * units.cost_mul
+        * max(values[gt.TRAIL_DEN], values[gt.TRAIL_FROM], values[gt.TRAIL_DELTA]),
         "safe_extra_spread": 2 * price * values[gt.SAFE_DEN] * values[gt.TICK],
         "max_slippage_bps": 4 * price * values[gt.SLIP_DEN] * values[gt.TICK],
         "slippage": 4 * price * max(values[gt.SLIPPED_NUM], values[gt.SLIPPED_DEN]) * values[gt.TICK],

@@ -297,6 +297,7 @@ def last_line(log: Path) -> str:
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    process.kill()  # it leads no group of its own where somebody else started it
 
 
 def _get(url: str, auth: str, timeout_s: float) -> bytes:

@@ -98,6 +98,10 @@ def configs(draw: st.DrawFn, rules: Instrument) -> GridConfig:
     barriers: dict[str, Any] = draw(
         st.fixed_dictionaries({}, optional={
             "stop_loss": st.sampled_from(["0.005", "0.01", "0.03"]), "time_limit": st.sampled_from([0, 90, 600.5, 2000]),
+            "trailing_stop": st.fixed_dictionaries({
+                "activation": st.sampled_from(["0.0011", "0.0047", "0.01", "0.03"]),
+                "delta": st.sampled_from(["0.0005", "0.0031", "0.01"]),
+            }),
         })
     )  # fmt: skip
     if draw(st.booleans()):
@@ -113,6 +117,8 @@ def configs(draw: st.DrawFn, rules: Instrument) -> GridConfig:
         initial_inventory=draw(st.sampled_from(["market", "resting", "none"])),
         coerce_tp_to_step=draw(st.booleans()), keep_position=draw(st.booleans()),
         limit_price=draw(maybe(88 if side == "BUY" else 112)),
+        bot_stop_loss=draw(maybe(3, 20)), bot_take_profit=draw(maybe("0.7", 5)),
+        on_range_exit=draw(st.sampled_from([None, None, "close", "hold"])),
         safe_extra_spread=draw(st.sampled_from(["0.0001", "0.002", "0.0001"])), **size,
     )  # fmt: skip
 

@@ -1,12 +1,18 @@
 """The kernel is the core, faster: the same fills to the last digit on any grid, path and latency, or a refusal."""
 
+from typing import Any
+
+import pytest
 from hypothesis import event, given, settings
 
+from core import grid_table as gt
 from core.values import ZERO
+from tasks.backtesting import Options
 from tasks.errors import Refused
-from tasks.kernel_run import sums_of
+from tasks.kernel_run import KernelRun, sums_of
+from tests.core.grids import Walk
 from tests.core.kernel_runs import KernelScenario, scenarios, told
-from tests.core.worlds import floating
+from tests.core.worlds import SWAP, floating, grid, swap
 
 EXAMPLES = settings(max_examples=150, deadline=None)
 
@@ -19,6 +25,11 @@ def compare(scenario: KernelScenario) -> None:
         event(refused.reason[:70])
         return
     event("compared")
+    hold(scenario, fast)
+
+
+def hold(scenario: KernelScenario, fast: KernelRun) -> None:
+    """Hold a kernel's run against the core's."""
     slow = scenario.core()
     fills = [fill for step, _ in slow.steps for _, fill in step.fills]
     assert told(fast.fills()) == told(fills)
@@ -45,3 +56,37 @@ def test_fills_and_sums_are_the_cores_without_latency(scenario: KernelScenario) 
 def test_fills_and_sums_are_the_cores_with_latency(scenario: KernelScenario) -> None:
     """The same where orders travel, expire on arrival, are moved behind the touch and called back."""
     compare(scenario)
+
+
+BARRIERS: list[tuple[int, dict[str, Any]]] = [
+    (gt.HIT_LIMIT, {"limit_price": 96}),
+    (gt.HIT_STOP, {"triple_barrier": {"stop_loss": "0.004"}}),
+    (gt.HIT_BOT_STOP, {"bot_stop_loss": "1.07"}),
+    (gt.HIT_TIME, {"triple_barrier": {"time_limit": 3000}}),
+    (gt.HIT_TRAIL, {"triple_barrier": {"trailing_stop": {"activation": "0.0047", "delta": "0.0031"}}}),
+    (gt.HIT_BOT_TAKE, {"bot_take_profit": "1.07"}),
+    (gt.HIT_RANGE, {"on_range_exit": "close"}),
+    (gt.HIT_RANGE, {"on_range_exit": "hold"}),
+]
+
+
+@pytest.mark.parametrize("latency_s", [0, 7.3])
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+@pytest.mark.parametrize(("barrier", "fields"), BARRIERS)
+def test_every_barrier_fires_as_in_the_core(barrier: int, fields: dict[str, Any], side: str, latency_s: float) -> None:
+    """On some of twenty walks each barrier ends a grid on either side, and what the kernel makes of it is the core's."""
+    ends = []
+    if side == "SELL" and "limit_price" in fields:
+        fields = {"limit_price": 104}
+    for seed in range(20):
+        config = grid(
+            side=side, symbol=SWAP, venue="perp", start_price=97, end_price=103, levels=12,
+            initial_inventory="market", **fields,
+        )  # fmt: skip
+        options = Options(latency_s=latency_s, engine="kernel")
+        scenario = KernelScenario(config, swap(), options, Walk(seed, 400, 40))
+        fast = scenario.kernel()
+        hold(scenario, fast)
+        ends.append(int(fast.scalars[gt.S_CLOSED]))
+    assert set(ends) <= {gt.NO_BARRIER, barrier}
+    assert ends.count(barrier) >= 3

@@ -29,7 +29,7 @@ class Mailbox:
         """The titles of what came in."""
         return [mail["title"] for mail in self.mails]
 
-    def wait_for(self, count: int, timeout_s: float = 15.0) -> list[dict[str, Any]]:
+    def wait_for(self, count: int, timeout_s: float = 60.0) -> list[dict[str, Any]]:
         """Wait for so many messages; returns them."""
         until = time.monotonic() + timeout_s
         while len(self.mails) < count:

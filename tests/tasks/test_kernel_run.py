@@ -127,12 +127,9 @@ bots:
         ("max_drawdown: 0.0005", "max_drawdown would bind at"),
         ("trigger_price: 99", "trigger_price"),
         ("trailing_up: 115", "trailing_up"),
-        ("on_range_exit: close", "on_range_exit"),
+        ("on_range_exit: reset", "on_range_exit"),
         ("reinvest: true", "reinvest"),
-        ("bot_take_profit: 9", "bot_take_profit"),
-        ("bot_stop_loss: 9", "bot_stop_loss"),
         ("triple_barrier: {take_profit_order_type: LIMIT}", "take_profit_order_type"),
-        ("triple_barrier: {trailing_stop: {activation: 0.01, delta: 0.005}}", "trailing_stop"),
     ],
 )
 def test_what_the_kernel_does_not_model_is_refused(

@@ -2,8 +2,11 @@
 
 import http.server
 import os
+import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -105,3 +108,13 @@ def test_a_changing_request_without_a_csrf_token_is_refused(tmp_path: Path) -> N
             asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
             told = httpx.options(started, headers=asks).headers.get("access-control-allow-origin")
             assert (told in {origin, "*"}) is admitted
+
+
+def test_a_process_that_hears_no_signal_is_ended_all_the_same() -> None:
+    """Also one that leads no group of its own; Prefect's worker can miss the only SIGTERM that it is sent."""
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert server.end(process, 0.2) == -signal.SIGKILL
+    process.stdout.close()

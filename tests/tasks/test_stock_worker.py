@@ -44,7 +44,8 @@ def test_ticks_run_in_a_stock_process_worker(tmp_path: Path) -> None:
         assert told.stdout.decode().count("successfully created") == len(list(ROOT.glob("flows/[a-z]*.py")))
         words = prefect("worker", "start", "--pool", "warm", "--type", "process", "--limit", "1")
         with (tmp_path / "worker.log").open("wb") as log:
-            worker = subprocess.Popen(words, cwd=place, env=environment, stdout=log, stderr=log)
+            # Of a group of its own: a worker that misses its SIGTERM goes with the runs that it started.
+            worker = subprocess.Popen(words, cwd=place, env=environment, stdout=log, stderr=log, start_new_session=True)
             with ended(worker):
                 wait_until(lambda: here.count("paper", "Completed", "tick") >= 2, "two ticks")
         assert not {"Failed", "Crashed"} & set(here.states("paper", "tick"))
