@@ -285,7 +285,9 @@ def place(i: int, last: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log
     price = own
     g[t.ATTEMPT, i] += 1
     through = own >= last if bid else own <= last
-    if p[t.INVENTORY] == t.MARKET and g[t.ORDER, i] == 0:
+    if p[t.CHOOSES]:
+        g[t.TAKES, i] = g[t.AT_MARKET, i]
+    elif p[t.INVENTORY] == t.MARKET and g[t.ORDER, i] == 0:
         g[t.TAKES, i] = through  # the very first order of a level that the price has passed already
     if through and not g[t.TAKES, i]:
         if bid:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core import grid_table as t
 from core.grid_barrier_kernel import band, barrier_hit
 from core.grid_book_kernel import count, end_order, is_bid, move, place, withdraw_moved
+from core.grid_choice_kernel import choose, lay_out, room, withdraw
 from core.grid_close_kernel import close, settle_closed
 from core.path_kernel import price_at, rises_first, time_at
 from core.search_kernel import next_outside
@@ -34,6 +35,8 @@ def run(
     """
     bars = len(ts)
     _begin(p, s, g)
+    if bars and p[t.CHOOSES]:
+        lay_out(open_[0], p, g)
     i = 0
     while i < bars and s[t.S_STATUS] == t.DONE and s[t.S_OVER] == 0:
         if i > 0 and _is_plain(p, s, g):
@@ -47,7 +50,7 @@ def run(
         s[t.S_VISITED] += 1
         i += 1
         if s[t.S_DUE_FROM] == s[t.S_DUE_TO] and s[t.S_CLOSED] == 0:
-            end = max(i, min(bars, p[t.DEADLINE_BAR]))
+            end = max(i, min(bars, p[t.DEADLINE_BAR])) if s[t.S_NEXT_AT] == t.FAR else i
             i = next_outside(low, high, low_1, high_1, i, end, s[t.S_LOW], s[t.S_HIGH])
     if s[t.S_STATUS] == t.DONE and s[t.S_FILLS] > len(log):
         s[t.S_STATUS] = t.LOG_FULL
@@ -66,7 +69,7 @@ def _begin(p: Ints, s: Ints, g: Ints) -> None:
         g[t.BID_FEE, i] = -((-g[t.BID, i] * g[t.QTY, i] * p[t.MAKER]) // p[t.RATE_DEN])
         g[t.ASK_FEE, i] = -((-g[t.ASK, i] * g[t.QTY, i] * p[t.MAKER]) // p[t.RATE_DEN])
     s[t.S_TOP], s[t.S_BOTTOM], s[t.S_PEAK] = -1, levels, -t.FAR
-    s[t.S_NEXT_ID] = 1
+    s[t.S_NEXT_ID], s[t.S_BATCHED_AT], s[t.S_NEXT_AT] = 1, -t.FAR, t.FAR
     s[t.S_UNARMED] = levels - 1 if p[t.SHORT] else 0
     if p[t.INVENTORY] != t.NONE:
         for i in range(levels):
@@ -76,7 +79,7 @@ def _begin(p: Ints, s: Ints, g: Ints) -> None:
 
 def _is_plain(p: Ints, s: Ints, g: Ints) -> bool:
     # Whether from now on every order stands at its own price and nothing but the price matters.
-    if p[t.LATENCY_US] or p[t.GUARDED] or p[t.DEADLINE_US] < t.FAR or s[t.S_MOVED]:
+    if p[t.LATENCY_US] or p[t.GUARDED] or p[t.CHOOSES] or p[t.DEADLINE_US] < t.FAR or s[t.S_MOVED]:
         return False
     return p[t.INVENTORY] != t.NONE or (s[t.S_UNARMED] < 0 if p[t.SHORT] else s[t.S_UNARMED] >= g.shape[1])
 
@@ -169,7 +172,7 @@ def _bar(
         if first and k == 0:
             # The first price falls from the sky: nothing rests yet.
             s[t.S_PRICE], s[t.S_TIME] = price, at
-        elif s[t.S_DUE_FROM] == s[t.S_DUE_TO] and s[t.S_LOW] < price < s[t.S_HIGH] and at < p[t.DEADLINE_US]:
+        elif s[t.S_DUE_FROM] == s[t.S_DUE_TO] and s[t.S_LOW] < price < s[t.S_HIGH] and at < s[t.S_UNTIL]:
             s[t.S_PRICE], s[t.S_TIME] = price, at
             continue
         else:
@@ -184,13 +187,22 @@ def _settle(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Int
     if s[t.S_CLOSED]:
         settle_closed(price, now, p, s, g, due, log)
         return
+    rounds = 0
     while True:
+        rounds += 1
         barrier = barrier_hit(price, now, p, s)
         if barrier != t.NO_BARRIER:
             close(barrier, price, now, p, s, g, due, log)
             return
         if p[t.INVENTORY] == t.NONE:
             _arm(price, p, s, g)
+        if p[t.CHOOSES]:
+            if not _work_chosen(price, now, p, s, g, due, log):
+                break
+            if rounds == t.ROUNDS_MAX:
+                s[t.S_STATUS] = t.CHAINED
+                return
+            continue
         orders = _take_queue(s, g)
         withdraw_moved(price, now, p, s, g, due)
         for k in range(orders):
@@ -198,6 +210,32 @@ def _settle(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Int
         if s[t.S_QUEUE] == 0 or s[t.S_STATUS] != t.DONE:
             break
     _set_edges(p, s, g)
+
+
+def _work_chosen(price: int, now: int, p: Ints, s: Ints, g: Ints, due: Ints, log: Ints) -> bool:
+    # One round of a grid that chooses its levels; whether the venue was told anything, after which the engine looks again.
+    choose(price, now, p, s, g)
+    s[t.S_QUEUE] = 0
+    # All that is wanted and has no order, be it that it was not sent the last time.
+    for i in range(g.shape[1]):
+        if g[t.WANTED, i] and g[t.STATE, i] == t.ABSENT:
+            g[t.QUEUE, s[t.S_QUEUE]] = i
+            s[t.S_QUEUE] += 1
+    orders = _take_queue(s, g)
+    under_way, number, left = s[t.S_DUE_TO] - s[t.S_DUE_FROM], s[t.S_NEXT_ID], room(p, g)
+    withdraw_moved(price, now, p, s, g, due)
+    for k in range(orders):
+        i = g[t.NOW, k]
+        if g[t.HOLDING, i] == 0:
+            left -= 1
+        if g[t.HOLDING, i] or left >= 0:
+            place(i, price, now, p, s, g, due, log)
+    withdraw(now, p, s, g, due)
+    for i in range(g.shape[1]):
+        if g[t.STATE, i] == t.ABSENT:
+            g[t.ORDER, i] = -1  # a cancel that is still on its way finds nothing
+    told = s[t.S_QUEUE] > 0 or s[t.S_NEXT_ID] > number or s[t.S_DUE_TO] - s[t.S_DUE_FROM] > under_way
+    return told and s[t.S_STATUS] == t.DONE
 
 
 def _take_queue(s: Ints, g: Ints) -> int:
@@ -242,9 +280,11 @@ def _set_edges(p: Ints, s: Ints, g: Ints) -> None:
             low, high = max(low, g[t.PRICE, i] - p[t.EDGE]), min(high, g[t.BID, i] + 1)
         else:
             low, high = max(low, g[t.ASK, i] - 1), min(high, g[t.PRICE, i] + p[t.EDGE])
+    if p[t.CHOOSES]:
+        low, high = max(low, s[t.S_CHOICE_LOW]), min(high, s[t.S_CHOICE_HIGH])
     if p[t.INVENTORY] == t.NONE:
         if p[t.SHORT] and s[t.S_UNARMED] >= 0:
             low = max(low, g[t.ASK, s[t.S_UNARMED]] - 1)
         elif not p[t.SHORT] and s[t.S_UNARMED] < g.shape[1]:
             high = min(high, g[t.BID, s[t.S_UNARMED]] + 1)
-    s[t.S_LOW], s[t.S_HIGH] = low, high
+    s[t.S_LOW], s[t.S_HIGH], s[t.S_UNTIL] = low, high, min(p[t.DEADLINE_US], s[t.S_NEXT_AT])

@@ -6,10 +6,10 @@ more order that is called back, each for the place that OWNER names. A place may
 filled after all: the rows of lots in columns i and n + i are theirs.
 """
 
-from core.grid_table import LEVEL_ROWS, PARAMETERS, SCALARS, UNDECIDED
+from core.grid_table import CHAINED, LEVEL_ROWS, PARAMETERS, SCALARS
 
 # Ends beside the grid's. NO_ROOM asks for a table with more columns.
-NO_ROOM, LATE_ENTRY, OVERSOLD = range(UNDECIDED + 1, UNDECIDED + 4)
+NO_ROOM, LATE_ENTRY, OVERSOLD = range(CHAINED + 1, CHAINED + 4)
 
 # Parameters. AWAY is how far behind the other side of the book an entry rests. TARGET_* make a lot's exit of its entry, LOSS_*
 # its stop (LOSS_DEN 0: none), STUCK_* of its exit where it is stuck (STUCK_DEN 0: nothing would come of it), STEP_* of the

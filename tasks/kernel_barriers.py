@@ -1,6 +1,7 @@
-"""Lays out a grid's barriers for its kernel: fractions, profits and prices as whole numbers."""
+"""Lays out for the grid's kernel what its strategy says of prices and profits, in whole numbers: barriers, and who may enter."""
 
 import math
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from core.machines.grid.window import ends_of
 from core.series import exact_units
 
 if TYPE_CHECKING:
-    from core.machines.grid.config import GridPlan
+    from core.machines.grid.config import GridConfig, GridPlan
 
 NONE = {
     gt.LIMIT: 0, gt.KEEP: 0, gt.STOP_NUM: 0, gt.STOP_DEN: 0, gt.TRAIL_FROM: 0, gt.TRAIL_DELTA: 0, gt.TRAIL_DEN: 0,
@@ -41,6 +42,25 @@ def barrier_values(plan: "GridPlan", price_scale: int, scale: int) -> dict[int, 
             gt.RANGE_KEEPS: int(config.on_range_exit == "hold"),
         }  # fmt: skip
     return found | {gt.GUARDED: int(found != NONE)}
+
+
+def choice_values(config: "GridConfig", levels: int) -> dict[int, int]:
+    """Return the parameters that say which levels may work; all 0 where every one always may."""
+    enter, leave = Fraction(config.entry_bound or 0), Fraction(config.exit_bound or 0)
+    found = {
+        gt.OPEN_MOST: _below(config.max_open_orders, levels), gt.BATCH_MOST: _below(config.max_orders_per_batch, levels),
+        gt.BATCH_US: timedelta(seconds=config.order_frequency) // timedelta(microseconds=1),
+        gt.ENTRY_NUM: enter.numerator, gt.ENTRY_DEN: 0 if config.entry_bound is None else enter.denominator,
+        gt.EXIT_NUM: leave.numerator, gt.EXIT_DEN: 0 if config.exit_bound is None else leave.denominator,
+    }  # fmt: skip
+    chooses = (
+        found[gt.OPEN_MOST] or found[gt.BATCH_MOST] or found[gt.BATCH_US] or found[gt.ENTRY_DEN] or found[gt.EXIT_DEN]
+    )
+    return found | {gt.CHOOSES: int(chooses > 0)}
+
+
+def _below(most: int | None, levels: int) -> int:
+    return most if most is not None and most < levels else 0
 
 
 def _reached(amount: Decimal, scale: int) -> int:

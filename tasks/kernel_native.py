@@ -52,6 +52,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "grid": (
         *_GRID,
         "core/grid_barrier_kernel.py",
+        "core/grid_choice_kernel.py",
         "core/grid_close_kernel.py",
         "core/grid_kernel.py",
         "core/equity_kernel.py",

@@ -54,6 +54,7 @@ STATUS: Mapping[int, str] = {
     gt.ROUNDING: "the price moves so far inside a bar that the division of its path rounds",
     gt.QUEUE_FULL: "too many orders are on their way at once",
     gt.WOULD_CROSS: "safe_extra_spread is 0 and an order would cross",
+    gt.CHAINED: "max_orders_per_batch sends too many batches in one moment",
     gt.UNDECIDED: "the profit comes so near to the trailing stop that floats cannot tell",
 }
 # Room for fills at first; a run that needs more is repeated with what it needs.

@@ -24,7 +24,7 @@ from core.market import TIMEFRAME_S, Instrument
 from core.series import exact_units, places
 from core.values import ONE, ZERO, total
 from tasks.errors import Refused
-from tasks.kernel_barriers import barrier_values
+from tasks.kernel_barriers import barrier_values, choice_values
 
 Ints = NDArray[np.int64]
 FEE_SCALE = 8  # `core.values.FEE_PLACES`
@@ -108,9 +108,7 @@ def columns_of(series: ArraySeries, timeframe: str, scale: int | None = None) ->
 def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: Any) -> None:
     """Raise `Refused` where a field is set whose effect the kernel does not compute."""
     plan: GridPlan = spec.plan
-    levels = len(plan.lines)
     said = {
-        "activation_bounds": config.activation_bounds is not None,
         "initial_inventory: owned": config.initial_inventory == "owned",
         "infinite": config.infinite,
         "side: NEUTRAL": config.side == "NEUTRAL",
@@ -125,9 +123,6 @@ def check_supported(config: GridConfig, spec: BotSpec, limits: Limits, options: 
         "triple_barrier.stop_loss_order_type": config.triple_barrier.stop_loss_order_type == "LIMIT",
         "triple_barrier.time_limit_order_type": config.triple_barrier.time_limit_order_type == "LIMIT",
         "triple_barrier.price_source": config.triple_barrier.price_source in {"last", "mid"},
-        "order_frequency": config.order_frequency > 0,
-        "max_orders_per_batch": config.max_orders_per_batch is not None and config.max_orders_per_batch < levels,
-        "max_open_orders": config.max_open_orders is not None and config.max_open_orders < levels,
     }
     for field, is_set in said.items():
         if is_set:
@@ -207,7 +202,7 @@ def grid_values(spec: BotSpec, options: Any, units: Units, timeframe: str) -> di
     """Return a grid's parameters but those that depend on the candles."""
     plan: GridPlan = spec.plan
     barriers = barrier_values(plan, units.price_scale, units.scale)
-    given = {gt.INVENTORY: _INVENTORY[plan.config.initial_inventory]}
+    given = choice_values(plan.config, len(plan.lines)) | {gt.INVENTORY: _INVENTORY[plan.config.initial_inventory]}
     return market_values(spec, options, units, timeframe) | barriers | given
 
 
@@ -280,6 +275,7 @@ def check_range(values: dict[int, int], units: Units, candles: Columns, levels: 
         * value
         * units.cost_mul
         * max(values[gt.TRAIL_DEN], values[gt.TRAIL_FROM], values[gt.TRAIL_DELTA]),
+        "activation_bounds": 2 * price * max(values[gt.ENTRY_DEN], values[gt.EXIT_DEN]),
         "safe_extra_spread": 2 * price * values[gt.SAFE_DEN] * values[gt.TICK],
         "max_slippage_bps": 4 * price * values[gt.SLIP_DEN] * values[gt.TICK],
         "slippage": 4 * price * max(values[gt.SLIPPED_NUM], values[gt.SLIPPED_DEN]) * values[gt.TICK],

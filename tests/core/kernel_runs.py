@@ -91,6 +91,16 @@ def told(fills: list[Fill]) -> list[tuple[Any, ...]]:
     ]
 
 
+def choices() -> st.SearchStrategy[dict[str, Any]]:
+    """What bounds which levels may work; nothing in half of the grids."""
+    bounds = st.sampled_from(["0.004", "0.011", "0.03"])
+    fields = st.fixed_dictionaries({}, optional={
+        "activation_bounds": bounds | st.tuples(bounds, bounds), "max_open_orders": st.sampled_from([1, 2, 3, 7]),
+        "max_orders_per_batch": st.sampled_from([1, 2, 5]), "order_frequency": st.sampled_from([5, 30, 61.5, 400]),
+    })  # fmt: skip
+    return st.just({}) | fields
+
+
 @st.composite
 def configs(draw: st.DrawFn, rules: Instrument) -> GridConfig:
     """Grids around 100 with every option that the kernel takes."""
@@ -118,7 +128,7 @@ def configs(draw: st.DrawFn, rules: Instrument) -> GridConfig:
         coerce_tp_to_step=draw(st.booleans()), keep_position=draw(st.booleans()),
         limit_price=draw(maybe(88 if side == "BUY" else 112)),
         bot_stop_loss=draw(maybe(3, 20)), bot_take_profit=draw(maybe("0.7", 5)),
-        on_range_exit=draw(st.sampled_from([None, None, "close", "hold"])),
+        on_range_exit=draw(st.sampled_from([None, None, "close", "hold"])), **draw(choices()),
         safe_extra_spread=draw(st.sampled_from(["0.0001", "0.002", "0.0001"])), **size,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from tasks.errors import Refused
 from tasks.kernel_run import KernelRun, sums_of
 from tests.core.grids import Walk
 from tests.core.kernel_runs import KernelScenario, scenarios, told
-from tests.core.worlds import SWAP, floating, grid, swap
+from tests.core.worlds import SWAP, floating, grid, instrument, swap
 
 EXAMPLES = settings(max_examples=150, deadline=None)
 
@@ -90,3 +90,40 @@ def test_every_barrier_fires_as_in_the_core(barrier: int, fields: dict[str, Any]
         ends.append(int(fast.scalars[gt.S_CLOSED]))
     assert set(ends) <= {gt.NO_BARRIER, barrier}
     assert ends.count(barrier) >= 3
+
+
+@pytest.mark.parametrize("latency_s", [0, 7.3, 70])
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_open_orders": 3},
+        {"max_open_orders": 2, "initial_inventory": "none"},
+        {"activation_bounds": "0.004"},
+        {"activation_bounds": ("0.011", "0.004")},
+        {"order_frequency": 600},
+        {"max_orders_per_batch": 2, "order_frequency": 300},
+        {"max_open_orders": 5, "max_orders_per_batch": 1, "order_frequency": 30, "activation_bounds": "0.011"},
+    ],
+    ids=str,
+)
+def test_levels_are_chosen_as_in_the_core(fields: dict[str, Any], side: str, latency_s: float) -> None:
+    """Bounds, caps and batches: what they let in is the core's choice on twenty walks, and not what a plain grid trades."""
+    others = 0
+    for seed in range(20):
+        runs: list[KernelRun] = []
+        for chosen in (fields, {}):
+            config = grid(side=side, symbol=SWAP, venue="perp", start_price=97, end_price=103, levels=12, **chosen)
+            options = Options(latency_s=latency_s, engine="kernel")
+            scenario = KernelScenario(config, swap(), options, Walk(seed, 400, 40))
+            runs.append(scenario.kernel())
+            hold(scenario, runs[-1])
+        others += told(runs[0].fills()) != told(runs[1].fills())
+    assert others >= 10
+
+
+def test_more_batches_in_a_moment_than_the_engine_goes_through_are_refused() -> None:
+    """Seventy levels one by one without a pause or a latency: the core stops at sixty-four rounds, so this is its to do."""
+    config = grid(start_price=90, end_price=110, levels=70, max_orders_per_batch=1)
+    with pytest.raises(Refused, match="too many batches"):
+        KernelScenario(config, instrument(), Options(latency_s=0, engine="kernel"), Walk(1, 80, 40)).kernel()

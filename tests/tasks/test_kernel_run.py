@@ -121,9 +121,6 @@ bots:
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        ("activation_bounds: 0.01", "activation_bounds"),
-        ("order_frequency: 30", "order_frequency"),
-        ("max_open_orders: 2", "max_open_orders"),
         ("max_drawdown: 0.0005", "max_drawdown would bind at"),
         ("trigger_price: 99", "trigger_price"),
         ("trailing_up: 115", "trailing_up"),

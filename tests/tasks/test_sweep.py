@@ -78,7 +78,7 @@ def test_core_and_kernel_give_the_same_rows(asked: Request) -> None:
 
 def test_what_the_kernel_refuses_runs_on_the_core(asked: Request) -> None:
     """A configuration with a field that only the core knows is run there, and said so."""
-    made = sweep(replace(asked, vary=("max_open_orders=3,200", "levels=5,6")))
+    made = sweep(replace(asked, vary=("max_position_size=0.2,200", "levels=5,6")))
     assert [row["engine"] for row in made.rows] == ["core"] * 4 + ["kernel"] * 4
     assert any("needed the core engine" in text for text in made.remarks)
 
