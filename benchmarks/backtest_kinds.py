@@ -1,4 +1,4 @@
-"""Times the compiled ladder and rolling grid against the core engine on the same bars; fills must be the same.
+"""Times compiled grids with choices and barriers, ladder and rolling grid against the core on the same bars: the same fills.
 
 CPU time of one process, the machine code in the cache. The bars are W1's. Prints a table and one JSON line.
 
@@ -29,8 +29,20 @@ RECOVERED: dict[str, Any] = ROLLING | {
     "stop_loss": "0.05", "stuck_distance": "0.012", "position_timeout_minutes": 60, "recovery_rungs": ["0.002", "0.004", "0.006"],
     "recovery_escalation": "market", "recovery_escalation_minutes": 720, "recovery_loss_budget": "0.5",
 }  # fmt: skip
+GRID: dict[str, Any] = {
+    "kind": "grid", "start_price": 21_000, "end_price": 42_000, "levels": 100, "amount_base": "0.1",
+}  # fmt: skip
+CHOSEN: dict[str, Any] = GRID | {
+    "max_open_orders": 5, "activation_bounds": ["0.02", "0.03"], "max_orders_per_batch": 1, "order_frequency": 10,
+}  # fmt: skip
+GUARDED: dict[str, Any] = GRID | {
+    "bot_stop_loss": 100_000, "bot_take_profit": 100_000, "on_range_exit": "close",
+    "triple_barrier": {"stop_loss": "0.2", "trailing_stop": {"activation": "0.15", "delta": "0.1"}},
+}  # fmt: skip
 # Name, bot, how many of the year's bars, how orders fill.
 WORK = [
+    ("grid of 100, all its barriers set", GUARDED, BARS_A_YEAR, Options()),
+    ("grid of 100, five open, in batches", CHOSEN, 20_000, Options()),
     ("ladder of 100, touch, no latency", LADDER, BARS_A_YEAR, Options(intrabar="ohlc", fill="touch", latency_s=0)),
     ("ladder of 100, default rules", LADDER, BARS_A_YEAR, Options()),
     ("rolling grid of 20, default rules", ROLLING, 20_000, Options()),
