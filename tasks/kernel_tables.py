@@ -268,13 +268,11 @@ def check_range(values: dict[int, int], units: Units, candles: Columns, levels: 
     # A price moved behind the touch is at most half above it.
     price = 2 * max(candles.highest, int(levels[[gt.BID, gt.ASK]].max()))
     value = price * sum(levels[gt.QTY].tolist())
+    trail = max(values[gt.TRAIL_DEN], values[gt.TRAIL_FROM], values[gt.TRAIL_DELTA])
     largest = {
         "fees": value * max(abs(values[gt.MAKER]), abs(values[gt.TAKER]), 1) + values[gt.RATE_DEN],
         "stop_loss": 4 * value * units.cost_mul * max(values[gt.STOP_DEN], 1),
-        "trailing_stop": 4
-        * value
-        * units.cost_mul
-        * max(values[gt.TRAIL_DEN], values[gt.TRAIL_FROM], values[gt.TRAIL_DELTA]),
+        "trailing_stop": 4 * value * units.cost_mul * trail,
         "activation_bounds": 2 * price * max(values[gt.ENTRY_DEN], values[gt.EXIT_DEN]),
         "safe_extra_spread": 2 * price * values[gt.SAFE_DEN] * values[gt.TICK],
         "max_slippage_bps": 4 * price * values[gt.SLIP_DEN] * values[gt.TICK],

@@ -88,7 +88,7 @@ def head(state: ArbitrageState) -> dict[str, Any]:
 def restore(
     plan: ArbitragePlan,  # noqa: ARG001  the kind's port
     head: Mapping[str, Any],
-    places: Mapping[int, Mapping[str, str]],  # noqa: ARG001
+    places: Mapping[int, Mapping[str, str]],  # noqa: ARG001  the kind's port
 ) -> ArbitrageState:
     """Build the state back; the places hold nothing of their own."""
     return read_back(ArbitrageState, head)
@@ -197,10 +197,11 @@ def _complete(plan: ArbitragePlan, state: ArbitrageState, view: View) -> Arbitra
 
 def _quotes(plan: ArbitragePlan, view: View) -> tuple[Quote | None, Quote | None]:
     # Prices that may not open risk open none.
-    found = (view.quote, pairing.held_beside(plan.ways, view).quote)
     age_s = plan.config.max_quote_age_s
-    return tuple(  # type: ignore[return-value]  two in, two out
-        None if quote is None or quote.objection(view.now, age_s) is not None else quote for quote in found
+    here, there = view.quote, pairing.held_beside(plan.ways, view).quote
+    return (
+        None if here.objection(view.now, age_s) is not None else here,
+        None if there is None or there.objection(view.now, age_s) is not None else there,
     )
 
 
